@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// y[c] = sum over all PIXELS of x[pixel,c]: the global average, whose division lives in the scale of the output.
+//
+// Beats: PE channels in and out; pixel outer, channel group inner. A step takes a beat; the steps of the last pixel
+// give one. Depth 1, one step a cycle.
+`default_nettype none
+module global_avgpool #(
+  parameter int IN_BITS = 4,
+  parameter int IN_LANES = 1,
+  parameter int IN_BEATS = 1,
+  parameter int IN_SIGNED = 0,
+  parameter int OUT_BITS = 4,
+  parameter int OUT_LANES = 1,
+  parameter int OUT_BEATS = 1,
+  parameter int OUT_SIGNED = 0,
+  parameter int PE = 1,
+  parameter int CHANNELS = 1,
+  parameter int PIXELS = 1
+) (
+  input  wire  clk,
+  input  wire  rst_n,
+  input  wire  [IN_BITS*IN_LANES-1:0] s_axis_tdata,
+  input  wire  s_axis_tvalid,
+  output logic s_axis_tready,
+  input  wire  s_axis_tlast,
+  output logic [OUT_BITS*OUT_LANES-1:0] m_axis_tdata,
+  output logic m_axis_tvalid,
+  input  wire  m_axis_tready,
+  output logic m_axis_tlast
+);
+  localparam int GROUPS = CHANNELS / PE;
+  localparam int X_BITS = IN_BITS + (IN_SIGNED != 0 ? 0 : 1);
+
+  if (IN_LANES != PE || OUT_LANES != PE || CHANNELS % PE != 0) begin : g_bad_lanes
+    $fatal(1, "global_avgpool %m: PE=%0d must equal IN_LANES=%0d and OUT_LANES=%0d and divide CHANNELS=%0d",
+           PE, IN_LANES, OUT_LANES, CHANNELS);
+  end
+  if (IN_BEATS != PIXELS * GROUPS || OUT_BEATS != GROUPS) begin : g_bad_beats
+    $fatal(1, "global_avgpool %m: IN_BEATS=%0d must be PIXELS=%0d times, and OUT_BEATS=%0d once CHANNELS/PE=%0d",
+           IN_BEATS, PIXELS, OUT_BEATS, GROUPS);
+  end
+  if (OUT_SIGNED == 0 && IN_SIGNED != 0) begin : g_bad_sign
+    $fatal(1, "global_avgpool %m: sums of a signed input need OUT_SIGNED=1, not %0d", OUT_SIGNED);
+  end
+
+  logic en, step, first, group_last, last;
+  logic [(GROUPS > 1 ? $clog2(GROUPS) : 1)-1:0] group;
+  logic [(PIXELS > 1 ? $clog2(PIXELS) : 1)-1:0] pixel;
+  logic [OUT_BITS*PE-1:0] sums[GROUPS];
+  logic [OUT_BITS*PE-1:0] sums_q, sums_d;
+
+  counter #(.COUNT(GROUPS)) u_group (
+    .clk(clk), .rst_n(rst_n), .step(step), .value(group), .last(group_last)
+  );
+  counter #(.COUNT(PIXELS)) u_pixel (
+    .clk(clk), .rst_n(rst_n), .step(step && group_last), .value(pixel), .last(last)
+  );
+  pipeline #(.DEPTH(1), .BEATS(OUT_BEATS)) u_pipeline (
+    .clk(clk), .rst_n(rst_n), .launch(step && last), .en(en),
+    .m_tvalid(m_axis_tvalid), .m_tlast(m_axis_tlast), .m_tready(m_axis_tready)
+  );
+  frame_check #(.BEATS(IN_BEATS)) u_check (
+    .clk(clk), .rst_n(rst_n), .tvalid(s_axis_tvalid), .tready(s_axis_tready), .tlast(s_axis_tlast)
+  );
+
+  assign first = pixel == '0;
+  assign s_axis_tready = en;
+  assign step = en && s_axis_tvalid;
+  assign sums_q = sums[group];
+
+  // Modulo 2**OUT_BITS, which holds the last sum, partial sums may leave the range.
+  for (genvar p = 0; p < PE; p++) begin : g_lane
+    logic [OUT_BITS-1:0] x, sum;
+
+    assign x = OUT_BITS'($signed(X_BITS'(s_axis_tdata[p*IN_BITS+:IN_BITS])));
+    assign sum = first ? '0 : sums_q[p*OUT_BITS+:OUT_BITS];
+    assign sums_d[p*OUT_BITS+:OUT_BITS] = sum + x;
+  end
+
+  always_ff @(posedge clk) if (step) sums[group] <= sums_d;
+  always_ff @(posedge clk) if (en) m_axis_tdata <= sums_d;
+endmodule
+`default_nettype wire

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes .venv with the package and all that its tests need. Installs missing system packages where it may.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+EXTRAS=train,sim,synth,dev
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# The pinned numpy has wheels up to CPython 3.12.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Debian splits Python into packages: venv needs ensurepip, cocotb the shared library.
+missing_packages() {
+    local program
+    for program in g++ make perl; do
+        command -v "$program" >/dev/null || echo "$program"
+    done
+    "$1" - <<'PYTHON'
+import ctypes, importlib.util, sys, sysconfig
+if sys.base_prefix == "/usr":
+    name = "python%d.%d" % sys.version_info[:2]
+    if not importlib.util.find_spec("ensurepip"):
+        print(name + "-venv")
+    try:
+        ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))
+    except OSError:
+        print(name + "-dev")
+PYTHON
+}
+
+python=$(find_python) || fail "no Python from 3.10 to 3.12 found (tried ${PYTHON:-python3 python3.12 python3.11 python3.10}): install one, or name it: make PYTHON=/path/to/python3.11"
+
+mapfile -t missing < <(missing_packages "$python")
+if ((${#missing[@]})); then
+    if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "missing from the system: ${missing[*]}. Install them with its package manager, on Debian: sudo apt-get install ${missing[*]}"
+    fi
+    echo "setup: apt-get install ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+echo "setup: installing into .venv, about three minutes the first time"
+[[ -x .venv/bin/pip ]] || "$python" -m venv .venv
+install=(.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt)
+# torch by itself first: the resolver must not weigh its versions against everything else.
+"${install[@]}" torch
+"${install[@]}" --editable ".[$EXTRAS]"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a PyTorch model to gates that provably compute it.
+
+The public names below are loaded when they are first used, so that importing the package stays quick and needs
+neither torch nor a simulator.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatewright.boards import Board, list_boards, load_board
+    from gatewright.build import Build, compile_model
+    from gatewright.config import CompileConfig
+    from gatewright.errors import GatewrightError
+    from gatewright.frontend import export, load_graph
+    from gatewright.ir.graph import Graph
+    from gatewright.ir.op import Op
+    from gatewright.ir.types import Tensor
+    from gatewright.verify import check
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Board",
+    "Build",
+    "CompileConfig",
+    "Graph",
+    "GatewrightError",
+    "Op",
+    "Tensor",
+    "__version__",
+    "check",
+    "compile_model",
+    "export",
+    "list_boards",
+    "load_board",
+    "load_graph",
+]
+
+_HOMES = {
+    "Board": "gatewright.boards",
+    "Build": "gatewright.build",
+    "CompileConfig": "gatewright.config",
+    "Graph": "gatewright.ir.graph",
+    "GatewrightError": "gatewright.errors",
+    "Op": "gatewright.ir.op",
+    "Tensor": "gatewright.ir.types",
+    "check": "gatewright.verify",
+    "compile_model": "gatewright.build",
+    "export": "gatewright.frontend",
+    "list_boards": "gatewright.boards",
+    "load_board": "gatewright.boards",
+    "load_graph": "gatewright.frontend",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Board records: `boards/<name_with_underscores>/board.toml` of every resource root. A new folder is a new board."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from gatewright.errors import ConfigError
+from gatewright.ir.op import resource_roots
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Family = Literal["xc7", "xcup"]
+Flow = Literal["vivado", "vitis"]
+
+_KEYS: dict[str, type] = {
+    "title": str, "part": str, "family": str, "flow": str, "mhz": float, "capacity": dict, "memory": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, as its record says.
+
+    Attributes:
+        name: on the command line, with hyphens.
+        title: what the maker calls it.
+        part: of the FPGA, with package and speed grade.
+        family: "xc7" (7 series) or "xcup" (UltraScale+); decides which primitives there are.
+        flow: the tool that makes the bitstream: "vivado" (Zynq) or "vitis" (Alveo).
+        mhz: clock of the kernel unless another is asked for.
+        capacity: how many of each resource the part has, by name: LUT, FF, BRAM36, DSP, URAM.
+        memory_bits: the widest word that a memory port takes.
+        memory_ports: what the kernel's memory masters connect to.
+        folder: where the record lies, and what its flow needs beside it.
+
+    Raises:
+        ConfigError: a value that no board has.
+    """
+
+    name: str
+    title: str
+    part: str
+    family: Family
+    flow: Flow
+    mhz: float
+    capacity: Mapping[str, int]
+    memory_bits: int
+    memory_ports: tuple[str, ...]
+    folder: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "capacity", MappingProxyType(dict(self.capacity)))
+        for key, legal in (("family", get_args(Family)), ("flow", get_args(Flow))):
+            if getattr(self, key) not in legal:
+                raise ConfigError(f"board {self.name}: {key}={getattr(self, key)!r}: use {' or '.join(legal)}")
+        if not self.mhz > 0:
+            raise ConfigError(f"board {self.name}: mhz={self.mhz!r} must be above 0")
+        for resource in ("LUT", "FF"):
+            if resource not in self.capacity:
+                raise ConfigError(f"board {self.name}: capacity has no {resource}; it has {', '.join(self.capacity)}")
+        for resource, count in self.capacity.items():
+            if type(count) is not int or count < 1:
+                raise ConfigError(
+                    f"board {self.name}: capacity {resource}={count!r} must be an integer of at least 1; "
+                    "leave out a resource that the part lacks"
+                )
+        if self.memory_bits not in (32, 64, 128, 256, 512):
+            raise ConfigError(f"board {self.name}: memory bits={self.memory_bits!r}: use 32, 64, 128, 256 or 512")
+        if not self.memory_ports or not all(isinstance(p, str) for p in self.memory_ports):
+            raise ConfigError(f"board {self.name}: memory ports={self.memory_ports!r} must be a list of names")
+
+
+def list_boards() -> tuple[str, ...]:
+    """Names of all boards, sorted."""
+    return tuple(sorted(_records()))
+
+
+def load_board(name: str) -> Board:
+    """The record of a board.
+
+    Args:
+        name: as on the command line, such as "pynq-z2".
+
+    Raises:
+        ConfigError: no such board, or its record is malformed.
+    """
+    records = _records()
+    if name not in records:
+        close = difflib.get_close_matches(re.sub(r"[_\s]+", "-", name.lower()), records, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"board {name!r} is unknown: {hint}known are {', '.join(sorted(records))}")
+    return _read(name, records[name])
+
+
+def _records() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for root in resource_roots():
+        for path in root.glob("boards/*/board.toml"):
+            found.setdefault(path.parent.name.replace("_", "-"), path)
+    return found
+
+
+def _read(name: str, path: Path) -> Board:
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a readable board record: {error}") from error
+    _check_keys(str(path), record, _KEYS)
+    _check_keys(f"{path}: [memory]", record["memory"], {"bits": int, "ports": list})
+    memory = record.pop("memory")
+    return Board(
+        **record, name=name, memory_bits=memory["bits"], memory_ports=tuple(memory["ports"]), folder=path.parent
+    )
+
+
+def _check_keys(where: str, table: dict[str, Any], types: dict[str, type]) -> None:
+    if unknown := sorted(set(table) - set(types)):
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}: the keys are {', '.join(types)}")
+    for key, kind in types.items():
+        if key not in table:
+            raise ConfigError(f"{where}: key {key!r} is missing: the keys are {', '.join(types)}")
+        value = table[key]
+        right = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+        if not right:
+            raise ConfigError(f"{where}: {key}={value!r} must be of type {kind.__name__}")

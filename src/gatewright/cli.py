@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line.
+
+Tables and JSON go to stdout; progress and errors go to stderr. The exit status is 0 only when everything asked for
+was done and agreed. Modules that take time to load are imported by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from gatewright import __version__
+from gatewright.errors import ConfigError, GatewrightError
+
+if TYPE_CHECKING:
+    from gatewright.build import Build
+    from gatewright.ir.op import Op
+    from gatewright.verify import StageResult
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+_STYLES = {"ok": "green", "failed": "red", "not_run": "yellow", "missing": "red"}
+
+
+class _Group(TyperGroup):
+    """Prints an error of Gatewright as one red line and exits with 1; `--debug` lets it through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GatewrightError as error:
+            if ctx.params.get("debug"):
+                raise
+            _errors().print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a PyTorch model to gates that provably compute it.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gatewright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", hidden=True, help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """List the external tools: which are there, what each is for, how to get it.
+
+    Exits with 1 when one that is not optional is missing.
+    """
+    from gatewright.sim.tools import doctor as find_all
+
+    rows: list[dict[str, Any]] = []
+    for found in find_all():
+        required, tool = found.requirement, found.tool
+        rows.append({
+            "name": required.name,
+            "status": "ok" if tool else "missing",
+            "optional": required.optional,
+            "version": tool.version if tool else None,
+            "path": str(tool.path) if tool else None,
+            "purpose": required.purpose,
+            "remedy": None if tool else required.remedy,
+        })  # fmt: skip
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_tools(rows)
+    if any(row["status"] == "missing" and not row["optional"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("build/demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+) -> None:
+    """Train a small model, compile it and check every stage against the golden integers."""
+    from gatewright.demo import run_demo
+
+    _report_stages(run_demo(output, seed=seed, progress=_progress()), requested=None, as_json=False)
+
+
+@app.command(name="compile")
+def compile_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", exists=True, dir_okay=False, help="QONNX or QCDQ model.")],
+    board: Annotated[str, typer.Option(help="Board to compile for; see `gatewright boards`.")],
+    fps: Annotated[float | None, typer.Option(help="Smallest design that reaches this many frames a second.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Fastest design within this fraction of the board.")] = None,
+    mhz: Annotated[float | None, typer.Option(help="Clock; the board's by default.")] = None,
+    folding: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with the folding of every unit.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
+    ] = None,
+) -> None:
+    """Compile a model: import it, prove it, fold it for a board, write the RTL."""
+    from gatewright.config import CompileConfig
+
+    config = CompileConfig(board, output or Path("build") / model.stem, fps, budget, mhz, folding)
+    from gatewright.build import compile_model
+
+    build = compile_model(
+        model, config.board, fps=config.fps, budget=config.budget, mhz=config.mhz, folding=config.folding,
+        output=config.output, progress=_progress(),
+    )  # fmt: skip
+    _print_build(build)
+
+
+@app.command()
+def check(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A folder that `compile` wrote.")
+    ],
+    data: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input frames, .npy.")] = None,
+    labels: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Their labels, .npy.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Check the first N frames only.")] = None,
+    stages: Annotated[str | None, typer.Option(help="Comma-separated stages, such as golden,rtl; else all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the same frames through every stage and compare with the golden integers."""
+    requested = _split_stages(stages)
+    from gatewright.verify import check as run_check
+
+    results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=_progress())
+    _report_stages(results, requested, as_json)
+
+
+@app.command()
+def ops(as_json: Json = False) -> None:
+    """List the operators and the targets that have a kernel of each."""
+    from gatewright.ir.op import discover
+
+    rows = [_describe_operator(name, cls) for name, cls in discover().items()]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("operator", "kernels", "examples", "computes")
+    for row in rows:
+        kernels = "composite" if row["composite"] else ", ".join(row["kernels"]) or "none"
+        table.add_row(row["name"], kernels, str(row["examples"]), Text(row["summary"]))
+    _output().print(table)
+
+
+@app.command()
+def boards(as_json: Json = False) -> None:
+    """List the boards and what their parts hold."""
+    from gatewright.boards import list_boards, load_board
+
+    found = [load_board(name) for name in list_boards()]
+    if as_json:
+        keys = ("name", "title", "part", "family", "flow", "mhz", "memory_bits", "memory_ports")
+        _print_json([{k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity)} for b in found])
+        return
+    resources = list(dict.fromkeys(resource for board in found for resource in board.capacity))
+    table = Table("board", "part", "family", "flow", "MHz")
+    for resource in resources:
+        table.add_column(resource, justify="right")
+    for board in found:
+        counts = (f"{board.capacity.get(resource, 0):,}" for resource in resources)
+        table.add_row(board.name, board.part, board.family, board.flow, f"{board.mhz:g}", *counts)
+    _output().print(table)
+
+
+def _output() -> Console:
+    # A pipe has no width: wide enough that no cell is cut.
+    return Console(width=None if sys.stdout.isatty() else 180, highlight=False)
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _progress() -> Callable[[str], None]:
+    console = _errors()
+    return lambda message: console.print(Text(message, style="dim"), soft_wrap=True)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _status(status: str) -> Text:
+    return Text(status, style=_STYLES.get(status, ""))
+
+
+def _print_tools(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = Table("tool", "status", "version", "for", "path, or how to get it")
+    for row in rows:
+        lacking = row["status"] == "missing" and row["optional"]
+        status = Text("missing (optional)", "yellow") if lacking else _status(row["status"])
+        table.add_row(row["name"], status, row["version"] or "", row["purpose"], Text(row["path"] or row["remedy"]))
+    _output().print(table)
+
+
+def _split_stages(stages: str | None) -> list[str] | None:
+    if stages is None:
+        return None
+    names = [name.strip() for name in stages.split(",")]
+    if not all(names):
+        raise ConfigError(f"--stages {stages!r} has an empty name: give names with commas between, such as golden,rtl")
+    return names
+
+
+def _describe_operator(name: str, cls: type[Op]) -> dict[str, Any]:
+    from gatewright.ir.op import TARGETS, describe, kernel_path
+
+    return {
+        "name": name,
+        "summary": describe(cls),
+        "composite": cls.composite,
+        "kernels": [target for target in TARGETS if kernel_path(name, target)],
+        "examples": len(cls.examples()),
+    }
+
+
+def _report_stages(results: Sequence[StageResult], requested: Sequence[str] | None, as_json: bool) -> None:
+    """Print the stages, and exit with 1 unless something ran, nothing failed and whatever was asked for by name ran."""
+    rows = [dict(result.to_json()) for result in results]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_stages(rows)
+    statuses = [row["status"] for row in rows]
+    skipped = requested is not None and "not_run" in statuses
+    if "failed" in statuses or "ok" not in statuses or skipped:
+        raise typer.Exit(1)
+
+
+def _print_stages(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = Table("stage", "status")
+    for column in (
+        "frames",
+        "exact",
+        "accuracy",
+        "max float error",
+        "interval (predicted)",
+        "latency (predicted)",
+        "s",
+    ):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            _status(row["status"]),
+            _number(row["frames"], "d"),
+            _number(row["exact"], "d"),
+            _number(row["accuracy"], ".2%"),
+            _number(row["max_float_error"], ".3g"),
+            _cycles(row, "interval"),
+            _cycles(row, "latency"),
+            _number(row["seconds"], ".1f"),
+        )
+    console = _output()
+    console.print(table)
+    for row in rows:
+        if row["reason"]:
+            console.print(Text(f"{row['name']}: {row['reason']}"), soft_wrap=True)
+        if row["first_mismatch"]:
+            console.print(Text(f"{row['name']}: first mismatch {row['first_mismatch']}", "red"), soft_wrap=True)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _cycles(row: Mapping[str, Any], what: str) -> str:
+    measured, predicted = row[f"{what}_cycles"], row[f"predicted_{what}_cycles"]
+    return _number(measured, ",.6g") + ("" if predicted is None else f" ({predicted:,.6g})")
+
+
+def _print_build(build: Build) -> None:
+    summary = build.summary()
+    units = Table("unit", "operator", "folding")
+    units.add_column("cycles", justify="right")
+    units.add_column("bits", justify="right")
+    for unit in summary["units"]:
+        folding = " ".join(f"{k}={v}" for k, v in unit["folding"].items())
+        units.add_row(unit["name"], unit["operator"], folding, f"{unit['cycles']:,}", str(unit["bits"]))
+    resources = Table("resource")
+    for column in ("estimated", "board", "used"):
+        resources.add_column(column, justify="right")
+    for name, total in summary["capacity"].items():
+        used = summary["resources"].get(name, 0)
+        resources.add_row(name, f"{used:,.0f}", f"{total:,}", f"{used / total:.1%}")
+    console = _output()
+    console.print(units, resources)
+    console.print(
+        f"interval {summary['interval_cycles']:,} cycles, latency {summary['latency_cycles']:,} cycles, "
+        f"{summary['fps']:,.0f} frames/s: {build.directory}",
+        soft_wrap=True, markup=False,
+    )  # fmt: skip

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Emitters: structure only. They write instances, streams, parameters and memory files, and name no operator."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that a user can meet, as one tree.
+
+    GatewrightError
+    ├── ConfigError        a setting, option, board, folding or configuration file
+    ├── DataError          an array of the wrong shape, type or range; a file that is not an array
+    ├── ModelError         a model that cannot be read or exported
+    │   └── UnsupportedError   a node of the model that has no hardware here; carries the node's name
+    ├── ProofError         a width or rounding that cannot be proven
+    ├── DesignError        a design that does not fit the board, or misses the frame rate
+    ├── ToolError          an external tool that is missing or failed
+    └── SimulationError    a simulation that stalled or broke off
+
+A message says what was wrong, the value, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class GatewrightError(Exception):
+    """Base of all errors raised on purpose; the command line prints its text without a traceback."""
+
+
+class ConfigError(GatewrightError, ValueError):
+    """A setting, option, board, folding or configuration file is wrong."""
+
+
+class DataError(GatewrightError, ValueError):
+    """An input array or file has the wrong shape, type or range."""
+
+
+class ModelError(GatewrightError, ValueError):
+    """A model cannot be read or exported."""
+
+
+class UnsupportedError(ModelError):
+    """A node of a model has no hardware here.
+
+    Args:
+        node: name of the ONNX node.
+        reason: what about it is not supported, and the remedy.
+    """
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node = node
+        self.reason = reason
+
+
+class ProofError(GatewrightError):
+    """A width or a rounding cannot be proven equal to its definition."""
+
+
+class DesignError(GatewrightError):
+    """A design does not fit the board or misses the frame rate."""
+
+
+class ToolError(GatewrightError):
+    """An external tool is missing or failed."""
+
+
+class SimulationError(GatewrightError):
+    """A simulation stalled or broke off before all outputs arrived."""

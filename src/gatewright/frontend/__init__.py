@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From torch to QONNX, and from QONNX to the integer graph."""

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a quantised torch model to a QONNX file."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from gatewright.errors import DataError, ModelError
+from gatewright.nn import QuantIdentity, QuantReLU, QuantWeightMixin
+from gatewright.nn.weight import per_channel
+
+DOMAIN = "qonnx.custom_op.general"
+SOURCE = "gatewright.source"
+TYPE_KEEPING = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")
+REPLACEMENTS = {
+    nn.Linear: "gatewright.nn.QuantLinear",
+    nn.Conv2d: "gatewright.nn.QuantConv2d",
+}
+EXPORTED_AS_THEY_ARE = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def export(model: nn.Module, path: str | Path, example_input: Tensor) -> onnx.ModelProto:
+    """Write ``model``, in evaluation mode, as a QONNX file; the model itself is left untouched.
+
+    Weights are stored on their grid (scale * integer) and pass a Quant node of the same scale, so that every
+    reader recovers the same integers. The batch is dynamic, all other dimensions are static.
+
+    Args:
+        model: built from the layers and quantisers of ``gatewright.nn``.
+        path: the file to write.
+        example_input: float32, (N, ...) with any N; gives the static dimensions.
+
+    Returns:
+        The model as written.
+
+    Raises:
+        DataError: ``example_input`` is not a float32 tensor with a batch dimension.
+        ModelError: a layer with float weights, or a quantiser without a scale; the message names it.
+    """
+    if example_input.dtype != torch.float32 or example_input.dim() < 2:
+        raise DataError(
+            f"example_input has dtype {example_input.dtype!r} and shape {tuple(example_input.shape)!r}: "
+            "give a float32 tensor of shape (batch, ...)"
+        )
+    _refuse_float_layers(model)
+    proto = _to_onnx(_freeze(model), example_input)
+    _name_after_modules(proto)
+    _check_input_types(proto, model)
+    onnx.save(proto, str(path))
+    return proto
+
+
+def _to_onnx(frozen: nn.Module, example_input: Tensor) -> onnx.ModelProto:
+    # Two samples: torch specialises a dynamic dimension of one.
+    example = torch.cat([example_input[:1]] * 2)
+    with _quiet_exporter():
+        try:
+            program = torch.onnx.export(
+                frozen,
+                (example,),
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise ModelError(f"torch cannot export {type(frozen).__name__}: {error}") from error
+    return cast(torch.onnx.ONNXProgram, program).model_proto
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep torch's notes about itself (missing torchvision, own deprecated calls) from the user."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"copyreg|torch\\.")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"copyreg|torch\\.|onnx")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _refuse_float_layers(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, QuantIdentity) and not bool(module.calibrated):
+            raise ModelError(
+                f"{name}: {type(module).__name__} has no scale yet: run gatewright.train.calibrate(model, inputs) first"
+            )
+        if isinstance(module, (QuantWeightMixin, QuantIdentity, *EXPORTED_AS_THEY_ARE)):
+            continue
+        if not any(True for _ in module.parameters(recurse=False)) or name.endswith("weight_quantizer"):
+            continue
+        remedy = next((new for old, new in REPLACEMENTS.items() if isinstance(module, old)), None)
+        raise ModelError(
+            f"{name or 'the model'}: {type(module).__name__} has float weights: "
+            + (f"use {remedy}" if remedy else f"quantised layers are {', '.join(REPLACEMENTS.values())}")
+        )
+
+
+class _FrozenWeight(nn.Module):
+    """Stands for a weight quantiser: a constant on the grid and its Quant node."""
+
+    def __init__(self, layer: QuantWeightMixin) -> None:
+        super().__init__()
+        quantizer = layer.weight_quantizer
+        self.register_buffer("grid", layer.quantized_weight().detach() + 0.0)  # no -0.0
+        self.register_buffer("scale", per_channel(quantizer.scale().detach(), layer.weight))
+        self.register_buffer("zero", torch.tensor(0.0))
+        self.register_buffer("bits", torch.tensor(float(quantizer.bits)))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return _quant(self, cast(Tensor, self.grid), signed=True, narrow=True)
+
+
+class _FrozenActivation(nn.Module):
+    """Stands for an activation quantiser: its Quant node, or BipolarQuant for one signed bit."""
+
+    def __init__(self, quantizer: QuantIdentity) -> None:
+        super().__init__()
+        self.relu = isinstance(quantizer, QuantReLU)
+        self.signed = quantizer.signed
+        self.bipolar = quantizer.limits() == (-1, 1)
+        self.register_buffer("scale", quantizer.scale().detach().clone())
+        self.register_buffer("zero", torch.tensor(0.0))
+        self.register_buffer("bits", torch.tensor(float(quantizer.bits)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bipolar:
+            return torch.onnx.ops.symbolic(
+                f"{DOMAIN}::BipolarQuant", (x, cast(Tensor, self.scale)), dtype=x.dtype, shape=x.shape, version=1
+            )
+        return _quant(self, torch.relu(x) if self.relu else x, signed=self.signed, narrow=False)
+
+
+class _GlobalAveragePool(nn.Module):
+    """Stands for AdaptiveAvgPool2d(1), which torch would write as a ReduceMean with computed axes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.onnx.ops.symbolic("GlobalAveragePool", (x,), dtype=x.dtype, shape=(*x.shape[:2], 1, 1))
+
+
+def _quant(frozen: nn.Module, x: Tensor, signed: bool, narrow: bool) -> Tensor:
+    operands = [x, *(cast(Tensor, getattr(frozen, name)) for name in ("scale", "zero", "bits"))]
+    return torch.onnx.ops.symbolic(
+        f"{DOMAIN}::Quant",
+        operands,
+        {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"},
+        dtype=x.dtype,
+        shape=x.shape,
+        version=1,
+    )
+
+
+def _freeze(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose quantisers are constants and Quant nodes; sharing is kept."""
+    frozen = copy.deepcopy(model).eval()
+    done: dict[int, nn.Module] = {}
+    for module in list(frozen.modules()):
+        if isinstance(module, QuantWeightMixin):
+            module.weight_quantizer = _FrozenWeight(module)  # type: ignore[assignment]
+            continue
+        for name, child in module.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
+                setattr(module, name, _GlobalAveragePool())
+            elif isinstance(child, QuantIdentity):
+                setattr(module, name, done.setdefault(id(child), _FrozenActivation(child)))
+    return frozen
+
+
+def _name_after_modules(proto: onnx.ModelProto) -> None:
+    """Name nodes and tensors after the modules they come from; keep the source line, drop torch's metadata."""
+    renamed: dict[str, str] = {}
+    used: dict[str, int] = {}
+    for node in proto.graph.node:
+        metadata = {entry.key: entry.value for entry in node.metadata_props}
+        del node.metadata_props[:]
+        if line := _source_line(metadata.get("pkg.torch.onnx.stack_trace", "")):
+            node.metadata_props.add(key=SOURCE, value=line)
+        scopes = ast.literal_eval(metadata.get("pkg.torch.onnx.name_scopes", "['', '']"))
+        base = ".".join([scope for scope in scopes[-2:-1] if scope] + [node.op_type])
+        used[base] = used.get(base, 0) + 1
+        node.name = base if used[base] == 1 else f"{base}_{used[base]}"
+        outputs = {value.name for value in proto.graph.output}
+        renamed.update({out: node.name for out in node.output if out not in outputs})
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    del proto.graph.metadata_props[:], proto.metadata_props[:]
+    for value in [*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer]:
+        value.name = renamed.get(value.name, value.name)
+        del value.metadata_props[:]
+
+
+def _source_line(stack_trace: str) -> str:
+    """'file.py:56: code' of the outermost frame; no folders, so that the file is the same on every machine."""
+    frame = re.search(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', stack_trace)
+    return f"{Path(frame[1]).name}:{frame[2]}: {frame[3].strip()}" if frame else ""
+
+
+def _check_input_types(proto: onnx.ModelProto, model: nn.Module) -> None:
+    """Refuse a layer whose ``input_bits`` and ``input_signed`` are not those of the quantiser before it."""
+    producer = {name: node for node in proto.graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for name, layer in model.named_modules():
+        if not isinstance(layer, QuantWeightMixin):
+            continue
+        for node in proto.graph.node:
+            if node.name.rpartition(".")[0] != name or node.op_type not in ("Conv", "Gemm", "MatMul"):
+                continue
+            source = node.input[0]
+            while source in producer and producer[source].op_type in TYPE_KEEPING:
+                source = producer[source].input[0]
+            if source == proto.graph.input[0].name:
+                raise ModelError(f"{name}: its input is not quantised: put a gatewright.nn.QuantIdentity before it")
+            _check_input_type(name, layer, producer.get(source), constants)
+
+
+def _check_input_type(
+    name: str, layer: QuantWeightMixin, quant: onnx.NodeProto | None, constants: dict[str, onnx.TensorProto]
+) -> None:
+    if quant is None or quant.op_type not in ("Quant", "BipolarQuant"):
+        return
+    if quant.op_type == "BipolarQuant":
+        bits, signed = 1, True
+    else:
+        bits = int(onnx.numpy_helper.to_array(constants[quant.input[3]]).item())
+        signed = next(bool(attribute.i) for attribute in quant.attribute if attribute.name == "signed")
+    if (bits, signed) != (layer.input_bits, layer.input_signed):
+        raise ModelError(
+            f"{name}: input_bits={layer.input_bits!r}, input_signed={layer.input_signed!r}, but {quant.name} before "
+            f"it gives input_bits={bits!r}, input_signed={signed!r}: make them equal, else no accumulator is bounded"
+        )

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer graph: the one structure from the importer to the emitters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.errors import ConfigError, DataError, ModelError
+from gatewright.ir.chain import Step, evaluate, quantize
+from gatewright.ir.op import Op
+from gatewright.ir.types import FloatArray, IntArray, Tensor, check_ints
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator in a graph.
+
+    Attributes:
+        name: unique; becomes an instance name in every target.
+        op: the operator.
+        inputs, outputs: names of the tensors that it reads and writes.
+        origin: names of the ONNX nodes that it computes.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    origin: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class GraphInput:
+    """An input: the output of the model's first quantiser, which runs on the host.
+
+    Attributes:
+        name: of the tensor, and of the model's input.
+        tensor: its integer type; a scalar scale.
+        shape: of one frame of the model's float input, without the batch.
+        index: int64 of `tensor.shape`: which flat element of the float frame each integer comes from.
+        steps: float steps before the quantiser, per channel of the tensor.
+    """
+
+    name: str
+    tensor: Tensor
+    shape: tuple[int, ...]
+    index: IntArray
+    steps: tuple[Step, ...] = ()
+
+    def quantize(self, x: npt.NDArray[np.generic]) -> IntArray:
+        """Float frames (frames, *shape) to integers (frames, *tensor.shape): clip(round_half_even(x / scale), lo, hi).
+
+        Raises:
+            DataError: wrong shape, a type that is not a number, or a value that is not finite.
+        """
+        if x.shape[1:] != self.shape:
+            raise DataError(f"input {self.name!r}: got shape {x.shape!r}, need (frames, {', '.join(map(str, self.shape))})")
+        if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
+            raise DataError(f"input {self.name!r}: got dtype {x.dtype}, need floats (the network's own inputs)")
+        real = x.reshape(len(x), -1).astype(np.float64)[:, self.index.ravel()].reshape(len(x), *self.tensor.shape)
+        if not np.isfinite(real).all():
+            raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
+        if isinstance(self.tensor.scale, tuple):
+            raise ModelError(f"input {self.name!r} has one scale per channel; quantise it with one scale")
+        return quantize(evaluate(self.steps, real), self.tensor.scale, self.tensor.lo, self.tensor.hi)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphOutput:
+    """An output: real value = scale * integer + offset per channel, computed on the host.
+
+    Attributes:
+        name: of the model's output.
+        tensor: name of the integer tensor.
+        shape: of one frame of the model's float output, without the batch.
+        index: int64, shape of the tensor: which flat element of the float frame each integer becomes.
+        scale, offset: float64, one per channel of the tensor.
+    """
+
+    name: str
+    tensor: str
+    shape: tuple[int, ...]
+    index: IntArray
+    scale: FloatArray
+    offset: FloatArray
+
+    def dequantize(self, y: IntArray) -> FloatArray:
+        """Integers (frames, *tensor shape) to the model's float output (frames, *shape)."""
+        real = y * self.scale + self.offset
+        out = np.empty((len(y), real[0].size if len(y) else self.index.size))
+        out[:, self.index.ravel()] = real.reshape(len(y), -1)
+        return out.reshape(len(y), *self.shape)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A tensor on its way to one consumer.
+
+    Attributes:
+        tensor: name.
+        consumer: name of the node that reads it, or of the output that it leaves by.
+        port: which of the consumer's inputs.
+    """
+
+    tensor: str
+    consumer: str
+    port: int
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network of integer operators, validated when it is made; nodes in an order in which they can run.
+
+    Attributes:
+        name: an identifier; becomes the top module's name.
+        depths: FIFO depth in words per edge, where designed; others have the least.
+    """
+
+    name: str
+    inputs: tuple[GraphInput, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[GraphOutput, ...]
+    depths: Mapping[Edge, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ConfigError(f"graph name {self.name!r} must be an identifier: letters, digits and underscores")
+        known: dict[str, Tensor] = {i.name: i.tensor for i in self.inputs}
+        for node in self.nodes:
+            if len(node.inputs) != len(node.op.inputs) or len(node.outputs) != len(node.op.outputs):
+                raise ConfigError(f"{node.name}: {node.op.name()} has {len(node.op.inputs)} inputs and "
+                                  f"{len(node.op.outputs)} outputs, not {len(node.inputs)} and {len(node.outputs)}")
+            for tensor, want in zip(node.inputs, node.op.inputs, strict=True):
+                if tensor not in known:
+                    raise ConfigError(f"{node.name} reads {tensor!r}, which nothing before it writes")
+                if not known[tensor].carries(want):
+                    raise ConfigError(f"{node.name} expects {want} but {tensor!r} is {known[tensor]}")
+            for tensor, have in zip(node.outputs, node.op.outputs, strict=True):
+                if tensor in known:
+                    raise ConfigError(f"{node.name} writes {tensor!r}, which exists already")
+                known[tensor] = have
+        for output in self.outputs:
+            if output.tensor not in known:
+                raise ConfigError(f"output {output.name!r} reads {output.tensor!r}, which nothing writes")
+        object.__setattr__(self, "_tensors", known)
+
+    # --- structure --------------------------------------------------------------------------------------------------
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The type of every tensor by name, inputs first."""
+        return self._tensors  # type: ignore[attr-defined, no-any-return]  # set once in __post_init__
+
+    def edges(self) -> Iterator[Edge]:
+        """Every way from a tensor to a reader of it, in the order of the nodes; outputs last."""
+        for node in self.nodes:
+            for port, tensor in enumerate(node.inputs):
+                yield Edge(tensor, node.name, port)
+        for output in self.outputs:
+            yield Edge(output.tensor, output.name, 0)
+
+    def node(self, name: str) -> Node:
+        """The node of that name."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(f"graph {self.name!r} has no node {name!r}; it has {', '.join(n.name for n in self.nodes)}")
+
+    def with_ops(self, ops: Mapping[str, Op]) -> Graph:
+        """The same graph with some nodes' operators replaced: how folding refines a graph."""
+        return replace(self, nodes=tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes))
+
+    # --- what it computes -------------------------------------------------------------------------------------------
+
+    def run(self, *xs: IntArray) -> dict[str, IntArray]:
+        """Every tensor by name from integer inputs of shape (frames, *tensor.shape).
+
+        Raises:
+            DataError: an input of the wrong shape, type or range.
+        """
+        values = {i.name: check_ints(i.name, x, i.tensor) for i, x in zip(self.inputs, xs, strict=True)}
+        for node in self.nodes:
+            operands = [values[t].reshape(-1, *want.shape) for t, want in zip(node.inputs, node.op.inputs, strict=True)]
+            values.update(zip(node.outputs, node.op.reference(*operands), strict=True))
+        return values
+
+    def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
+        """The golden integers of every output from integer inputs."""
+        values = self.run(*xs)
+        return tuple(values[o.tensor] for o in self.outputs)
+
+    def quantize(self, *xs: npt.NDArray[np.generic]) -> tuple[IntArray, ...]:
+        """The model's float inputs to integers, as the host does it."""
+        if len(xs) != len(self.inputs):
+            raise DataError(f"{len(xs)} arrays for the {len(self.inputs)} inputs {[i.name for i in self.inputs]}")
+        return tuple(i.quantize(x) for i, x in zip(self.inputs, xs, strict=True))
+
+    def dequantize(self, *ys: IntArray) -> tuple[FloatArray, ...]:
+        """Integer outputs to the model's float outputs, as the host does it."""
+        return tuple(o.dequantize(y) for o, y in zip(self.outputs, ys, strict=True))
+
+    def predict(self, *xs: npt.NDArray[np.generic]) -> tuple[FloatArray, ...]:
+        """The model's float outputs from its float inputs, through the integers."""
+        return self.dequantize(*self.reference(*self.quantize(*xs)))
+
+    # --- identity ---------------------------------------------------------------------------------------------------
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical form: operators, folding, contents and depths."""
+        from gatewright.ir.serial import graph_to_files
+
+        text, arrays = graph_to_files(self)
+        digest = hashlib.sha256(json.dumps(text, sort_keys=True).encode())
+        for name in sorted(arrays):
+            digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+        return digest.hexdigest()
+
+    def __str__(self) -> str:
+        rows = [("node", "operator", "output", "folding")]
+        for node in self.nodes:
+            folding = ", ".join(f"{k}={getattr(node.op, k)}" for k in node.op.foldings()) if not node.op.composite else ""
+            rows.append((node.name, node.op.name(), "; ".join(map(str, node.op.outputs)), folding))
+        widths = [max(len(r[i]) for r in rows) for i in range(4)]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+
+
+def single(op: Op, name: str = "top") -> Graph:
+    """A graph of one operator, for tests and lone units; tensors are `x0`, `x1`, ... and `y0`, ..."""
+    inputs = tuple(flat_input(f"x{i}", t) for i, t in enumerate(op.inputs))
+    outputs = tuple(integer_output(f"y{i}", t) for i, t in enumerate(op.outputs))
+    node = Node(f"u_{op.name()}", op, tuple(i.name for i in inputs), tuple(o.tensor for o in outputs))
+    return Graph(name, inputs, (node,), outputs)
+
+
+def chain(ops: Sequence[Op], name: str = "top") -> Graph:
+    """A graph of single-input operators one after another, for tests."""
+    nodes, tensor = [], "x0"
+    for i, op in enumerate(ops):
+        nodes.append(Node(f"u{i}_{op.name()}", op, (tensor,), (f"t{i}",)))
+        tensor = f"t{i}"
+    output = replace(integer_output("y0", ops[-1].outputs[0]), tensor=tensor)
+    return Graph(name, (flat_input("x0", ops[0].inputs[0]),), tuple(nodes), (output,))
+
+
+def flat_input(name: str, tensor: Tensor) -> GraphInput:
+    """An input whose float frame has the tensor's own layout."""
+    return GraphInput(name, tensor, tensor.shape, np.arange(tensor.size).reshape(tensor.shape))
+
+
+def integer_output(name: str, tensor: Tensor) -> GraphOutput:
+    """An output in the tensor's own layout, its offset 0."""
+    scale = np.broadcast_to(np.asarray(tensor.scale, np.float64), tensor.channels)
+    return GraphOutput(name, name, tensor.shape, np.arange(tensor.size).reshape(tensor.shape), scale,
+                       np.zeros(tensor.channels))
+

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator sees of a model while it is imported: its node, and the values that reach it.
+
+The importer walks the model's nodes and asks each operator's `from_onnx`. An operator that takes a node reads its
+operands from the context and either emits itself, or changes a value without hardware (a float step that waits for
+the next quantiser, a reshape that only renumbers elements).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.errors import UnsupportedError
+from gatewright.ir.chain import Step, affine_form
+from gatewright.ir.graph import GraphInput, Node
+from gatewright.ir.op import Op
+from gatewright.ir.types import FloatArray, IntArray, Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNode:
+    """An ONNX node: name (made unique), type, domain, names of inputs ("" where left out) and outputs, attributes."""
+
+    name: str
+    op_type: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedConstant:
+    """A constant that went through a quantiser.
+
+    Attributes:
+        values: int64 in the constant's own shape.
+        scale: float64, broadcastable to the shape.
+    """
+
+    values: IntArray
+    scale: FloatArray
+    bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of the model during import.
+
+    Attributes:
+        tensor: name of the integer tensor behind it, or of the model's float input where nothing quantised it yet.
+        type: of the integer tensor; None for a float input.
+        shape: in the model, without the batch.
+        index: int64 in the integer tensor's shape (channels last): flat position in the model's frame of each element.
+        steps: float steps that the model applied since.
+    """
+
+    tensor: str
+    type: Tensor | None
+    shape: tuple[int, ...]
+    index: IntArray
+    steps: tuple[Step, ...] = ()
+    origin: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Channels of the integer tensor."""
+        return int(self.index.shape[-1])
+
+    def channel_vector(self, constant: npt.NDArray[np.generic]) -> tuple[float, ...] | None:
+        """A constant operand as one number, or one per channel; None where it varies within a channel."""
+        if constant.size == 1:
+            return (float(constant.ravel()[0]),)
+        try:
+            full = np.broadcast_to(constant, (1, *self.shape)).ravel()[self.index]
+        except ValueError:
+            return None
+        flat = full.reshape(-1, self.channels)
+        return tuple(flat[0].tolist()) if (flat == flat[0]).all() else None
+
+
+def standard_index(shape: tuple[int, ...]) -> IntArray:
+    """Index of a channels-first frame (C, ...) laid out channels last: what a fresh model input has."""
+    flat = np.arange(int(np.prod(shape))).reshape(shape)
+    return np.ascontiguousarray(np.moveaxis(flat, 0, -1)) if len(shape) > 1 else flat
+
+
+@dataclass(eq=False)
+class ImportContext:
+    """The state of one import.
+
+    Attributes:
+        constants: initialisers and folded constants by name.
+        quantized: constants behind a quantiser by name.
+        values: tensors that depend on the model's inputs by name.
+    """
+
+    constants: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    inputs: list[GraphInput] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    readers: Mapping[str, int] = field(default_factory=dict)
+
+    def constant(self, node: OnnxNode, position: int) -> npt.NDArray[np.generic]:
+        """A constant operand.
+
+        Raises:
+            UnsupportedError: it is computed by the model.
+        """
+        name = node.inputs[position]
+        if name not in self.constants:
+            raise UnsupportedError(node.name, f"{node.op_type} needs a constant as input {position} ({name!r}); "
+                                              "fold constants before export (e.g. qonnx-cleanup)")
+        return self.constants[name]
+
+    def weight(self, node: OnnxNode, position: int, what: str = "weight") -> QuantizedConstant:
+        """A quantised constant operand.
+
+        Raises:
+            UnsupportedError: it has no quantiser, or is computed by the model.
+        """
+        name = node.inputs[position]
+        if name in self.quantized:
+            return self.quantized[name]
+        if name in self.constants:
+            raise UnsupportedError(node.name, f"{what} {name!r} is float and has no quantiser: quantise it "
+                                              "(a Quant node on the constant; train with gatewright.nn or Brevitas)")
+        raise UnsupportedError(node.name, f"{what} {name!r} is not a constant: matrix products of two activations "
+                                          "have no hardware")
+
+    def is_dynamic(self, name: str) -> bool:
+        """Whether a tensor depends on the model's inputs."""
+        return name in self.values
+
+    def integer(self, node: OnnxNode, position: int) -> tuple[Value, Tensor]:
+        """An operand that must be integers: quantised, with at most one positive factor since, which joins its scale.
+
+        Raises:
+            UnsupportedError: no quantiser stands before it.
+        """
+        value = self.values[node.inputs[position]]
+        if value.type is None:
+            raise UnsupportedError(node.name, f"{node.op_type} reads the float input {value.tensor!r}: put a "
+                                              "quantiser on the model's input")
+        if not value.steps:
+            return value, value.type
+        if all(s.kind in ("mul", "div") and len(s.values) == 1 and s.values[0] > 0 for s in value.steps):
+            raise UnsupportedError(node.name, f"a constant factor stands between the quantiser and {node.op_type}: "
+                                              "move it before the quantiser or into the weights")
+        steps = ", ".join(s.kind for s in value.steps)
+        raise UnsupportedError(node.name, f"{node.op_type} reads {node.inputs[position]!r} after float steps ({steps}) "
+                                          f"that no quantiser follows: put a Quant node in front of {node.op_type}")
+
+    def emit(self, op: Op, inputs: tuple[Value, ...], output: str, node: OnnxNode, shape: tuple[int, ...],
+             index: IntArray | None = None) -> None:
+        """Add an operator with one output, which becomes the model's tensor `output` of frame shape `shape`."""
+        name = unique_name(node.name, {n.name for n in self.nodes})
+        tensor = unique_name(output, {t for n in self.nodes for t in n.outputs} | {i.name for i in self.inputs})
+        origin = tuple(dict.fromkeys(o for v in inputs for o in v.origin)) + (node.name,)
+        self.nodes.append(Node(name, op, tuple(v.tensor for v in inputs), (tensor,), origin))
+        self.values[output] = Value(tensor, op.outputs[0], shape, standard_index(shape) if index is None else index)
+
+    def extend(self, value: Value, step: Step, output: str, node: OnnxNode) -> None:
+        """Let a float step wait for the next quantiser."""
+        self.values[output] = replace(value, steps=(*value.steps, step), origin=(*value.origin, node.name))
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """`name` as an identifier, with a number where it is taken."""
+    base = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_") or "n"
+    base = f"n_{base}" if base[0].isdigit() else base
+    candidate, i = base, 1
+    while candidate in taken:
+        i += 1
+        candidate = f"{base}_{i}"
+    return candidate
+
+
+def output_affine(value: Value) -> tuple[FloatArray, FloatArray] | None:
+    """Scale and offset per channel that turn the integers of a final value into reals; None where they cannot."""
+    if value.type is None or not all(s.affine for s in value.steps):
+        return None
+    factor, offset = affine_form(value.steps, value.channels)
+    return factor * np.asarray(value.type.scale), offset

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rewriting: a pass is a function graph -> graph in a file of its own, and says nothing when nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gatewright.ir.graph import Graph, Node
+from gatewright.ir.op import Op
+
+Pass = Callable[[Graph], Graph]
+
+
+def replace_with_chain(node: Node, ops: Sequence[Op]) -> tuple[Node, ...]:
+    """Nodes that run `ops` one after another in place of a node with one input and one output."""
+    nodes, tensor = [], node.inputs[0]
+    for i, op in enumerate(ops):
+        last = i == len(ops) - 1
+        out = node.outputs[0] if last else f"{node.outputs[0]}_{op.name()}"
+        name = node.name if last else f"{node.name}_{op.name()}"
+        nodes.append(Node(name, op, (tensor,), (out,), node.origin))
+        tensor = out
+    return tuple(nodes)
+
+
+def rewrite_nodes(graph: Graph, rule: Callable[[Node], Sequence[Node] | None]) -> Graph:
+    """The graph with every node replaced by what `rule` gives for it; None keeps the node."""
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        new = rule(node)
+        nodes.extend([node] if new is None else new)
+    return replace(graph, nodes=tuple(nodes))

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantised torch modules: weight and activation quantisers, layers, and their start from a float model."""
+
+from __future__ import annotations
+
+from gatewright.nn.a2q import (
+    A2QPlusWeightQuant,
+    A2QWeightQuant,
+    a2q_cap,
+    a2q_plus_cap,
+    accumulator_penalty,
+    project_l1,
+)
+from gatewright.nn.activation import QuantIdentity, QuantReLU
+from gatewright.nn.config import WeightQuant, integer_limits
+from gatewright.nn.initialize import ep_init, load_float
+from gatewright.nn.layers import QuantConv2d, QuantLinear, QuantWeightMixin
+from gatewright.nn.weight import SymmetricWeightQuant, WeightQuantizer
+
+__all__ = [
+    "A2QPlusWeightQuant",
+    "A2QWeightQuant",
+    "QuantConv2d",
+    "QuantIdentity",
+    "QuantLinear",
+    "QuantReLU",
+    "QuantWeightMixin",
+    "SymmetricWeightQuant",
+    "WeightQuant",
+    "WeightQuantizer",
+    "a2q_cap",
+    "a2q_plus_cap",
+    "accumulator_penalty",
+    "ep_init",
+    "integer_limits",
+    "load_float",
+    "project_l1",
+]

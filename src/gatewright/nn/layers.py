@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drop-in quantised versions of torch's Linear and Conv2d."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gatewright.errors import ConfigError
+from gatewright.nn.a2q import A2QPlusWeightQuant, A2QWeightQuant
+from gatewright.nn.config import WeightQuant, check_activation_bits
+from gatewright.nn.weight import SymmetricWeightQuant, WeightQuantizer
+
+
+def make_weight_quantizer(weight: Tensor, quant: WeightQuant, input_bits: int, input_signed: bool) -> WeightQuantizer:
+    """The quantiser that ``quant`` asks for, started from ``weight`` of shape (C, ...)."""
+    check_activation_bits(input_bits, "input_bits")
+    if quant.accumulator_bits is None:
+        return SymmetricWeightQuant(weight, quant.bits)
+    kind = A2QPlusWeightQuant if quant.kind == "a2q+" else A2QWeightQuant
+    return kind(weight, quant.bits, quant.accumulator_bits, input_bits, input_signed)
+
+
+class QuantWeightMixin:
+    """What layers with quantised weights share."""
+
+    weight: Tensor
+    weight_quantizer: WeightQuantizer
+    input_bits: int
+    input_signed: bool
+
+    def quantized_weight(self) -> Tensor:
+        """Real-valued weights on the integer grid, in ``weight``'s shape."""
+        quantized: Tensor = self.weight_quantizer(self.weight)
+        return quantized
+
+    @torch.no_grad()
+    def integer_weight(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Integer weights (int64, ``weight``'s shape) and the scale of each output channel (float64, (C,))."""
+        integers = self.weight_quantizer.integers(self.weight).cpu().numpy().astype(np.int64)
+        return integers, self.weight_quantizer.scale().cpu().numpy().astype(np.float64)
+
+
+class QuantLinear(QuantWeightMixin, nn.Linear):
+    """torch.nn.Linear with quantised weights; the bias stays float.
+
+    Args:
+        in_features, out_features, bias: as in torch.
+        weight_quant: how the weights are quantised.
+        input_bits: width of the layer's quantised input, 1 to 8.
+        input_signed: whether that input is signed.
+
+    Raises:
+        ConfigError: a setting out of range.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        weight_quant: WeightQuant,
+        input_bits: int,
+        input_signed: bool = False,
+    ) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.input_bits = input_bits
+        self.input_signed = input_signed
+        self.weight_quantizer = make_weight_quantizer(self.weight, weight_quant, input_bits, input_signed)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.quantized_weight(), self.bias)
+
+
+class QuantConv2d(QuantWeightMixin, nn.Conv2d):
+    """torch.nn.Conv2d with quantised weights; the bias stays float.
+
+    Args:
+        in_channels, out_channels, kernel_size: as in torch.
+        weight_quant: how the weights are quantised.
+        input_bits: width of the layer's quantised input, 1 to 8.
+        input_signed: whether that input is signed.
+        options: torch's stride, padding, dilation, groups and bias.
+
+    Raises:
+        ConfigError: a setting out of range, or padding with anything but zeros.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        *,
+        weight_quant: WeightQuant,
+        input_bits: int,
+        input_signed: bool = False,
+        **options: Any,
+    ) -> None:
+        if (mode := options.get("padding_mode", "zeros")) != "zeros":
+            raise ConfigError(f"padding_mode={mode!r} has no hardware: use 'zeros'")
+        super().__init__(in_channels, out_channels, kernel_size, **options)
+        self.input_bits = input_bits
+        self.input_signed = input_signed
+        self.weight_quantizer = make_weight_quantizer(self.weight, weight_quant, input_bits, input_signed)
+
+    def forward(self, input: Tensor) -> Tensor:
+        output: Tensor = self._conv_forward(input, self.quantized_weight(), self.bias)
+        return output

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multi-threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gatewright.errors import ConfigError
+from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
+from gatewright.ir.schedule import Schedule, streaming
+from gatewright.ir.types import IntArray, Tensor, bits_for
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(Op):
+    """y = lo + the number of a channel's thresholds that x reaches (falling channels: hi - it), by binary search.
+
+    Attributes:
+        source: input of shape (..., channels).
+        thresholds: int64 of shape (channels, hi - lo), ascending per channel.
+        falling: int64 of shape (channels,): 1 where the function falls.
+        lo, hi: of the output; at most 8 bits.
+        scale: of the output.
+        pe: channels processed at once; divides the channels.
+    """
+
+    source: Tensor
+    thresholds: IntArray
+    falling: IntArray
+    lo: int
+    hi: int
+    scale: float = 1.0
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.hi - self.lo <= 255:
+            raise ConfigError(f"threshold: outputs {self.lo}..{self.hi} need {self.hi - self.lo} thresholds a channel; "
+                              "1 to 255 are possible: use requant for wider outputs")
+        want = (self.source.channels, self.hi - self.lo)
+        if self.thresholds.shape != want or self.falling.shape != want[:1]:
+            raise ConfigError(f"threshold: tables of shapes {self.thresholds.shape!r} and {self.falling.shape!r}, "
+                              f"need {want!r} and {want[:1]!r}")
+        if (np.diff(self.thresholds, axis=1) < 0).any():
+            raise ConfigError("threshold: the thresholds of a channel must ascend")
+        self.check_folding(pe=(self.channels, "channels"))
+
+    @property
+    def channels(self) -> int:
+        """Channels, each with thresholds of its own."""
+        return self.source.channels
+
+    @cached_property
+    def _table(self) -> IntArray:
+        """Thresholds clipped to where they can matter: lo (always reached) to hi + 1 (never)."""
+        return np.clip(self.thresholds, self.source.lo, self.source.hi + 1)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The codes."""
+        return (Tensor(self.source.shape, self.lo, self.hi, self.scale),)
+
+    def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
+        """Counts thresholds channel by channel."""
+        (x,) = xs
+        y = np.empty_like(x)
+        for c in range(self.channels):
+            count = np.searchsorted(self.thresholds[c], x[..., c], side="right")
+            y[..., c] = self.hi - count if self.falling[c] else self.lo + count
+        return (y,)
+
+    def bounds(self) -> tuple[Bounds, ...]:
+        """The codes at both limits of the input, per channel."""
+        at_lo = (self.thresholds <= self.source.lo).sum(axis=1)
+        at_hi = (self.thresholds <= self.source.hi).sum(axis=1)
+        lo = np.where(self.falling == 1, self.hi - at_hi, self.lo + at_lo)
+        hi = np.where(self.falling == 1, self.hi - at_lo, self.lo + at_hi)
+        return (Bounds(tuple(lo.tolist()), tuple(hi.tolist()), witness="the input's own limits"),)
+
+    # --- its hardware -----------------------------------------------------------------------------------------------
+
+    def foldings(self) -> dict[str, tuple[int, ...]]:
+        """Divisors of the channels."""
+        return {"pe": divisors(self.channels)}
+
+    @property
+    def levels(self) -> int:
+        """Comparisons of the binary search."""
+        return (self.hi - self.lo).bit_length()
+
+    @property
+    def cycles(self) -> int:
+        """One beat a step."""
+        return self.source.size // self.pe
+
+    def schedule(self) -> Schedule:
+        """A register for every comparison and one for the result."""
+        return streaming(self.cycles, self.levels + 1)
+
+    @property
+    def level_bits(self) -> int:
+        """Signed width in which inputs and thresholds are compared."""
+        return bits_for(min(self.source.lo, -1), self.source.hi + 1)
+
+    def parameters(self) -> dict[str, int]:
+        """Adds the depth of the search."""
+        return super().parameters() | {"channels": self.channels, "levels": self.levels}
+
+    def memories(self) -> dict[str, Memory | tuple[Memory, ...]]:
+        """Level i holds, at address {channel group, code prefix of i bits}, the threshold that decides the next bit."""
+        full = np.full((self.channels, (1 << self.levels) - 1), self.source.hi + 1)
+        full[:, :self._table.shape[1]] = self._table
+        groups = self.channels // self.pe
+
+        def level(i: int) -> Memory:
+            step = 1 << (self.levels - i)
+            columns = full[:, step // 2 - 1::step]
+            words = columns.reshape(groups, self.pe, 1 << i).transpose(0, 2, 1).reshape(-1, self.pe)
+            return Memory(as_int64(words), self.level_bits)
+
+        return {"level": tuple(level(i) for i in range(self.levels)),
+                "falling": Memory(self.falling.reshape(groups, self.pe), 1)}
+
+    def resources(self) -> dict[str, float]:
+        """First model: a comparator and a ROM in LUTs for every level and lane, registers for every level."""
+        bits, groups = self.level_bits, self.channels // self.pe
+        rom = sum(-(-groups * (1 << i) // 64) * bits * min(1.0, groups * (1 << i) / 16) for i in range(self.levels))
+        return {"LUT": self.pe * (self.levels * bits * 0.6 + rom) + 20,
+                "FF": self.pe * (self.levels * 2 * bits + self.levels * self.levels / 2) + 20, "BRAM36": 0.0, "DSP": 0.0}
+
+    @classmethod
+    def examples(cls) -> list[Op]:
+        """1 to 8 output bits, output ranges that are no power of two, falling and constant channels."""
+        rng = np.random.default_rng(0)
+
+        def example(source: Tensor, lo: int, hi: int, pe: int) -> Threshold:
+            table = np.sort(rng.integers(source.lo - 2, source.hi + 3, (source.channels, hi - lo)), axis=1)
+            return cls(source, as_int64(table), as_int64(np.arange(source.channels) % 3 == 1), lo, hi, pe=pe)
+
+        return [
+            example(Tensor((4,), -100, 90), 0, 15, 2),
+            example(Tensor((3, 3, 6), -8192, 8191), 0, 15, 3),
+            example(Tensor((5, 2), -128, 127), -8, 7, 1),
+            example(Tensor((6,), 0, 255), 0, 3, 6),
+            example(Tensor((4, 3), -20, 20), 0, 1, 3),
+            example(Tensor((2, 4), -3000, 2999), -128, 127, 2),
+            example(Tensor((7, 5), -50, 60), 0, 8, 5),
+            example(Tensor((4, 8), -50, 60), -3, 3, 4),
+        ]

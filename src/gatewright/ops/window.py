@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sliding window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gatewright.errors import ConfigError
+from gatewright.ir.op import Bounds, Op, divisors
+from gatewright.ir.schedule import Schedule
+from gatewright.ir.types import IntArray, Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Window(Op):
+    """im2col: every window of an image as one vector, by a line buffer (kernel row, kernel column, channel order).
+
+    Attributes:
+        source: image of shape (height, width, channels).
+        pad_value: what padding holds; 0, or the least value in front of a maximum.
+        simd: channels moved at once; divides the channels.
+    """
+
+    source: Tensor
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    pad_bottom: int = 0
+    pad_right: int = 0
+    dilation_h: int = 1
+    dilation_w: int = 1
+    pad_value: int = 0
+    simd: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.source.shape) != 3:
+            raise ConfigError(f"window: input {self.source} must have shape (height, width, channels)")
+        for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"window: {name}={getattr(self, name)!r} must be at least 1")
+        if min(self.pad_top, self.pad_left, self.pad_bottom, self.pad_right) < 0:
+            raise ConfigError("window: negative padding has no hardware: crop the image before it")
+        if self.out_height < 1 or self.out_width < 1:
+            raise ConfigError(f"window: a kernel spanning {self.span_h}x{self.span_w} does not fit the padded image "
+                              f"{self.padded_h}x{self.padded_w}: use a smaller kernel or more padding")
+        if self.padded and self.source.encoding == "bipolar":
+            raise ConfigError("window: padding a bipolar image is not possible, it has no zero: "
+                              "quantise to 2 bits, or pad with -1 or +1 before the quantiser")
+        self.check_folding(simd=(self.channels, "channels"))
+
+    # --- shape ------------------------------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        """Rows of the image."""
+        return self.source.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of the image."""
+        return self.source.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the image."""
+        return self.source.channels
+
+    @property
+    def span_h(self) -> int:
+        """Rows from the first to the last tap."""
+        return (self.kernel_h - 1) * self.dilation_h + 1
+
+    @property
+    def span_w(self) -> int:
+        """Columns from the first to the last tap."""
+        return (self.kernel_w - 1) * self.dilation_w + 1
+
+    @property
+    def padded_h(self) -> int:
+        """Rows with padding."""
+        return self.height + self.pad_top + self.pad_bottom
+
+    @property
+    def padded_w(self) -> int:
+        """Columns with padding."""
+        return self.width + self.pad_left + self.pad_right
+
+    @property
+    def padded(self) -> bool:
+        """Whether any window reaches beyond the image."""
+        return (self.padded_h, self.padded_w) != (self.height, self.width)
+
+    @property
+    def out_height(self) -> int:
+        """Windows in a column."""
+        return (self.padded_h - self.span_h) // self.stride_h + 1
+
+    @property
+    def out_width(self) -> int:
+        """Windows in a row."""
+        return (self.padded_w - self.span_w) // self.stride_w + 1
+
+    # --- what it computes -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _output(self) -> Tensor:
+        pad = (self.pad_value,) if self.padded else ()
+        scale = self.source.scale * self.kernel_h * self.kernel_w if isinstance(self.source.scale, tuple) else self.source.scale
+        return Tensor((self.out_height, self.out_width, self.kernel_h * self.kernel_w * self.channels),
+                      min(self.source.lo, *pad, self.source.lo), max(self.source.hi, *pad, self.source.hi), scale,
+                      self.source.encoding)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """One vector per window."""
+        return (self._output,)
+
+    def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
+        """Gather by strided views of the padded image."""
+        (x,) = xs
+        pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0))
+        x = np.pad(x, pads, constant_values=self.pad_value)
+        taps = [
+            x[:, i * self.dilation_h:, j * self.dilation_w:][:, :(self.out_height - 1) * self.stride_h + 1:self.stride_h,
+              :(self.out_width - 1) * self.stride_w + 1:self.stride_w]
+            for i in range(self.kernel_h) for j in range(self.kernel_w)
+        ]
+        return (np.concatenate(taps, axis=3),)
+
+    def bounds(self) -> tuple[Bounds, ...]:
+        """The image's limits, and the padding's value."""
+        n = self._output.channels
+        return (Bounds((self._output.lo,) * n, (self._output.hi,) * n, witness="the input's own limits and the padding"),)
+
+    # --- its hardware -----------------------------------------------------------------------------------------------
+
+    @property
+    def in_lanes(self) -> tuple[int, ...]:
+        """`simd` channels a beat."""
+        return (self.simd,)
+
+    @property
+    def out_lanes(self) -> tuple[int, ...]:
+        """`simd` channels a beat."""
+        return (self.simd,)
+
+    def foldings(self) -> dict[str, tuple[int, ...]]:
+        """Divisors of the channels."""
+        return {"simd": divisors(self.channels)}
+
+    @property
+    def groups(self) -> int:
+        """Beats a pixel."""
+        return self.channels // self.simd
+
+    @property
+    def row_steps(self) -> int:
+        """Steps an output row."""
+        return self.out_width * self.kernel_h * self.kernel_w * self.groups
+
+    @property
+    def cycles(self) -> int:
+        """One beat of a window a step."""
+        return self.out_height * self.row_steps
+
+    @property
+    def buffer_rows(self) -> int:
+        """Rows of the ring: a window and the rows that the next output row adds; at the end of a frame, what the last
+        windows still read and what the next frame's first ones need."""
+        live = self.height - max(0, min(self.height, (self.out_height - 1) * self.stride_h - self.pad_top))
+        first = max(1, min(self.height, self.span_h - self.pad_top))
+        return max(self.span_h + self.stride_h, live + first)
+
+    def _oldest_row(self, done: int) -> int:
+        """First row still needed when `done` output rows of a frame are finished."""
+        if done == self.out_height:
+            return self.height
+        return min(self.height, max(0, done * self.stride_h - self.pad_top))
+
+    def _row_free(self, row: int) -> int:
+        """Steps of its own frame (earlier frames count negative) after which a row has a place in the ring."""
+        oldest = [self._oldest_row(d) for d in range(self.out_height + 1)]
+        for back in range(1 + -(-self.buffer_rows // self.height)):
+            missing = row - self.buffer_rows + 1 + back * self.height
+            if missing > 0:
+                done = next(d for d, o in enumerate(oldest) if o >= missing)
+                return done * self.row_steps - back * self.cycles
+        return -self.cycles * (1 + -(-self.buffer_rows // self.height))
+
+    def schedule(self) -> Schedule:
+        """The writer runs ahead of the reader by as much as the ring holds; a step waits for the pixel it reads."""
+        ih = (np.arange(self.out_height)[:, None] * self.stride_h - self.pad_top + np.arange(self.kernel_h) * self.dilation_h)
+        iw = (np.arange(self.out_width)[:, None] * self.stride_w - self.pad_left + np.arange(self.kernel_w) * self.dilation_w)
+        ih, iw = ih[:, None, :, None], iw[None, :, None, :]
+        inside = (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
+        first = np.where(inside, (ih * self.width + iw) * self.groups, -1)
+        # A padding tap waits for the frame's first beat: nothing of a frame leaves before something of it has come.
+        need = np.where(first[..., None] < 0, 1, first[..., None] + 1 + np.arange(self.groups))
+        row_beats = self.width * self.groups
+        after = np.repeat([self._row_free(r) for r in range(self.height)], row_beats)
+        return Schedule(self.cycles, 2, (np.maximum.accumulate(need.ravel()),), (np.ones(self.cycles, np.bool_),), (after,))
+
+    def parameters(self) -> dict[str, int]:
+        """Adds the shapes and the ring's size."""
+        names = ("height", "width", "channels", "out_height", "out_width", "buffer_rows")
+        return super().parameters() | {n: getattr(self, n) for n in names}
+
+    def resources(self) -> dict[str, float]:
+        """First model: the ring in block RAM when it is deep, else in distributed RAM; counters."""
+        width, depth = self.simd * self.source.bits, self.buffer_rows * self.width * self.groups
+        block = depth > 128
+        bram = -(-width // 36) * -(-depth // 1024) if depth > 512 else -(-width // 72)
+        lut = 160 + width + (0 if block else width * -(-depth // 32) * 0.7)
+        return {"LUT": lut, "FF": 150 + 2 * width, "BRAM36": float(bram) if block else 0.0, "DSP": 0.0}
+
+    @classmethod
+    def examples(cls) -> list[Op]:
+        """Kernels, strides, padding, dilation, odd shapes, kernels as large as the image, one-pixel images."""
+        return [
+            cls(Tensor((5, 5, 2), 0, 15), 3, 3),
+            cls(Tensor((6, 6, 4), 0, 15), 3, 3, 1, 1, 1, 1, 1, 1, simd=2),
+            cls(Tensor((8, 7, 3), -8, 7), 3, 3, 2, 2, 1, 1, 1, 1, simd=3),
+            cls(Tensor((6, 8, 2), 0, 3), 2, 2, 2, 2),
+            cls(Tensor((7, 7, 2), 0, 3), 1, 1, 2, 2, simd=2),
+            cls(Tensor((9, 9, 1), 0, 255), 3, 3, 1, 1, 2, 2, 2, 2, 2, 2),
+            cls(Tensor((4, 4, 2), 0, 7), 4, 4, simd=2),
+            cls(Tensor((5, 6, 2), -4, 3), 5, 3, 1, 2, 2, 1, 0, 1, pad_value=-4),
+            cls(Tensor((1, 1, 3), 0, 7), 3, 3, 1, 1, 1, 1, 1, 1),
+            cls(Tensor((2, 3, 2), 0, 7), 3, 3, 1, 1, 1, 1, 1, 1),
+            cls(Tensor((1, 9, 2), 0, 15), 1, 3, 1, 2, 0, 1, 0, 1),
+            cls(Tensor((8, 5, 2), 0, 15), 3, 2, 3, 1, 0, 0, 0, 0, simd=2),
+        ]

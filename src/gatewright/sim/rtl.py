@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs an emitted design in Verilator: whole data sets through its AXI4-Stream ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatewright.design.structure import Structure
+from gatewright.emit.rtl import top_ports
+from gatewright.ir.types import IntArray
+from gatewright.sim.model import Group, Model, Port, RunResult, Traffic
+from gatewright.sim.verilator import Optimise, compile_model
+
+LONG_RUN = 2_000_000
+"""Cycles times units from which the time of an optimised build comes back in the run."""
+
+
+@dataclass(frozen=True, eq=False)
+class RtlRun:
+    """What the hardware gave.
+
+    Attributes:
+        outputs: per output, int64 of shape (frames, elements).
+        result: all handshakes.
+    """
+
+    outputs: tuple[IntArray, ...]
+    result: RunResult
+
+    @property
+    def latency(self) -> int:
+        """First input handshake to last output handshake of the first frame, in cycles."""
+        return int(self.result.last_output_cycle[0] - self.result.first_input_cycle[0])
+
+    @property
+    def interval(self) -> int | None:
+        """Distance of the last two frames' last output handshakes in cycles; None for one frame."""
+        ends = self.result.last_output_cycle
+        return int(ends[-1] - ends[-2]) if len(ends) > 1 else None
+
+
+def build_rtl(design: Structure, folder: Path, optimise: Optimise = "fast_run") -> Model:
+    """Compile an emitted design.
+
+    Args:
+        folder: where the emitter's files lie.
+
+    Raises:
+        ToolError: Verilator or g++ is missing, or rejects the design.
+    """
+    inputs, outputs = top_ports(design)
+    group = Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
+    sources = [*sorted((folder / "kernels").glob("*.sv")), folder / f"{design.name}.sv"]
+    return compile_model(sources, design.name, group, folder=folder, optimise=optimise)
+
+
+def run_rtl(design: Structure, folder: Path, inputs: tuple[IntArray, ...], traffic: Traffic | None = None,
+            progress: Callable[[str], None] | None = None) -> RtlRun:
+    """Compile an emitted design and stream integer frames through it.
+
+    Args:
+        inputs: per input, int64 of shape (frames, ...) in stream order.
+        traffic: stalls and resets; full speed by default.
+        progress: called with what is being done.
+
+    Raises:
+        ToolError: Verilator or g++ is missing.
+        SimulationError: the design stalls or breaks the protocol.
+    """
+    say = progress or (lambda _: None)
+    say("compiling the RTL")
+    work = len(inputs[0]) * max(u.schedule.steps for u in design.units) * len(design.units)
+    model = build_rtl(design, folder, "fast_run" if work > LONG_RUN else "fast_build")
+    flat = [x.reshape(len(x), -1) for x in inputs]
+    result = model.run(flat, traffic, progress=lambda done, total: say(f"RTL: frame {done} of {total}"))
+    return RtlRun(result.outputs, result)

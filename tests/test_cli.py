@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import gatewright
+from gatewright.boards import list_boards, load_board
+from gatewright.cli import app
+from gatewright.errors import ConfigError
+from gatewright.ir.op import discover, kernel_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A file that is there; the errors under test come before it is read."""
+    path = tmp_path / "model.onnx"
+    path.touch()
+    return path
+
+
+def test_version_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "gatewright", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"gatewright {gatewright.__version__}\n"
+
+
+def test_console_script() -> None:
+    script = Path(sys.executable).with_name("gatewright")
+    done = subprocess.run([script, "boards"], capture_output=True, text=True, check=True)
+    assert "pynq-z2" in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for command in ("doctor", "demo", "compile", "check", "ops", "boards"):
+        assert command in result.stdout
+    assert "--debug" not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["doctor", "demo", "compile", "check", "ops", "boards"])
+def test_each_command_has_help(command: str) -> None:
+    assert run(command, "--help").exit_code == 0
+
+
+def test_boards_as_json_are_the_records() -> None:
+    result = run("boards", "--json")
+    assert result.exit_code == 0
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    assert tuple(rows) == list_boards()
+    assert rows["zcu104"]["capacity"] == dict(load_board("zcu104").capacity)
+
+
+def test_boards_table_has_every_board_uncut() -> None:
+    result = run("boards")
+    assert result.exit_code == 0
+    for name in list_boards():
+        assert name in result.stdout
+        assert load_board(name).part in result.stdout
+
+
+def test_ops_as_json_are_the_operators() -> None:
+    result = run("ops", "--json")
+    assert result.exit_code == 0
+    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    found = discover()
+    assert list(rows) == list(found)
+    for name, cls in found.items():
+        assert rows[name]["composite"] == cls.composite
+        assert rows[name]["examples"] == len(cls.examples())
+        assert ("rtl" in rows[name]["kernels"]) == (kernel_path(name, "rtl") is not None)
+        assert rows[name]["summary"]
+
+
+def test_ops_table_has_every_operator() -> None:
+    result = run("ops")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in discover())
+
+
+def test_doctor_says_how_to_get_what_is_missing() -> None:
+    result = run("doctor", "--json")
+    rows = json.loads(result.stdout)
+    assert {"g++", "verilator"} <= {row["name"] for row in rows}
+    missing = [row for row in rows if row["status"] == "missing"]
+    assert all(row["remedy"] and row["path"] is None for row in missing)
+    assert all(row["path"] and row["remedy"] is None for row in rows if row not in missing)
+    assert result.exit_code == any(not row["optional"] for row in missing)
+
+
+def test_doctor_fails_without_the_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run("doctor", "--json")
+    (compiler,) = [row for row in json.loads(result.stdout) if row["name"] == "g++"]
+    assert (compiler["status"], result.exit_code) == ("missing", 1)
+    assert "apt install g++" in compiler["remedy"]
+
+
+def test_error_is_one_line_on_stderr(model: Path) -> None:
+    result = run("compile", str(model), "--board", "pynq-z2", "--fps", "100", "--budget", "0.5")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: fps and budget each decide the folding: give one of them")
+    assert result.stderr.count("\n") == 1
+
+
+def test_debug_lets_the_error_through(model: Path) -> None:
+    result = run("--debug", "compile", str(model), "--board", "pynq-z2", "--fps", "-1")
+    assert isinstance(result.exception, ConfigError)
+    assert result.exit_code == 1
+
+
+def test_unknown_board(model: Path) -> None:
+    result = run("compile", str(model), "--board", "pynq-z3")
+    assert result.exit_code == 1
+    assert "board 'pynq-z3' is unknown: did you mean 'pynq-z" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compile", "no.onnx", "--board", "zcu104"), "no.onnx"),
+        (("compile",), "MODEL"),
+        (("check", "no-such-folder"), "no-such-folder"),
+        (("chekc",), "chekc"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_check_refuses_an_empty_stage_name(tmp_path: Path) -> None:
+    result = run("check", str(tmp_path), "--stages", "golden,,rtl")
+    assert result.exit_code == 1
+    assert "--stages 'golden,,rtl' has an empty name" in result.stderr

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings refuse what makes no sense, when they are made."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatewright.config import CompileConfig
+from gatewright.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fps": 0.0}, "fps=0.0 must be a number above 0"),
+        ({"fps": math.inf}, "fps=inf must be a number above 0"),
+        ({"mhz": math.nan}, "mhz=nan must be a number above 0"),
+        ({"budget": 0.0}, "budget=0.0 is a fraction of the board"),
+        ({"budget": 70.0}, "budget=70.0 is a fraction of the board"),
+        ({"fps": 100.0, "budget": 0.5}, "fps and budget each decide the folding: give one of them"),
+        ({"folding": Path("f.json"), "fps": 100.0}, "folding and fps each decide the folding"),
+    ],
+)
+def test_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CompileConfig("pynq-z2", tmp_path, **options)
+
+
+def test_output_must_not_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.touch()
+    with pytest.raises(ConfigError, match=r"model\.onnx' is a file: name a folder"):
+        CompileConfig("pynq-z2", file)
+
+
+@pytest.mark.parametrize("options", [{}, {"fps": 100.0}, {"budget": 1.0}, {"folding": Path("f.json"), "mhz": 125.0}])
+def test_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
+    config = CompileConfig("pynq-z2", tmp_path / "new", **options)
+    assert {name: getattr(config, name) for name in options} == options

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: reproducible by seed, calibrates what needs it, leaves the caller's state alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gatewright.data import Split, digits
+from gatewright.errors import ConfigError, DataError
+from gatewright.nn import QuantIdentity, QuantLinear, QuantReLU, WeightQuant
+from gatewright.train import TrainConfig, calibrate, evaluate, fit, predict
+
+
+def small_model() -> nn.Sequential:
+    quant = WeightQuant(bits=4, kind="a2q+", accumulator_bits=12)
+    torch.manual_seed(7)
+    return nn.Sequential(
+        nn.Flatten(),
+        QuantIdentity(4, False, power_of_two=True),
+        QuantLinear(64, 32, weight_quant=quant, input_bits=4),
+        nn.BatchNorm1d(32),
+        QuantReLU(4),
+        nn.Dropout(0.1),
+        QuantLinear(32, 10, weight_quant=quant, input_bits=4),
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    return digits.load()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(data):
+    states, histories = [], []
+    for seed in (0, 0, 1):
+        model = small_model()
+        torch.manual_seed(seed + 100)  # fit's result must not depend on the global generator
+        histories.append(fit(model, data.train, data.test, TrainConfig(epochs=2, seed=seed)))
+        states.append(model.state_dict())
+    assert histories[0] == histories[1]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert not torch.equal(states[0]["2.weight"], states[2]["2.weight"])
+
+
+def test_training_leaves_the_global_generator_alone(data):
+    model = small_model()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(model, data.train, data.test, TrainConfig(epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns_and_its_record_is_true(data):
+    model = small_model()
+    history = fit(model, data.train, data.test, TrainConfig(epochs=6, lr=1e-2))
+    assert len(history) == 6
+    assert history[-1].loss < history[0].loss / 2
+    assert history[-1].test_accuracy > 0.85
+    assert history[-1].test_accuracy == evaluate(model, data.test)
+    right = predict(model, data.test.x).argmax(1) == data.test.y
+    assert evaluate(model, data.test, batch=7) == right.mean()
+
+
+def test_decay_spares_biases_norms_and_scales(data):
+    from gatewright.train.loop import _groups
+
+    model = small_model()
+    decayed, spared = _groups(model, 0.1)
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0
+    assert {id(p) for p in decayed["params"]} == {id(model[2].weight), id(model[6].weight)}
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
+
+
+def test_calibration_is_for_quantisers_without_a_scale(data):
+    model = small_model()
+    model[1] = QuantIdentity(4, False, max_value=3.0)
+    calibrate(model, data.train.x)
+    assert model[1].scale().item() == pytest.approx(3 / 15)
+    assert bool(model[4].calibrated)
+    before = model[4].scale().item()
+    calibrate(model, data.train.x * 10)
+    assert model[4].scale().item() == before
+    assert not any(module.observing for module in model.modules() if isinstance(module, QuantIdentity))
+
+
+def test_calibrated_range_covers_what_was_seen(data):
+    model = nn.Sequential(QuantIdentity(8, True, percentile=100))
+    x = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    calibrate(model, x, batch=64)
+    assert model[0].scale().item() * 127 == pytest.approx(np.abs(x).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_prediction_restores_the_mode(data, training):
+    model = small_model()
+    calibrate(model, data.train.x[:100])
+    model.train(training)
+    predict(model, data.test.x[:5])
+    assert model.training is training
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
+        ({"batch": -1}, "batch=-1 must be at least 1"),
+        ({"lr": 0.0}, "lr=0.0 must be positive"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0 must not be negative"),
+        ({"penalty": float("nan")}, "penalty=nan must not be negative"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(**settings)
+
+
+def test_no_data_is_refused(data):
+    empty = Split(data.train.x[:0], data.train.y[:0])
+    with pytest.raises(DataError, match="train has 0 samples"):
+        fit(small_model(), empty, data.test, TrainConfig())
+    with pytest.raises(DataError, match=r"x has shape \(0, 1, 8, 8\), no sample"):
+        evaluate(small_model(), empty)
