@@ -5,7 +5,7 @@
 // later ones reread it from a buffer. ROM word nf * (COLS/SIMD) + sf holds the signed weights of PE rows and SIMD
 // columns, element p * SIMD + s. The accumulator has ACC_BITS bits, proven enough for every partial sum.
 // Depth 3 + ceil(ceil(log2 SIMD) / 2): operands, products, a register after every two adder levels, accumulator.
-// One step a cycle, (ROWS/PE) * (COLS/SIMD) steps a vector. Use depthwise where every channel has its own input.
+// One step a cycle, (ROWS/PE) * (COLS/SIMD) steps a vector. DSP 1 pays for wide operands, BLOCK_ROM 1 for many words.
 `default_nettype none
 module dense #(
   parameter int IN_BITS = 4,

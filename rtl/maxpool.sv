@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[c] = maximum over k of x[k,c], for every group of WINDOW vectors of CHANNELS elements (max pooling behind a window).
+// y[c] = maximum over k of x[k,c], for every group of WINDOW vectors of CHANNELS elements: max pooling behind a window.
 //
 // Beats: PE channels in and out; vector k outer, channel group inner. A step takes a beat; the steps of the last
 // vector give one. Depth 1, one step a cycle.

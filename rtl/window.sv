@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// im2col: out[oh,ow][kh,kw,c] = image[oh*STRIDE_H + kh*DILATION_H - PAD_TOP, ow*STRIDE_W + kw*DILATION_W - PAD_LEFT, c],
-// PAD_VALUE outside the image.
+// im2col: out[oh,ow,kh,kw,c] = image[ih,iw,c] with ih = oh*STRIDE_H + kh*DILATION_H - PAD_TOP and
+// iw = ow*STRIDE_W + kw*DILATION_W - PAD_LEFT, and PAD_VALUE outside the image.
 //
-// Beats: SIMD channels, in order row, column, channel group in and oh, ow, kh, kw, channel group out. A writer fills
-// a ring of BUFFER_ROWS rows and takes a beat when the row it belongs to has a place: BUFFER_ROWS or more rows ahead
-// of the oldest row that a later window needs it waits. A reader gives one beat a cycle, and waits for a pixel that is
-// not written yet; padding waits for the frame's first beat. Depth 2 (RAM, padding multiplexer).
-// Steps: OUT_HEIGHT * OUT_WIDTH * KERNEL_H * KERNEL_W * CHANNELS/SIMD.
+// Beats: SIMD channels, in order row, column, channel group in, and oh, ow, kh, kw, channel group out.
+// A writer fills a ring of BUFFER_ROWS rows, and takes a beat whose row is less than BUFFER_ROWS rows ahead of the
+// oldest one that the unfinished output rows need. A reader gives a beat as soon as its pixel is written; padding waits
+// for the first beat of its frame. The two run side by side, across rows and frames.
+// Depth 2 (RAM, padding multiplexer), one beat a cycle.
+// A dense behind it makes a convolution, a maxpool max pooling.
 `default_nettype none
 module window #(
   parameter int IN_BITS = 4,

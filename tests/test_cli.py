@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -29,6 +31,39 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     path.touch()
     return path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A QONNX file of two small layers."""
+    import torch
+    from torch import nn
+
+    from gatewright.frontend.export import export
+    from gatewright.nn import QuantIdentity, QuantLinear, QuantReLU, WeightQuant
+    from gatewright.train import calibrate
+
+    torch.manual_seed(0)
+    quant = WeightQuant(bits=4)
+    model = nn.Sequential(
+        QuantIdentity(4, signed=True),
+        QuantLinear(12, 8, weight_quant=quant, input_bits=4, input_signed=True),
+        QuantReLU(4),
+        QuantLinear(8, 3, weight_quant=quant, input_bits=4),
+    )
+    x = np.random.default_rng(0).normal(size=(64, 12)).astype(np.float32)
+    calibrate(model, x)
+    path = tmp_path_factory.mktemp("network") / "two_layers.onnx"
+    export(model.eval(), path, torch.from_numpy(x[:1]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def build(network: Path) -> Path:
+    folder = network.parent / "build"
+    result = run("compile", str(network), "--board", "pynq-z2", "--fps", "1e6", "-o", str(folder))
+    assert result.exit_code == 0, result.output
+    return folder
 
 
 def test_version_as_a_module() -> None:
@@ -147,3 +182,70 @@ def test_check_refuses_an_empty_stage_name(tmp_path: Path) -> None:
     result = run("check", str(tmp_path), "--stages", "golden,,rtl")
     assert result.exit_code == 1
     assert "--stages 'golden,,rtl' has an empty name" in result.stderr
+
+
+def test_compile_prints_units_and_resources(network: Path, tmp_path: Path) -> None:
+    result = run("compile", str(network), "--board", "zcu104", "--mhz", "125", "-o", str(tmp_path / "build"))
+    assert result.exit_code == 0
+    prediction = json.loads((tmp_path / "build" / "prediction.json").read_text())
+    assert prediction["mhz"] == 125
+    assert all(unit["name"] in result.stdout for unit in prediction["units"])
+    assert all(resource in result.stdout for resource in load_board("zcu104").capacity)
+    assert f"interval {prediction['interval_cycles']:,} cycles" in result.stdout
+    assert "import" in result.stderr
+
+
+def test_compile_out_of_reach_fails(network: Path, tmp_path: Path) -> None:
+    result = run("compile", str(network), "--board", "pynq-z2", "--fps", "1e12", "-o", str(tmp_path / "build"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: 1e+12 frames/s at 100 MHz" in result.stderr
+    assert not (tmp_path / "build").exists()
+
+
+def test_check_as_json_is_pure(build: Path) -> None:
+    result = run("check", str(build), "--stages", "golden", "--frames", "3", "--json")
+    (stage,) = json.loads(result.stdout)
+    assert (result.exit_code, stage["name"], stage["status"]) == (0, "golden", "ok")
+    assert (stage["frames"], stage["exact"]) == (3, 3)
+
+
+def test_check_takes_data_and_labels(build: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((5, 12), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(5, np.int64))
+    files = ("--data", str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"))
+    result = run("check", str(build), "--stages", "golden", *files, "--json")
+    (stage,) = json.loads(result.stdout)
+    assert (result.exit_code, stage["frames"]) == (0, 5)
+    assert stage["accuracy"] in (0.0, 1.0)  # equal frames have equal answers
+
+
+def test_a_stage_asked_for_that_cannot_run_fails(build: Path) -> None:
+    result = run("check", str(build), "--stages", "golden, qat")
+    assert result.exit_code == 1
+    assert "not_run" in result.stdout
+    assert "qat: no outputs of the qat model" in result.stdout
+
+
+def test_a_difference_fails(build: Path, tmp_path: Path) -> None:
+    spoilt = shutil.copytree(build, tmp_path / "spoilt")
+    with np.load(spoilt / "design.npz") as stored:
+        arrays = dict(stored)
+    last = [name for name in arrays if name.endswith("weight")][-1]
+    np.savez(spoilt / "design.npz", **arrays | {last: np.roll(arrays[last], 1, axis=0)})
+    result = run("check", str(spoilt), "--stages", "golden")
+    assert result.exit_code == 1
+    assert "failed" in result.stdout
+    assert "frames differ from golden; first: " in result.stdout
+
+
+def test_unknown_stage(build: Path) -> None:
+    result = run("check", str(build), "--stages", "gulden")
+    assert result.exit_code == 1
+    assert "error: stages ['gulden']: choose from float, qat, golden, rtl" in result.stderr
+
+
+@pytest.mark.slow
+def test_demo(tmp_path: Path) -> None:
+    result = run("demo", "-o", str(tmp_path / "demo"), "--seed", "1")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "demo" / "prediction.json").is_file()

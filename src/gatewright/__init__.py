@@ -11,31 +11,31 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gatewright.boards import Board, list_boards, load_board
+    from gatewright.boards import Board, load_board
     from gatewright.build import Build, compile_model
-    from gatewright.config import CompileConfig
     from gatewright.errors import GatewrightError
-    from gatewright.frontend import export, load_graph
+    from gatewright.frontend.export import export
+    from gatewright.frontend.importer import import_model
     from gatewright.ir.graph import Graph
     from gatewright.ir.op import Op
+    from gatewright.ir.serial import load_graph
     from gatewright.ir.types import Tensor
-    from gatewright.verify import check
+    from gatewright.verify.check import check
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Board",
     "Build",
-    "CompileConfig",
-    "Graph",
     "GatewrightError",
+    "Graph",
     "Op",
     "Tensor",
     "__version__",
     "check",
     "compile_model",
     "export",
-    "list_boards",
+    "import_model",
     "load_board",
     "load_graph",
 ]
@@ -43,17 +43,16 @@ __all__ = [
 _HOMES = {
     "Board": "gatewright.boards",
     "Build": "gatewright.build",
-    "CompileConfig": "gatewright.config",
-    "Graph": "gatewright.ir.graph",
     "GatewrightError": "gatewright.errors",
+    "Graph": "gatewright.ir.graph",
     "Op": "gatewright.ir.op",
     "Tensor": "gatewright.ir.types",
-    "check": "gatewright.verify",
+    "check": "gatewright.verify.check",
     "compile_model": "gatewright.build",
-    "export": "gatewright.frontend",
-    "list_boards": "gatewright.boards",
+    "export": "gatewright.frontend.export",
+    "import_model": "gatewright.frontend.importer",
     "load_board": "gatewright.boards",
-    "load_graph": "gatewright.frontend",
+    "load_graph": "gatewright.ir.serial",
 }
 
 

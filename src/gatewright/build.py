@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A build folder: what `compile` makes of a model, and what every later stage starts from.
 
-    model.onnx                       the model as given
-    graph.json, graph.npz            the imported graph: the definitions, in the model's own steps
-    proof.json                       a certificate per layer
-    folding.json                     PE and SIMD of every unit, to edit and give back
-    design.json, design.npz          the lowered and folded graph with its FIFO depths
-    prediction.json                  interval, latency and resources, written before any RTL runs
-    rtl/                             the SystemVerilog top level, its memories and kernels
-    data/                            inputs, and where known labels and the reference models' outputs
-    manifest.json                    hashes of what went in and of what came out
+model.onnx                       the model as given
+graph.json, graph.npz            the imported graph: the definitions, in the model's own steps
+proof.json                       a certificate per layer
+folding.json                     PE and SIMD of every unit, to edit and give back
+design.json, design.npz          the lowered and folded graph with its FIFO depths
+prediction.json                  interval, latency and resources, written before any RTL runs
+rtl/                             the SystemVerilog top level, its memories and kernels
+data/                            inputs, and where known labels and the reference models' outputs
+manifest.json                    hashes of what went in and of what came out
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,9 @@ from gatewright.ir.op import resource_roots
 from gatewright.ir.serial import load_graph, save_graph
 from gatewright.passes.lower import lower
 from gatewright.passes.prove import prove
+from gatewright.progress import Progress, silent
+
+Array = npt.NDArray[np.generic]
 
 SAMPLE_FRAMES = 8
 """Random frames that `compile` stores, so that `check` has something to run."""
@@ -59,8 +62,10 @@ class Build:
             ConfigError: it is none.
         """
         if not (directory / "manifest.json").is_file() or not (directory / "design.json").is_file():
-            raise ConfigError(f"{directory} is no build folder (no design.json and manifest.json): "
-                              "make one with gatewright compile MODEL.onnx --board BOARD -o DIR")
+            raise ConfigError(
+                f"{directory} is no build folder (no design.json and manifest.json): "
+                "make one with gatewright compile MODEL.onnx --board BOARD -o DIR"
+            )
         return cls(directory)
 
     @cached_property
@@ -93,8 +98,17 @@ class Build:
         return dict(json.loads((self.directory / "prediction.json").read_text()))
 
 
-def compile_model(model: Path, board: str, *, fps: float | None = None, budget: float | None = None, mhz: float | None = None,
-                  folding: Path | None = None, output: Path, progress: Callable[[str], None] | None = None) -> Build:
+def compile_model(
+    model: str | Path,
+    board: str,
+    *,
+    fps: float | None = None,
+    budget: float | None = None,
+    mhz: float | None = None,
+    folding: str | Path | None = None,
+    output: str | Path,
+    progress: Progress = silent,
+) -> Build:
     """Import, prove, fold and emit a model; nothing is written unless all of it works.
 
     Args:
@@ -110,38 +124,61 @@ def compile_model(model: Path, board: str, *, fps: float | None = None, budget: 
     Raises:
         GatewrightError: says what was wrong, where, and what to do.
     """
+    model, output, folding = Path(model), Path(output), None if folding is None else Path(folding)
     config = CompileConfig(board=board, output=output, fps=fps, budget=budget, mhz=mhz, folding=folding)
-    say = progress or (lambda _: None)
     target = load_board(config.board)
     wanted = _read_folding(folding) if folding is not None else None
-    say("import")
+    progress("import")
     graph = import_model(model)
     inputs = _input_hash(model, config, wanted)
     if _is_current(output, inputs):
-        say("up to date")
+        progress("up to date")
+        _store_samples(output / "data", graph)
         return Build(output)
-    say("proof")
+    _check_folder(output)
+    progress("proof")
     lowered = lower(graph)
     certificates = prove(graph, lowered)
-    design = make_design(lowered, target, fps=fps, budget=budget, mhz=mhz, folding=wanted, source=str(folding), progress=say)
-    say("emission")
+    design = make_design(
+        lowered, target, fps=fps, budget=budget, mhz=mhz, folding=wanted, source=str(folding), progress=progress
+    )
+    progress("emission")
     files = rtl.emit(design.structure)
+    output.mkdir(parents=True, exist_ok=True)
+    _write_manifest(output, "", {})  # a folder that a broken compilation left is still known as a build's
     _write(output, model, graph, design, [c.to_json() for c in certificates])
     if (output / "rtl").is_dir():
         shutil.rmtree(output / "rtl")
     files.write(output / "rtl")
     _store_samples(output / "data", graph)
-    (output / "manifest.json").write_text(json.dumps({"inputs": inputs, "files": _file_hashes(output)}, indent=1) + "\n")
+    _write_manifest(output, inputs, _file_hashes(output))
     return Build(output)
 
 
+def _check_folder(output: Path) -> None:
+    """Refuse a folder whose contents are not a build's: compiling replaces `rtl/`.
+
+    Raises:
+        ConfigError: it holds an `rtl/`, but no manifest.
+    """
+    if (output / "rtl").exists() and not (output / "manifest.json").is_file():
+        raise ConfigError(f"{output} holds an rtl/ that no build made: choose another output folder")
+
+
+def _write_manifest(output: Path, inputs: str, files: Mapping[str, str]) -> None:
+    (output / "manifest.json").write_text(json.dumps({"inputs": inputs, "files": files}, indent=1) + "\n")
+
+
 def _write(output: Path, model: Path, graph: Graph, design: Design, certificates: list[dict[str, Any]]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
     if model.resolve() != (output / "model.onnx").resolve():
         shutil.copyfile(model, output / "model.onnx")
     save_graph(graph, output / "graph.json")
     save_graph(design.graph, output / "design.json")
-    for name, content in (("proof.json", certificates), ("folding.json", folding_of(design.graph)), ("prediction.json", design.summary())):
+    for name, content in (
+        ("proof.json", certificates),
+        ("folding.json", folding_of(design.graph)),
+        ("prediction.json", design.summary()),
+    ):
         (output / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -155,7 +192,7 @@ def _read_folding(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def store_data(directory: Path, **arrays: npt.NDArray[np.generic]) -> None:
+def store_data(directory: Path, **arrays: Array) -> None:
     """Keep arrays in a build's `data/`: `inputs`, `labels`, and outputs of reference models (`float`, `qat`)."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
@@ -163,13 +200,16 @@ def store_data(directory: Path, **arrays: npt.NDArray[np.generic]) -> None:
 
 
 def _store_samples(directory: Path, graph: Graph) -> None:
-    """Random inputs over the quantisers' whole range, unless the folder holds inputs that fit already."""
+    """Random inputs over the quantisers' whole range, unless the folder holds inputs that fit already.
+
+    Labels and reference outputs of other inputs go; nothing else in the folder is touched.
+    """
     try:
         stored = [np.load(directory / _input_name(graph, i), allow_pickle=False) for i in graph.inputs]
         graph.quantize(*stored)
     except (OSError, ValueError, GatewrightError):
-        if directory.is_dir():
-            shutil.rmtree(directory)
+        for name in ("inputs", "labels", "float", "qat"):
+            (directory / f"{name}.npy").unlink(missing_ok=True)
         rng = np.random.default_rng(0)
         for item in graph.inputs:
             store_data(directory, **{_input_name(graph, item)[:-4]: _sample(item, rng)})
@@ -179,27 +219,37 @@ def _input_name(graph: Graph, item: GraphInput) -> str:
     return "inputs.npy" if len(graph.inputs) == 1 else f"inputs_{item.name}.npy"
 
 
-def load_inputs(build: Build, path: Path | None = None) -> tuple[npt.NDArray[np.generic], ...]:
-    """A network's float inputs: from a `.npy` (one input) or `.npz` (by input name), else those stored in the build.
+def load_inputs(build: Build, data: str | Path | Array | None = None) -> tuple[Array, ...]:
+    """A network's float inputs: an array, a `.npy` (one input), a `.npz` (by input name), else those stored.
 
     Raises:
         ConfigError: no such file, or not an array file.
     """
     graph = build.model_graph
+    if isinstance(data, np.ndarray):
+        return (data,)
+    if data is None:
+        return tuple(load_array(build.data / _input_name(graph, i)) for i in graph.inputs)
+    content = load_array(Path(data))
+    if isinstance(content, np.ndarray):
+        return (content,)
+    missing = [i.name for i in graph.inputs if i.name not in content]
+    if missing:
+        names = [i.name for i in graph.inputs]
+        raise ConfigError(f"{data} has no array {missing[0]!r}; the network's inputs are {names}")
+    return tuple(content[i.name] for i in graph.inputs)
+
+
+def load_array(path: Path) -> Any:
+    """What `numpy.load` gives for a file that somebody named.
+
+    Raises:
+        ConfigError: no such file, or not an array file.
+    """
     try:
-        if path is None:
-            return tuple(np.load(build.data / _input_name(graph, i), allow_pickle=False) for i in graph.inputs)
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return (content,)
-        missing = [i.name for i in graph.inputs if i.name not in content.files]
-        if missing:
-            raise ConfigError(f"{path} has no array {missing[0]!r}; the network's inputs are {[i.name for i in graph.inputs]}")
-        return tuple(content[i.name] for i in graph.inputs)
+        return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, GatewrightError):
-            raise
-        raise ConfigError(f"{path or build.data}: not a readable array file ({error}); save the network's float inputs with numpy.save") from error
+        raise ConfigError(f"{path}: not a readable array file ({error}); save it with numpy.save") from error
 
 
 def _sample(item: GraphInput, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -220,15 +270,31 @@ def _input_hash(model: Path, config: CompileConfig, folding: Mapping[str, Any] |
     settings = {k: v for k, v in asdict(config).items() if k not in ("output", "folding")}
     whole.update(json.dumps([settings, folding], sort_keys=True, default=str).encode())
     package = Path(__file__).parent
-    sources = [*package.rglob("*.py"), *(p for root in resource_roots() for kind in ("rtl/**/*.sv", "ops/*.py", "boards/*/*.toml") for p in root.glob(kind))]
+    sources = [
+        *package.rglob("*.py"),
+        *(
+            p
+            for root in resource_roots()
+            for kind in ("rtl/**/*.sv", "ops/*.py", "boards/*/*.toml")
+            for p in root.glob(kind)
+        ),
+    ]
     for path in sorted(sources):
         whole.update(path.read_bytes())
     return whole.hexdigest()
 
 
 def _file_hashes(output: Path) -> dict[str, str]:
-    files = [p for p in sorted(output.rglob("*")) if p.is_file() and p.name != "manifest.json" and "data" not in p.relative_to(output).parts]
-    return {str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if _is_ours(p.relative_to(output))}
+    files = [
+        p
+        for p in sorted(output.rglob("*"))
+        if p.is_file() and p.name != "manifest.json" and "data" not in p.relative_to(output).parts
+    ]
+    return {
+        str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in files
+        if _is_ours(p.relative_to(output))
+    }
 
 
 def _is_ours(path: Path) -> bool:
@@ -240,6 +306,8 @@ def _is_current(output: Path, inputs: str) -> bool:
     try:
         manifest = json.loads((output / "manifest.json").read_text())
         return manifest["inputs"] == inputs and all(
-            hashlib.sha256((output / name).read_bytes()).hexdigest() == digest for name, digest in manifest["files"].items())
+            hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
+            for name, digest in manifest["files"].items()
+        )
     except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
         return False

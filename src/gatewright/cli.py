@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -25,7 +28,8 @@ from gatewright.errors import ConfigError, GatewrightError
 if TYPE_CHECKING:
     from gatewright.build import Build
     from gatewright.ir.op import Op
-    from gatewright.verify import StageResult
+    from gatewright.progress import Progress
+    from gatewright.verify.check import StageResult
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 _STYLES = {"ok": "green", "failed": "red", "not_run": "yellow", "missing": "red"}
@@ -105,7 +109,9 @@ def demo(
     """Train a small model, compile it and check every stage against the golden integers."""
     from gatewright.demo import run_demo
 
-    _report_stages(run_demo(output, seed=seed, progress=_progress()), requested=None, as_json=False)
+    with _progress() as progress:
+        results = run_demo(output, seed=seed, progress=progress)
+    _report_stages(results, requested=None, as_json=False)
 
 
 @app.command(name="compile")
@@ -123,15 +129,19 @@ def compile_(
     ] = None,
 ) -> None:
     """Compile a model: import it, prove it, fold it for a board, write the RTL."""
-    from gatewright.config import CompileConfig
-
-    config = CompileConfig(board, output or Path("build") / model.stem, fps, budget, mhz, folding)
     from gatewright.build import compile_model
 
-    build = compile_model(
-        model, config.board, fps=config.fps, budget=config.budget, mhz=config.mhz, folding=config.folding,
-        output=config.output, progress=_progress(),
-    )  # fmt: skip
+    with _progress() as progress:
+        build = compile_model(
+            model,
+            board,
+            fps=fps,
+            budget=budget,
+            mhz=mhz,
+            folding=folding,
+            output=output or Path("build") / model.stem,
+            progress=progress,
+        )
     _print_build(build)
 
 
@@ -148,9 +158,10 @@ def check(
 ) -> None:
     """Run the same frames through every stage and compare with the golden integers."""
     requested = _split_stages(stages)
-    from gatewright.verify import check as run_check
+    from gatewright.verify.check import check as run_check
 
-    results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=_progress())
+    with _progress() as progress:
+        results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=progress)
     _report_stages(results, requested, as_json)
 
 
@@ -199,9 +210,31 @@ def _errors() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def _progress() -> Callable[[str], None]:
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar for the running step on a terminal; elsewhere one line a step."""
     console = _errors()
-    return lambda message: console.print(Text(message, style="dim"), soft_wrap=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        running: list[tuple[str, TaskID]] = []
+
+        def show(step: str, done: int = 0, total: int = 0, /) -> None:
+            if running and running[-1][0] == step:
+                bars.update(running[-1][1], completed=done, total=total or None)
+                return
+            if running:
+                bars.remove_task(running.pop()[1])
+            if not console.is_terminal:
+                console.print(Text(step, style="dim"), soft_wrap=True)
+            running.append((step, bars.add_task(step, completed=done, total=total or None)))
+
+        yield show
 
 
 def _print_json(value: object) -> None:
@@ -244,7 +277,7 @@ def _describe_operator(name: str, cls: type[Op]) -> dict[str, Any]:
 
 def _report_stages(results: Sequence[StageResult], requested: Sequence[str] | None, as_json: bool) -> None:
     """Print the stages, and exit with 1 unless something ran, nothing failed and whatever was asked for by name ran."""
-    rows = [dict(result.to_json()) for result in results]
+    rows = [result.to_json() for result in results]
     if as_json:
         _print_json(rows)
     else:
@@ -271,7 +304,7 @@ def _print_stages(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             row["name"],
             _status(row["status"]),
-            _number(row["frames"], "d"),
+            _number(row["frames"] or None, "d"),
             _number(row["exact"], "d"),
             _number(row["accuracy"], ".2%"),
             _number(row["max_float_error"], ".3g"),
@@ -284,8 +317,6 @@ def _print_stages(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if row["reason"]:
             console.print(Text(f"{row['name']}: {row['reason']}"), soft_wrap=True)
-        if row["first_mismatch"]:
-            console.print(Text(f"{row['name']}: first mismatch {row['first_mismatch']}", "red"), soft_wrap=True)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gatewright.build import compile_model, store_data
+from gatewright.progress import Progress, silent
 from gatewright.verify.check import StageResult, check
 
 BOARD = "pynq-z2"
 
 
-def run_demo(output: Path, *, seed: int = 0, progress: Callable[[str], None] | None = None) -> list[StageResult]:
+def run_demo(output: Path, *, seed: int = 0, progress: Progress = silent) -> list[StageResult]:
     """Train a residual W4A4 network with 14-bit accumulators on 8x8 digits, compile it for a PYNQ-Z2, and check it.
 
     Args:
@@ -29,8 +29,7 @@ def run_demo(output: Path, *, seed: int = 0, progress: Callable[[str], None] | N
     from gatewright.frontend.export import export
     from gatewright.train.digits import train_digits
 
-    say = progress or (lambda _: None)
-    say("training on 1437 digits: float network, then W4A4")
+    progress("training on 1437 digits: float network, then W4A4")
     trained = train_digits(seed=seed)
     test = digits.load().test
     images = torch.from_numpy(test.x)
@@ -38,8 +37,8 @@ def run_demo(output: Path, *, seed: int = 0, progress: Callable[[str], None] | N
         outputs = {"float": trained.float_model(images).numpy(), "qat": trained.quant_model(images).numpy()}
     output.mkdir(parents=True, exist_ok=True)
     model = output / "digits.onnx"
-    say("export")
+    progress("export")
     export(trained.quant_model, model, images[:1])
     store_data(output / "data", inputs=test.x, labels=test.y, **outputs)
-    compile_model(model, BOARD, output=output, progress=say)
-    return check(output, progress=say)
+    compile_model(model, BOARD, output=output, progress=progress)
+    return check(output, progress=progress)

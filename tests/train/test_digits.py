@@ -54,7 +54,7 @@ def test_pixels_pass_the_input_quantiser_unchanged():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_quantised_is_within_a_point_of_float(seed):
     result = train_digits(seed)
-    assert result.float_accuracy >= 0.98
+    assert result.float_accuracy >= 0.97
     assert result.quant_accuracy >= result.float_accuracy - 0.01
     worst = [
         np.abs(layer.integer_weight()[0]).max()

@@ -8,7 +8,9 @@ FIFO depths can be computed before any RTL exists. Compiled by numba: some ten n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -26,7 +28,6 @@ class Timing:
     Attributes:
         first_in: per input and frame, cycle of the first input handshake.
         last_out: per output and frame, cycle of the last output handshake.
-        steps: per unit name, steps made up to the end.
         peak: per link name, most words held.
         cycles: length of the run.
         window: per unit name, steps made between the ends of the first and the last frame.
@@ -57,18 +58,57 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None) -> Ti
         DesignError: the design stops before all frames are out (a deadlock), or runs beyond `limit` cycles.
     """
     tables = _tables(design)
+    first_in, last_out = (np.zeros((len(beats), frames), np.int64) for beats in (tables.top_in, tables.top_out))
+    peak, window = np.zeros(len(design.links), np.int64), np.zeros(len(design.units), np.int64)
     total = sum(u.schedule.steps for u in design.units)
     limit = limit or (frames + 4) * (total + 200 * len(design.units) + 1000)
-    first_in, last_out, peak, window, cycles = _run(frames, limit, *tables)
+    cycles = int(_run(frames, limit, tables, first_in, last_out, peak, window))
     if cycles < 0:
-        raise DesignError(f"the design does not finish {frames} frames in {limit} cycles: FIFOs {_depths(design)} deadlock")
-    names = [link.name for link in design.links]
-    return Timing(first_in, last_out, dict(zip(names, peak.tolist(), strict=True)),
-                  dict(zip([u.name for u in design.units], window.tolist(), strict=True)), int(cycles))
+        what = "stops" if cycles == -1 else f"does not finish in {limit} cycles"
+        raise DesignError(
+            f"the design {what} before {frames} frames are out: it deadlocks with the FIFO depths {_depths(design)}"
+        )
+    return Timing(
+        first_in,
+        last_out,
+        dict(zip([link.name for link in design.links], peak.tolist(), strict=True)),
+        dict(zip([u.name for u in design.units], window.tolist(), strict=True)),
+        cycles,
+    )
 
 
 def _depths(design: Structure) -> str:
     return ", ".join(f"{link.name}={link.depth}" for link in design.links)
+
+
+class _Tables(NamedTuple):
+    """A structure as arrays.
+
+    Ports are numbered unit by unit; the top level's inputs are output ports behind the last unit's. A ragged table is
+    its rows end to end, and `*_at`: where each begins. Links of a port are in `branch`.
+    """
+
+    steps: IntArray
+    stages: IntArray
+    in_at: IntArray
+    in_link: IntArray
+    in_beats: IntArray
+    need: IntArray
+    need_at: IntArray
+    after: IntArray
+    after_at: IntArray
+    out_at: IntArray
+    produce: IntArray
+    produce_at: IntArray
+    branch: IntArray
+    branch_at: IntArray
+    depth: IntArray
+    block: IntArray
+    sink: IntArray  # output of the top level, or -1
+    ends: IntArray  # unit at either end; the top level counts as the unit after the last
+    reader: IntArray  # input port that reads a link, or -1
+    top_in: IntArray
+    top_out: IntArray
 
 
 def _ragged(rows: list[npt.NDArray[np.generic]]) -> tuple[IntArray, IntArray]:
@@ -77,145 +117,171 @@ def _ragged(rows: list[npt.NDArray[np.generic]]) -> tuple[IntArray, IntArray]:
     return (np.concatenate(rows).astype(np.int64) if rows else np.zeros(0, np.int64)), starts
 
 
-def _tables(design: Structure) -> tuple[IntArray, ...]:
-    """The structure as arrays. Ports are numbered unit by unit; top-level inputs are extra output ports at the end."""
-    index = {u.name: i for i, u in enumerate(design.units)}
-    into = {link.sink: i for i, link in enumerate(design.links)}
-    need, need_at = _ragged([n for u in design.units for n in u.schedule.need])
-    after, after_at = _ragged([np.zeros(0) if a is None else a for u in design.units for a in u.schedule.after])
-    produce, produce_at = _ragged([p for u in design.units for p in u.schedule.produce])
-    in_at = np.cumsum([0, *(len(u.ins) for u in design.units)])
-    out_at = np.cumsum([0, *(len(u.outs) for u in design.units)])
-    in_link = np.array([into[End(u.name, p)] for u in design.units for p in range(len(u.ins))], np.int64)
-    in_beats = np.array([s.beats for u in design.units for s in u.ins], np.int64)
-    sources = [End(u.name, p) for u in design.units for p in range(len(u.outs))]
+def _tables(design: Structure) -> _Tables:
+    units, links = design.units, design.links
+    index = {u.name: i for i, u in enumerate(units)}
+    into = {link.sink: i for i, link in enumerate(links)}
+    in_at = np.cumsum([0, *(len(u.ins) for u in units)])
+    sources = [End(u.name, p) for u in units for p in range(len(u.outs))]
     sources += [End("", p) for p in range(len(design.inputs))]
-    branch, branch_at = _ragged([np.array([i for i, k in enumerate(design.links) if k.source == s]) for s in sources])
-    depth = np.array([link.depth for link in design.links], np.int64)
-    block = np.array([link.block for link in design.links], np.int64)
-    sink = np.array([-1 if link.sink.unit else link.sink.port for link in design.links], np.int64)
-    units = np.array([[u.schedule.steps, u.schedule.depth] for u in design.units], np.int64).reshape(len(index), 2)
-    top_in = np.array([s.beats for s in design.inputs], np.int64)
-    top_out = np.array([s.beats for s in design.outputs], np.int64)
-    return (units, in_at, in_link, in_beats, need, need_at, after, after_at, out_at, produce, produce_at, branch, branch_at,
-            depth, block, sink, top_in, top_out)
+
+    def array(values: Iterable[int]) -> IntArray:
+        return np.array(list(values), np.int64)
+
+    return _Tables(
+        array(u.schedule.steps for u in units),
+        array(u.schedule.depth for u in units),
+        in_at,
+        array(into[End(u.name, p)] for u in units for p in range(len(u.ins))),
+        array(s.beats for u in units for s in u.ins),
+        *_ragged([n for u in units for n in u.schedule.need]),
+        *_ragged([np.zeros(0) if a is None else a for u in units for a in u.schedule.after]),
+        np.cumsum([0, *(len(u.outs) for u in units)]),
+        *_ragged([p for u in units for p in u.schedule.produce]),
+        *_ragged([array(i for i, k in enumerate(links) if k.source == s) for s in sources]),
+        array(link.depth for link in links),
+        array(link.block for link in links),
+        array(-1 if link.sink.unit else link.sink.port for link in links),
+        array(index.get(e.unit, len(units)) for k in links for e in (k.source, k.sink)).reshape(-1, 2),
+        array(in_at[index[k.sink.unit]] + k.sink.port if k.sink.unit else -1 for k in links),
+        array(s.beats for s in design.inputs),
+        array(s.beats for s in design.outputs),
+    )
 
 
+@numba.njit(inline="always")
+def _list(k: int, listed: IntArray, changed: IntArray) -> None:
+    """Note that a link changes in this cycle; the last entry of `changed` counts them."""
+    if not listed[k]:
+        listed[k] = 1
+        changed[changed[-1]] = k
+        changed[-1] += 1
+
+
+# One long function on purpose: numba counts references whenever an array passes between functions or out of a record,
+# and split up this took twenty times as long.
 @numba.njit(cache=True)
-def _run(frames, limit, units, in_at, in_link, in_beats, need, need_at, after, after_at, out_at, produce, produce_at,  # type: ignore[no-untyped-def]  # numba infers the types; see _tables
-         branch, branch_at, depth, block, sink, top_in, top_out):
-    n_units, n_links, n_in, n_out = len(units), len(depth), len(top_in), len(top_out)
-    n_ports = out_at[-1]
-    step = np.zeros(n_units, np.int64)
-    frame = np.zeros(n_units, np.int64)
-    taken = np.zeros(len(in_link), np.int64)
-    pipe = np.zeros(n_ports, np.int64)
-    count = np.zeros(n_links, np.int64)
-    front = np.zeros(n_links, np.int64)
-    push = np.zeros(n_links, np.bool_)
-    pop = np.zeros(n_links, np.bool_)
-    sent = np.zeros(n_in, np.int64)
-    got = np.zeros(n_out, np.int64)
-    first_in = np.zeros((n_in, frames), np.int64)
-    last_out = np.zeros((n_out, frames), np.int64)
-    peak = np.zeros(n_links, np.int64)
-    window = np.zeros(n_units, np.int64)
-    done = 0
-    cycle = 0
-    while done < n_out:
-        if cycle >= limit:
-            return first_in, last_out, peak, window, -1
-        push[:] = False
-        pop[:] = False
-        # The sources of the top level.
-        for i in range(n_in):
-            if sent[i] < frames * top_in[i]:
-                room = True
-                for b in range(branch_at[n_ports + i], branch_at[n_ports + i + 1]):
-                    room = room and count[branch[b]] < depth[branch[b]]
-                if room:
-                    if sent[i] % top_in[i] == 0:
-                        first_in[i, sent[i] // top_in[i]] = cycle
-                    sent[i] += 1
-                    for b in range(branch_at[n_ports + i], branch_at[n_ports + i + 1]):
-                        push[branch[b]] = True
-        for u in range(n_units):
-            steps, stages = units[u, 0], units[u, 1]
-            s, f = step[u], frame[u]
+def _run(
+    frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntArray, peak: IntArray, window: IntArray
+) -> int:
+    """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`. Fills the four arrays."""
+    all_steps, stages, in_at, in_link, in_beats, need, need_at, after, after_at = t[:9]
+    out_at, produce, produce_at, branch, branch_at, depth, block, sink, ends, reader, top_in, top_out = t[9:]
+    units, links, ports = len(all_steps), len(depth), out_at[-1]
+    step, frame = np.zeros(units, np.int64), np.zeros(units, np.int64)
+    awake = np.ones(units + 1, np.int64)
+    taken, pipe = np.zeros(len(in_link), np.int64), np.zeros(ports, np.int64)
+    count, front = np.zeros(links, np.int64), np.zeros(links, np.int64)  # words held, and seen by the reader
+    push, pop, listed = np.zeros(links, np.int64), np.zeros(links, np.int64), np.zeros(links, np.int64)
+    changed = np.zeros(links + 1, np.int64)
+    sent, got = np.zeros(len(top_in), np.int64), np.zeros(len(top_out), np.int64)
+    cycle, done = 0, 0
+    while done < len(top_out):
+        # The sources of the top level offer a beat in every cycle.
+        for i in range(len(top_in)):
+            room = sent[i] < frames * top_in[i]
+            for b in range(branch_at[ports + i], branch_at[ports + i + 1]):
+                room = room and count[branch[b]] < depth[branch[b]]
+            if room:
+                if sent[i] % top_in[i] == 0:
+                    first_in[i, sent[i] // top_in[i]] = cycle
+                sent[i] += 1
+                for b in range(branch_at[ports + i], branch_at[ports + i + 1]):
+                    push[branch[b]] = 1
+                    _list(branch[b], listed, changed)
+        steady = 0 < got[0] // top_out[0] < frames
+        moved = False
+        for u in range(units):
+            # A unit that could do nothing sleeps until one of its FIFOs changes.
+            if not awake[u]:
+                continue
+            awake[u] = 0
+            now, steps = step[u], all_steps[u]
             # Writers of buffered inputs look at the state before this cycle's step.
             for p in range(in_at[u], in_at[u + 1]):
                 if after_at[p + 1] > after_at[p] and front[in_link[p]] > 0:
                     whole = taken[p] // in_beats[p]
-                    if f * steps + s >= whole * steps + after[after_at[p] + taken[p] % in_beats[p]]:
-                        pop[in_link[p]] = True
+                    if frame[u] * steps + now >= whole * steps + after[after_at[p] + taken[p] % in_beats[p]]:
+                        pop[in_link[p]] = 1
+                        _list(in_link[p], listed, changed)
             # The pipeline moves unless a beat at its end is not taken.
-            top = np.int64(1) << (stages - 1)
-            moves = True
+            last = np.int64(1) << (stages[u] - 1)
+            blocked = False
             for o in range(out_at[u], out_at[u + 1]):
-                if pipe[o] & top:
+                if pipe[o] & last:
                     for b in range(branch_at[o], branch_at[o + 1]):
-                        k = branch[b]
-                        if depth[k] > 0 and count[k] >= depth[k]:
-                            moves = False
-            if not moves:
+                        blocked = blocked or 0 < depth[branch[b]] <= count[branch[b]]
+            if blocked:
                 continue
             for o in range(out_at[u], out_at[u + 1]):
-                if pipe[o] & top:
-                    for b in range(branch_at[o], branch_at[o + 1]):
-                        push[branch[b]] = True
-                    pipe[o] ^= top
-                pipe[o] <<= 1
+                if pipe[o]:
+                    if pipe[o] & last:
+                        for b in range(branch_at[o], branch_at[o + 1]):
+                            push[branch[b]] = 1
+                            _list(branch[b], listed, changed)
+                        pipe[o] ^= last
+                    pipe[o] <<= 1
+                    awake[u] = 1
+                    moved = True
+            # A step happens if its inputs are there.
             ready = True
             for p in range(in_at[u], in_at[u + 1]):
-                wanted = f * in_beats[p] + need[need_at[p] + s]
-                if wanted > taken[p]:
-                    direct = after_at[p + 1] == after_at[p]
-                    ready = ready and direct and front[in_link[p]] > 0
-                elif f * in_beats[p] > taken[p]:
+                before = frame[u] * in_beats[p]
+                if before + need[need_at[p] + now] > taken[p]:
+                    ready = ready and after_at[p + 1] == after_at[p] and front[in_link[p]] > 0
+                elif before > taken[p]:
                     ready = False
             if not ready:
                 continue
+            awake[u] = 1
+            moved = True
             for p in range(in_at[u], in_at[u + 1]):
-                if after_at[p + 1] == after_at[p] and f * in_beats[p] + need[need_at[p] + s] > taken[p]:
-                    pop[in_link[p]] = True
+                if frame[u] * in_beats[p] + need[need_at[p] + now] > taken[p]:
+                    pop[in_link[p]] = 1
+                    _list(in_link[p], listed, changed)
             for o in range(out_at[u], out_at[u + 1]):
-                if produce[produce_at[o] + s]:
-                    pipe[o] |= 1
-            step[u] = s + 1
-            if 0 < got[0] // top_out[0] and got[0] // top_out[0] < frames:
-                window[u] += 1
+                pipe[o] |= produce[produce_at[o] + now]
+            window[u] += steady
+            step[u] = now + 1
             if step[u] == steps:
                 step[u] = 0
                 frame[u] += 1
-        # Everything above saw the registers; now they change.
-        for p in range(len(in_link)):
-            if pop[in_link[p]]:
-                taken[p] += 1
-        for k in range(n_links):
-            if sink[k] >= 0:
+        if not moved and changed[-1] == 0:
+            return -1
+        # Everything above saw the registers of the links; now they change.
+        left = 0
+        for c in range(changed[-1]):
+            k = changed[c]
+            if sink[k] >= 0 and (push[k] if depth[k] == 0 else front[k]) > 0:
                 o = sink[k]
-                word = push[k] if depth[k] == 0 else front[k] > 0
-                if word:
-                    got[o] += 1
-                    pop[k] = depth[k] > 0
-                    if got[o] % top_out[o] == 0 and got[o] // top_out[o] <= frames:
-                        last_out[o, got[o] // top_out[o] - 1] = cycle
-                        if got[o] // top_out[o] == frames:
-                            done += 1
-            if depth[k] == 0:
-                continue
-            stored = count[k] - front[k] if block[k] else 0
-            if pop[k]:
-                count[k] -= 1
-                front[k] -= 1
-            if block[k]:
-                # One word in the output register, filled from the memory of before this cycle.
-                if front[k] == 0 and stored > 0:
+                got[o] += 1
+                pop[k] = depth[k] > 0
+                if got[o] % top_out[o] == 0 and got[o] // top_out[o] <= frames:
+                    last_out[o, got[o] // top_out[o] - 1] = cycle
+                    done += got[o] // top_out[o] == frames
+            if depth[k] > 0:
+                stored = count[k] - front[k]
+                count[k] += push[k] - pop[k]
+                front[k] -= pop[k]
+                if pop[k] and reader[k] >= 0:
+                    taken[reader[k]] += 1
+                if not block[k]:
+                    front[k] = count[k]
+                elif front[k] == 0 and stored > 0:
+                    # One word in the output register, filled from the memory of before this cycle.
                     front[k] = 1
-            if push[k]:
-                count[k] += 1
-            if not block[k]:
-                front[k] = count[k]
-            peak[k] = max(peak[k], count[k])
+                peak[k] = max(peak[k], count[k])
+            awake[ends[k, 0]] = 1
+            awake[ends[k, 1]] = 1
+            push[k] = 0
+            pop[k] = 0
+            # A link stays listed while it holds words for the top level or for its own output register.
+            listed[k] = count[k] > 0 and (sink[k] >= 0 or front[k] == 0)
+            if listed[k]:
+                changed[left] = k
+                left += 1
+        changed[-1] = left
         cycle += 1
-    return first_in, last_out, peak, window, cycle
+        if cycle >= limit:
+            return -2
+    return cycle

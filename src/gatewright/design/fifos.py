@@ -2,8 +2,8 @@
 """FIFO depths: the least that keeps the bottleneck busy and cannot deadlock.
 
 Schedules do not depend on data and every FIFO blocks its writer, so a design that finishes its frames once finishes
-them under any stalls; the cycle model shows that it does. Depth is needed where paths meet again (a residual branch waits
-for the other one); everywhere else two words do, unless the model shows that a unit's bursts need more.
+them under any stalls; the cycle model shows that it does. Depth is needed where paths meet again (a residual branch
+waits for the other one); everywhere else two words do, unless a unit's bursts need more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gatewright.design.structure import LEAST_DEPTH, structure
 from gatewright.errors import DesignError
 from gatewright.ir.graph import Edge, Graph
 from gatewright.ir.types import IntArray
+from gatewright.progress import Progress, silent
 
 FRAMES = 5
 """Frames run to see the interval in steady state."""
@@ -27,7 +28,7 @@ ROUNDS = 4
 Depths = dict[Edge, int]
 
 
-def size_fifos(graph: Graph, progress: Callable[[str], None] | None = None) -> Graph:
+def size_fifos(graph: Graph, progress: Progress = silent) -> Graph:
     """The graph with a depth for every edge that needs more than the least.
 
     Raises:
@@ -47,8 +48,7 @@ def size_fifos(graph: Graph, progress: Callable[[str], None] | None = None) -> G
     tight = {e: min(d, max(LEAST_DEPTH, peaks[e] + 1)) for e, d in depths.items()}
     depths = tight if _interval(graph, tight) <= best else depths
     for edge in sorted(joins, key=lambda e: -depths[e] * graph.tensors[e.tensor].bits):
-        if progress is not None:
-            progress(f"FIFO in front of {edge.consumer}")
+        progress(f"FIFO depth in front of {edge.consumer}")
         depths[edge] = _least(lambda depth, e=edge: _interval(graph, depths | {e: depth}) <= best, depths[edge])  # type: ignore[misc]  # the default binds the loop variable
     return replace(graph, depths={e: d for e, d in depths.items() if d > LEAST_DEPTH})
 
@@ -73,8 +73,13 @@ def _bursts(graph: Graph) -> Depths:
                 elements = graph.tensors[tensor].size
                 lanes = max(node.op.in_lanes[port], op.out_lanes[out])
                 taken = need * node.op.in_lanes[port] if schedule.after[port] is None else need * 0
-                depth += -(-max(_lead(taken, elements / intervals[names[tensor]] * goal / node.op.cycles),
-                                _lead(given * op.out_lanes[out], elements / intervals[node.name] * goal / op.cycles)) // lanes)
+                depth += -(
+                    -max(
+                        _lead(taken, elements / intervals[names[tensor]] * goal / node.op.cycles),
+                        _lead(given * op.out_lanes[out], elements / intervals[node.name] * goal / op.cycles),
+                    )
+                    // lanes
+                )
             depths[Edge(tensor, node.name, port)] = depth
     return depths
 

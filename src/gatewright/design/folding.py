@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folding: PE and SIMD of every unit, solved for a frame rate or for the fastest design that fits.
 
-For a given interval every unit takes the cheapest folding that meets it; cost is the sum of the fractions of the board's
-resources. Then units are revisited with their neighbours in view, so that equal costs go to lanes that need no width adapter.
-The fastest design that fits is found by bisection over the intervals that some unit can have.
+For a given interval every unit takes the cheapest folding that meets it; cost is the sum of the fractions of the
+board's resources. Then units are revisited with their neighbours in view, so that equal costs go to lanes that need no
+width adapter. The fastest design that fits is found by bisection over the intervals that some unit can have.
 """
 
 from __future__ import annotations
 
 import difflib
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,13 +57,14 @@ class Solver:
             DesignError: a unit cannot, however it is folded.
         """
         chosen: dict[str, Option] = {}
+        least, slowest = max((min(o.interval for o in options), name) for name, options in self.options.items())
+        if least > interval:
+            raise DesignError(
+                f"{slowest} takes at least {least} cycles a frame however it is folded, more than {interval}: "
+                f"ask for at most {self._rate(least)} frames/s at this clock, or raise it"
+            )
         for name, options in self.options.items():
-            fast = [o for o in options if o.interval <= interval]
-            if not fast:
-                least = min(o.interval for o in options)
-                raise DesignError(f"{name} takes at least {least} cycles a frame however it is folded, more than {interval}: "
-                                  f"ask for at most {self._rate(least):.6g} frames/s at this clock, or raise it")
-            chosen[name] = min(fast, key=lambda o: o.cost)
+            chosen[name] = min((o for o in options if o.interval <= interval), key=lambda o: o.cost)
         for _ in range(SWEEPS):
             for name, options in self.options.items():
                 fast = [o for o in options if o.interval <= interval and o.cost <= chosen[name].cost * 1.5 + 1e-3]
@@ -80,8 +82,10 @@ class Solver:
         low, high = 0, len(intervals) - 1
         smallest = self.for_interval(intervals[-1])
         if self.excess(smallest):
-            raise DesignError(f"even the smallest design is too large for {self.board.name}: {self._say(self.excess(smallest))}; "
-                              "use a larger board or budget, or a smaller network")
+            raise DesignError(
+                f"even the smallest design is too large for {self.board.name}: {self._say(self.excess(smallest))}; "
+                "use a larger board or budget, or a smaller network"
+            )
         best = smallest
         while low < high:
             middle = (low + high) // 2
@@ -99,16 +103,18 @@ class Solver:
             DesignError: out of reach, or too large: says which resource, by how much, and the largest rate that fits.
         """
         self._mhz = mhz
-        interval = int(mhz * 1e6 / fps)
+        interval = math.floor(mhz * 1e6 / fps * (1 + 1e-12))
         if interval < 1:
             raise DesignError(f"{fps:.6g} frames/s at {mhz:.6g} MHz leave less than one cycle a frame")
         graph = self.for_interval(interval)
         excess = self.excess(graph)
         if excess:
             fits = self.fastest()
-            rate = mhz * 1e6 / max(unit_interval(fits).values())
-            raise DesignError(f"{fps:.6g} frames/s at {mhz:.6g} MHz are beyond {self.board.name}: {self._say(excess)}; "
-                              f"the largest rate that fits is {rate:.6g} frames/s")
+            rate = self._rate(max(unit_interval(fits).values()))
+            raise DesignError(
+                f"{fps:.6g} frames/s at {mhz:.6g} MHz are beyond {self.board.name}: {self._say(excess)}; "
+                f"the largest rate that fits is {rate} frames/s"
+            )
         return graph
 
     # --- resources --------------------------------------------------------------------------------------------------
@@ -129,10 +135,15 @@ class Solver:
         return {name: (total[name], room[name]) for name in total if total[name] > room[name]}
 
     def _say(self, excess: Mapping[str, tuple[float, float]]) -> str:
-        return ", ".join(f"{n} needs {need:.0f} of {room:.0f} ({need / max(room, 1) - 1:+.0%})" for n, (need, room) in excess.items())
+        return ", ".join(
+            f"{n} needs {need:.0f} of {room:.0f} ({need / max(room, 1) - 1:+.0%})" for n, (need, room) in excess.items()
+        )
 
-    def _rate(self, cycles: int) -> float:
-        return getattr(self, "_mhz", self.board.mhz) * 1e6 / cycles
+    def _rate(self, cycles: int) -> str:
+        """Frames a second in six digits, rounded down so that the rate itself can be asked for."""
+        rate = getattr(self, "_mhz", self.board.mhz) * 1e6 / cycles
+        unit = 10.0 ** (math.floor(math.log10(rate)) - 5)
+        return f"{math.floor(rate / unit) * unit:.6g}"
 
     def _cost(self, resources: Mapping[str, float]) -> float:
         return sum(count / self.board.capacity.get(name, 1) for name, count in resources.items() if count)
@@ -196,7 +207,10 @@ def apply_folding(graph: Graph, folding: Mapping[str, Any], source: str) -> Grap
     for name in folding:
         if name not in nodes:
             close = difflib.get_close_matches(name, nodes, n=1)
-            raise ConfigError(f"{source}: no node {name!r}" + (f"; did you mean {close[0]!r}?" if close else "; the nodes are " + ", ".join(nodes)))
+            raise ConfigError(
+                f"{source}: no node {name!r}"
+                + (f"; did you mean {close[0]!r}?" if close else "; the nodes are " + ", ".join(nodes))
+            )
     ops: dict[str, Op] = {}
     for name, node in nodes.items():
         legal = node.op.foldings()
@@ -204,9 +218,13 @@ def apply_folding(graph: Graph, folding: Mapping[str, Any], source: str) -> Grap
             continue
         given = folding.get(name)
         if not isinstance(given, Mapping) or set(given) != set(legal):
-            raise ConfigError(f"{source}: {name} ({node.op.name()}) needs exactly the fields {', '.join(legal)}, got {given!r}")
+            raise ConfigError(
+                f"{source}: {name} ({node.op.name()}) needs exactly the fields {', '.join(legal)}, got {given!r}"
+            )
         for field, value in given.items():
             if type(value) is not int or value not in legal[field]:
-                raise ConfigError(f"{source}: {name}: {field}={value!r} is no folding: use {', '.join(map(str, legal[field]))}")
+                raise ConfigError(
+                    f"{source}: {name}: {field}={value!r} is no folding: use {', '.join(map(str, legal[field]))}"
+                )
         ops[name] = replace(node.op, **given)  # type: ignore[type-var]  # operators are dataclasses
     return graph.with_ops(ops)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from gatewright.design.folding import Solver, apply_folding
 from gatewright.design.resources import Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, structure
 from gatewright.ir.graph import Graph
+from gatewright.progress import Progress, silent
 
 PREDICTED_FRAMES = 5
 
@@ -61,19 +62,47 @@ class Design:
     def summary(self) -> dict[str, Any]:
         """What `compile` reports: units, rates and resources."""
         intervals = unit_interval(self.graph)
-        units = [{"name": n.name, "operator": n.op.name(), "folding": {k: int(getattr(n.op, k)) for k in n.op.foldings()},
-                  "cycles": intervals[n.name], "bits": n.op.outputs[0].bits, "output": str(n.op.outputs[0]),
-                  "resources": self.units[n.name]} for n in self.graph.nodes]
+        units = [
+            {
+                "name": n.name,
+                "operator": n.op.name(),
+                "folding": {k: int(getattr(n.op, k)) for k in n.op.foldings()},
+                "cycles": intervals[n.name],
+                "bits": n.op.outputs[0].bits,
+                "output": str(n.op.outputs[0]),
+                "resources": self.units[n.name],
+            }
+            for n in self.graph.nodes
+        ]
         fifos = [{"name": k.name, "depth": k.depth, "bits": k.bits} for k in self.structure.links if k.depth]
-        return {"network": self.graph.name, "board": self.board.name, "mhz": self.mhz, "units": units, "fifos": fifos,
-                "bottleneck": self.bottleneck, "interval_cycles": self.timing.interval, "latency_cycles": self.timing.latency,
-                "fps": self.fps, "latency_us": self.timing.latency / self.mhz, "resources": add_up(self.units.values()),
-                "capacity": dict(self.board.capacity), "digest": self.graph.digest()}
+        return {
+            "network": self.graph.name,
+            "board": self.board.name,
+            "mhz": self.mhz,
+            "units": units,
+            "fifos": fifos,
+            "bottleneck": self.bottleneck,
+            "interval_cycles": self.timing.interval,
+            "latency_cycles": self.timing.latency,
+            "fps": self.fps,
+            "latency_us": self.timing.latency / self.mhz,
+            "resources": add_up(self.units.values()),
+            "capacity": dict(self.board.capacity),
+            "digest": self.graph.digest(),
+        }
 
 
-def make_design(graph: Graph, board: Board, *, fps: float | None = None, budget: float | None = None, mhz: float | None = None,
-                folding: Mapping[str, Any] | None = None, source: str = "folding",
-                progress: Callable[[str], None] | None = None) -> Design:
+def make_design(
+    graph: Graph,
+    board: Board,
+    *,
+    fps: float | None = None,
+    budget: float | None = None,
+    mhz: float | None = None,
+    folding: Mapping[str, Any] | None = None,
+    source: str = "folding",
+    progress: Progress = silent,
+) -> Design:
     """Fold a lowered graph, size its FIFOs and predict its cycles.
 
     Args:
@@ -88,12 +117,11 @@ def make_design(graph: Graph, board: Board, *, fps: float | None = None, budget:
         DesignError: out of reach or too large.
     """
     clock = mhz or board.mhz
-    say = progress or (lambda _: None)
-    say("folding")
+    progress("folding")
     if folding is not None:
         folded = apply_folding(graph, folding, source)
     else:
         solver = Solver(graph, board, budget or 1.0)
         folded = solver.fastest() if fps is None else solver.for_rate(fps, clock)
-    say("FIFO depths")
+    progress("FIFO depths")
     return Design(size_fifos(folded, progress), board, clock)

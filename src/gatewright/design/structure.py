@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hardware of a folded graph as units joined by FIFOs: what the cycle model runs and what emitters write.
 
-Every edge of the graph is a FIFO; where its ends differ in lanes, one or two width adapters follow, each with a FIFO of
-its own behind it. A tensor with several readers goes through a fork. An output with one reader leaves the last unit as it is.
+Every edge of the graph is a FIFO; where its ends differ in lanes, one or two width adapters follow, each with a FIFO
+of its own behind it. A tensor with several readers goes through a fork. An output with one reader leaves the last unit
+as it is.
 """
 
 from __future__ import annotations
@@ -105,13 +106,21 @@ def structure(graph: Graph) -> Structure:
     """The hardware of a graph without composite operators.
 
     Raises:
-        ConfigError: a composite operator is left.
+        ConfigError: a composite operator is left, or two parts of the hardware would have one name.
     """
     builder = _Builder(graph)
     for edge in graph.edges():
         builder.connect(edge)
-    return Structure(graph.name, tuple(builder.units.values()), tuple(builder.links),
-                     tuple(builder.streams[End("", i)] for i in range(len(graph.inputs))), tuple(builder.outputs))
+    for i, link in enumerate(builder.links):
+        if link.name in builder.units or any(link.name == k.name for k in builder.links[:i]):
+            raise ConfigError(f"a FIFO and another part of the design are both called {link.name!r}: rename that node")
+    return Structure(
+        graph.name,
+        tuple(builder.units.values()),
+        tuple(builder.links),
+        tuple(builder.streams[End("", i)] for i in range(len(graph.inputs))),
+        tuple(builder.outputs),
+    )
 
 
 class _Builder:
@@ -131,8 +140,19 @@ class _Builder:
         for node in graph.nodes:
             if node.op.composite:
                 raise ConfigError(f"{node.name}: {node.op.name()} is composite: lower the graph before designing it")
-            self._add_unit(Unit(node.name, node.op.name(), node.op.parameters(), node.op.memories(), node.op.schedule(),
-                                node.op.in_streams, node.op.out_streams, port_prefixes(node.op), True))
+            self._add_unit(
+                Unit(
+                    node.name,
+                    node.op.name(),
+                    node.op.parameters(),
+                    node.op.memories(),
+                    node.op.schedule(),
+                    node.op.in_streams,
+                    node.op.out_streams,
+                    port_prefixes(node.op),
+                    True,
+                )
+            )
             for port, tensor in enumerate(node.outputs):
                 self.writer[tensor] = End(node.name, port)
 
@@ -144,6 +164,8 @@ class _Builder:
         return tensor.stream(1)
 
     def _add_unit(self, unit: Unit) -> None:
+        if unit.name in self.units:
+            raise ConfigError(f"a width adapter and a node are both called {unit.name!r}: rename that node")
         self.units[unit.name] = unit
         for port, stream in enumerate(unit.outs):
             self.streams[End(unit.name, port)] = stream
@@ -159,9 +181,13 @@ class _Builder:
             self.links.append(Link(f"{edge.consumer}_out_fifo", source, End("", port), stream, depth, edge))
             return
         want = self.units[edge.consumer].ins[edge.port].lanes
-        adapters = []
+        adapters: list[Unit] = []
         for lanes in adapter_lanes(stream.lanes, want):
-            adapters.append(width_adapter(f"{edge.consumer}_adapter{edge.port}_{lanes}", adapters[-1].outs[0] if adapters else stream, lanes))
+            adapters.append(
+                width_adapter(
+                    f"{edge.consumer}_adapter{edge.port}_{lanes}", adapters[-1].outs[0] if adapters else stream, lanes
+                )
+            )
         # The edge's depth belongs where words are widest: only there can a whole burst wait for the reader.
         widest = max([stream.lanes, *(a.outs[0].lanes for a in adapters)])
         for adapter in adapters:
@@ -171,15 +197,17 @@ class _Builder:
         self._link(source, End(edge.consumer, edge.port), stream, edge, widest)
 
     def _link(self, source: End, sink: End, stream: Stream, edge: Edge, widest: int) -> int:
-        """Lay a FIFO; the first with `widest` lanes takes the edge's depth. Returns the lanes still looked for, or 0."""
+        """Lay a FIFO; the first of `widest` lanes takes the edge's depth. Returns the lanes still looked for, or 0."""
         here = stream.lanes == widest
         depth = self.graph.depths.get(edge, LEAST_DEPTH) if here else LEAST_DEPTH
-        self.links.append(Link(f"{sink.unit}_fifo{sink.port}", source, sink, stream, max(depth, LEAST_DEPTH), edge, here))
+        self.links.append(
+            Link(f"{sink.unit}_fifo{sink.port}", source, sink, stream, max(depth, LEAST_DEPTH), edge, here)
+        )
         return 0 if here else widest
 
 
 def adapter_lanes(have: int, want: int) -> list[int]:
-    """Lane counts behind each width adapter on the way from `have` to `want`: none, one, or two over the common multiple."""
+    """Lane counts behind each width adapter from `have` to `want`: none, one, or two over the common multiple."""
     if have == want:
         return []
     if have % want == 0 or want % have == 0:
@@ -195,7 +223,21 @@ def width_adapter(name: str, stream: Stream, lanes: int) -> Unit:
     need = step // (steps // stream.beats) + 1
     ratio = steps // out.beats
     produce = step % ratio == ratio - 1
-    parameters = {"bits": stream.bits, "in_lanes": stream.lanes, "out_lanes": lanes, "in_beats": stream.beats,
-                  "out_beats": out.beats}
-    return Unit(name, "width_adapter", parameters, {}, Schedule(steps, 1, (need,), (produce,)), (stream,), (out,),
-                (["s_axis"], ["m_axis"]), False)
+    parameters = {
+        "bits": stream.bits,
+        "in_lanes": stream.lanes,
+        "out_lanes": lanes,
+        "in_beats": stream.beats,
+        "out_beats": out.beats,
+    }
+    return Unit(
+        name,
+        "width_adapter",
+        parameters,
+        {},
+        Schedule(steps, 1, (need,), (produce,)),
+        (stream,),
+        (out,),
+        (["s_axis"], ["m_axis"]),
+        False,
+    )

@@ -14,13 +14,18 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from gatewright.errors import ModelError, UnsupportedError
+from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
 from gatewright.ir.graph import Graph, GraphOutput
-from gatewright.ir.importing import ImportContext, OnnxNode, Value, output_affine, standard_index, unique_name
+from gatewright.ir.importing import (
+    MAX_ELEMENTS,
+    ImportContext,
+    OnnxNode,
+    Value,
+    output_affine,
+    standard_index,
+    unique_name,
+)
 from gatewright.ir.op import Op, discover
-
-MAX_ELEMENTS = 1 << 26
-"""Largest frame that an import accepts, so that a damaged shape cannot exhaust memory."""
 
 
 def import_model(path: Path, name: str | None = None) -> Graph:
@@ -41,7 +46,9 @@ def import_model(path: Path, name: str | None = None) -> Graph:
         onnx.checker.check_model(model, full_check=False) if _standard(model) else None
     except Exception as error:  # onnx raises many types for damaged files
         first = str(error).strip().split("\n")[0][:200]
-        raise ModelError(f"{path}: not a readable ONNX model ({type(error).__name__}: {first}); export it again") from error
+        raise ModelError(
+            f"{path}: not a readable ONNX model ({type(error).__name__}: {first}); export it again"
+        ) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: holds no nodes or no outputs; it is empty or truncated: export it again")
     return from_onnx(model, name or _identifier(path.stem))
@@ -49,20 +56,26 @@ def import_model(path: Path, name: str | None = None) -> Graph:
 
 def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
     """An ONNX model in memory as an integer graph; see `import_model`."""
-    ctx = ImportContext()
+    ctx = ImportContext(reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}))
     for initializer in model.graph.initializer:
-        ctx.constants[initializer.name] = numpy_helper.to_array(initializer)
+        ctx.constants[initializer.name] = _array(initializer)
     for info in model.graph.input:
         if info.name not in ctx.constants:
             ctx.values[info.name] = _model_input(info)
     operators = discover()
     for node in _nodes(model):
         _import_node(node, ctx, operators)
-    outputs = tuple(_output(info.name, ctx) for info in model.graph.output)
+    outputs: list[GraphOutput] = []
+    for info in model.graph.output:
+        outputs.append(_output(info.name, ctx, {i.name for i in ctx.inputs} | {o.name for o in outputs}))
     if not ctx.inputs:
-        raise ModelError("the model has no quantiser on its input: it is a float model; train it with gatewright.nn "
-                         "or Brevitas, or put Quant nodes in (input, weights and activations)")
-    return _prune(Graph(_identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), outputs))
+        raise ModelError(
+            "the model has no quantiser on its input: it is a float model; train it with gatewright.nn "
+            "or Brevitas, or put Quant nodes in (input, weights and activations)"
+        )
+    if not ctx.nodes:
+        raise ModelError("the model holds nothing but quantisers of its inputs: there is no layer to make hardware for")
+    return _prune(Graph(_identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
 
 
 def _standard(model: onnx.ModelProto) -> bool:
@@ -82,8 +95,10 @@ def _model_input(info: onnx.ValueInfoProto) -> Value:
     shape = []
     for axis, dim in enumerate(dims[1:], 1):
         if not dim.HasField("dim_value") or dim.dim_value < 1:
-            raise ModelError(f"input {info.name!r} is dynamic in axis {axis} ({dim.dim_param or '?'}): only the batch may be "
-                             "dynamic; export with a fixed size, or set it with onnx.tools.update_model_dims")
+            raise ModelError(
+                f"input {info.name!r} is dynamic in axis {axis} ({dim.dim_param or '?'}): only the batch may be "
+                "dynamic; export with a fixed size, or set it with onnx.tools.update_model_dims"
+            )
         shape.append(int(dim.dim_value))
     if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
         raise ModelError(f"input {info.name!r} of shape {tuple(shape)!r} has more than {MAX_ELEMENTS} elements")
@@ -99,15 +114,20 @@ def _nodes(model: onnx.ModelProto) -> Iterable[OnnxNode]:
 
 
 def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
-    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    try:
+        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{node.name}: an attribute of {node.op_type} is damaged: {error}") from error
     return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 
 def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> None:
     missing = [i for i in node.inputs if i and i not in ctx.values and i not in ctx.constants]
     if missing:
-        raise ModelError(f"{node.name}: {node.op_type} reads {missing[0]!r}, which nothing in the model writes: "
-                         "the file is damaged or its nodes are out of order")
+        raise ModelError(
+            f"{node.name}: {node.op_type} reads {missing[0]!r}, which nothing in the model writes: "
+            "the file is damaged or its nodes are out of order"
+        )
     if node.op_type == "Constant" and not node.inputs:
         ctx.constants[node.outputs[0]] = _constant(node)
         return
@@ -115,40 +135,69 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
         try:
             if operator.from_onnx(node, ctx):
                 return
+        except ConfigError as error:
+            raise UnsupportedError(node.name, str(error)) from error
+        except GatewrightError:
+            raise
         except (IndexError, KeyError) as error:
-            raise ModelError(f"{node.name}: {node.op_type} lacks an input or attribute that its definition requires "
-                             f"({error}): the file is damaged") from error
-    shapes = ", ".join(str(ctx.values[i].shape if i in ctx.values else ctx.constants[i].shape) for i in node.inputs if i)
+            raise ModelError(
+                f"{node.name}: {node.op_type} lacks an input or attribute that its definition requires "
+                f"({error}): the file is damaged"
+            ) from error
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{node.name}: {node.op_type} has an input or attribute that its definition rules out "
+                f"({error}): the file is damaged"
+            ) from error
+    shapes = ", ".join(
+        str(ctx.values[i].shape if i in ctx.values else ctx.constants[i].shape) for i in node.inputs if i
+    )
     domain = f"{node.domain}." if node.domain else ""
-    raise UnsupportedError(node.name, f"operator {domain}{node.op_type} on frames of shape {shapes} has no hardware: replace it, "
-                                      "run it on the host after the last quantiser, or write ops/<name>.py and rtl/<name>.sv for it")
+    raise UnsupportedError(
+        node.name,
+        f"operator {domain}{node.op_type} on frames of shape {shapes} has no hardware: replace it, "
+        "run it on the host after the last quantiser, or write ops/<name>.py and rtl/<name>.sv for it",
+    )
+
+
+def _array(tensor: onnx.TensorProto) -> npt.NDArray[np.generic]:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # onnx raises many types for damaged tensors
+        raise ModelError(
+            f"constant {tensor.name!r} is damaged ({type(error).__name__}: {error}): export it again"
+        ) from error
 
 
 def _constant(node: OnnxNode) -> npt.NDArray[np.generic]:
     if "value" in node.attributes:
-        return np.asarray(numpy_helper.to_array(node.attributes["value"]))
+        return _array(node.attributes["value"])
     for key in ("value_float", "value_int", "value_floats", "value_ints"):
         if key in node.attributes:
             return np.asarray(node.attributes[key], np.float32 if "float" in key else np.int64)
     raise UnsupportedError(node.name, "a Constant that holds no tensor has no hardware: fold it before export")
 
 
-def _output(name: str, ctx: ImportContext) -> GraphOutput:
+def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
     if name not in ctx.values:
         raise ModelError(f"output {name!r} does not depend on the model's inputs, or nothing writes it")
     value = ctx.values[name]
     if value.type is None:
-        raise ModelError(f"output {name!r} depends on the inputs without any quantiser between: it is a float model; train it "
-                         "with gatewright.nn or Brevitas")
+        raise ModelError(
+            f"output {name!r} depends on the inputs without any quantiser between: it is a float model; train it "
+            "with gatewright.nn or Brevitas"
+        )
     affine = output_affine(value)
     if affine is None:
         steps = ", ".join(s.kind for s in value.steps)
-        raise ModelError(f"output {name!r} ends in float steps ({steps}) that are not a scale and an offset: "
-                         "put a Quant node at the end, or remove them and run them on the host")
+        raise ModelError(
+            f"output {name!r} ends in float steps ({steps}) that are not a scale and an offset: "
+            "put a Quant node at the end, or remove them and run them on the host"
+        )
     channels = value.channels
     scale, offset = (np.broadcast_to(v, channels).astype(np.float64) for v in affine)
-    output = name if name not in {i.name for i in ctx.inputs} else f"{name}_out"
-    return GraphOutput(_identifier(output), value.tensor, value.shape, value.index, scale, offset)
+    output = unique_name(name if name not in taken else f"{name}_out", taken)
+    return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset)
 
 
 def _prune(graph: Graph) -> Graph:

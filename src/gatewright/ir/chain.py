@@ -34,7 +34,7 @@ class Step:
         if self.kind == "relu":
             return np.maximum(x, 0.0)
         if self.kind == "clip":
-            return np.clip(x, *self.values)
+            return np.asarray(np.clip(x, self.values[0], self.values[1]))
         operand = np.asarray(self.values) if len(self.values) > 1 else np.float64(self.values[0])
         if self.kind == "add":
             return np.asarray(x + operand)
@@ -82,4 +82,4 @@ def affine_form(steps: Sequence[Step], channels: int) -> tuple[FloatArray, Float
 
 def quantize(real: FloatArray, scale: float, lo: int, hi: int) -> IntArray:
     """clip(round_half_even(real / scale), lo, hi) as int64: the one rounding of the whole project."""
-    return np.clip(np.rint(real / scale), lo, hi).astype(np.int64)
+    return np.asarray(np.clip(np.rint(real / scale), lo, hi), np.int64)

@@ -60,10 +60,16 @@ class GraphInput:
             DataError: wrong shape, a type that is not a number, or a value that is not finite.
         """
         if x.shape[1:] != self.shape:
-            raise DataError(f"input {self.name!r}: got shape {x.shape!r}, need (frames, {', '.join(map(str, self.shape))})")
+            raise DataError(
+                f"input {self.name!r}: got shape {x.shape!r}, need (frames, {', '.join(map(str, self.shape))})"
+            )
         if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
             raise DataError(f"input {self.name!r}: got dtype {x.dtype}, need floats (the network's own inputs)")
-        real = x.reshape(len(x), -1).astype(np.float64)[:, self.index.ravel()].reshape(len(x), *self.tensor.shape)
+        real = (
+            x.reshape(len(x), self.index.size)
+            .astype(np.float64)[:, self.index.ravel()]
+            .reshape(len(x), *self.tensor.shape)
+        )
         if not np.isfinite(real).all():
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
         if isinstance(self.tensor.scale, tuple):
@@ -93,8 +99,8 @@ class GraphOutput:
     def dequantize(self, y: IntArray) -> FloatArray:
         """Integers (frames, *tensor shape) to the model's float output (frames, *shape)."""
         real = y * self.scale + self.offset
-        out = np.empty((len(y), real[0].size if len(y) else self.index.size))
-        out[:, self.index.ravel()] = real.reshape(len(y), -1)
+        out = np.empty((len(y), self.index.size))
+        out[:, self.index.ravel()] = real.reshape(len(y), self.index.size)
         return out.reshape(len(y), *self.shape)
 
 
@@ -132,10 +138,19 @@ class Graph:
         if not self.name.isidentifier():
             raise ConfigError(f"graph name {self.name!r} must be an identifier: letters, digits and underscores")
         known: dict[str, Tensor] = {i.name: i.tensor for i in self.inputs}
+        for what, names in (
+            ("inputs", [i.name for i in self.inputs]),
+            ("nodes and outputs", [n.name for n in self.nodes] + [o.name for o in self.outputs]),
+        ):
+            if len(set(names)) < len(names):
+                twice = next(n for n in names if names.count(n) > 1)
+                raise ConfigError(f"graph {self.name!r}: two {what} are named {twice!r}: rename one")
         for node in self.nodes:
             if len(node.inputs) != len(node.op.inputs) or len(node.outputs) != len(node.op.outputs):
-                raise ConfigError(f"{node.name}: {node.op.name()} has {len(node.op.inputs)} inputs and "
-                                  f"{len(node.op.outputs)} outputs, not {len(node.inputs)} and {len(node.outputs)}")
+                raise ConfigError(
+                    f"{node.name}: {node.op.name()} has {len(node.op.inputs)} inputs and "
+                    f"{len(node.op.outputs)} outputs, not {len(node.inputs)} and {len(node.outputs)}"
+                )
             for tensor, want in zip(node.inputs, node.op.inputs, strict=True):
                 if tensor not in known:
                     raise ConfigError(f"{node.name} reads {tensor!r}, which nothing before it writes")
@@ -224,7 +239,9 @@ class Graph:
     def __str__(self) -> str:
         rows = [("node", "operator", "output", "folding")]
         for node in self.nodes:
-            folding = ", ".join(f"{k}={getattr(node.op, k)}" for k in node.op.foldings()) if not node.op.composite else ""
+            folding = (
+                ", ".join(f"{k}={getattr(node.op, k)}" for k in node.op.foldings()) if not node.op.composite else ""
+            )
             rows.append((node.name, node.op.name(), "; ".join(map(str, node.op.outputs)), folding))
         widths = [max(len(r[i]) for r in rows) for i in range(4)]
         return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
@@ -256,6 +273,6 @@ def flat_input(name: str, tensor: Tensor) -> GraphInput:
 def integer_output(name: str, tensor: Tensor) -> GraphOutput:
     """An output in the tensor's own layout, its offset 0."""
     scale = np.broadcast_to(np.asarray(tensor.scale, np.float64), tensor.channels)
-    return GraphOutput(name, name, tensor.shape, np.arange(tensor.size).reshape(tensor.shape), scale,
-                       np.zeros(tensor.channels))
-
+    return GraphOutput(
+        name, name, tensor.shape, np.arange(tensor.size).reshape(tensor.shape), scale, np.zeros(tensor.channels)
+    )

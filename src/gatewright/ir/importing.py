@@ -21,6 +21,9 @@ from gatewright.ir.graph import GraphInput, Node
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray, IntArray, Tensor
 
+MAX_ELEMENTS = 1 << 26
+"""Largest frame that an import accepts, so that a damaged shape cannot exhaust memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class OnnxNode:
@@ -98,6 +101,7 @@ class ImportContext:
         constants: initialisers and folded constants by name.
         quantized: constants behind a quantiser by name.
         values: tensors that depend on the model's inputs by name.
+        reserved: names that no node may take: the outputs', and that of the top level.
     """
 
     constants: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
@@ -105,7 +109,7 @@ class ImportContext:
     values: dict[str, Value] = field(default_factory=dict)
     inputs: list[GraphInput] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    readers: Mapping[str, int] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
 
     def constant(self, node: OnnxNode, position: int) -> npt.NDArray[np.generic]:
         """A constant operand.
@@ -115,8 +119,11 @@ class ImportContext:
         """
         name = node.inputs[position]
         if name not in self.constants:
-            raise UnsupportedError(node.name, f"{node.op_type} needs a constant as input {position} ({name!r}); "
-                                              "fold constants before export (e.g. qonnx-cleanup)")
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} needs a constant as input {position} ({name!r}); "
+                "fold constants before export (e.g. qonnx-cleanup)",
+            )
         return self.constants[name]
 
     def weight(self, node: OnnxNode, position: int, what: str = "weight") -> QuantizedConstant:
@@ -129,46 +136,88 @@ class ImportContext:
         if name in self.quantized:
             return self.quantized[name]
         if name in self.constants:
-            raise UnsupportedError(node.name, f"{what} {name!r} is float and has no quantiser: quantise it "
-                                              "(a Quant node on the constant; train with gatewright.nn or Brevitas)")
-        raise UnsupportedError(node.name, f"{what} {name!r} is not a constant: matrix products of two activations "
-                                          "have no hardware")
+            raise UnsupportedError(
+                node.name,
+                f"{what} {name!r} is float and has no quantiser: quantise it "
+                "(a Quant node on the constant; train with gatewright.nn or Brevitas)",
+            )
+        raise UnsupportedError(
+            node.name, f"{what} {name!r} is not a constant: matrix products of two activations have no hardware"
+        )
 
     def is_dynamic(self, name: str) -> bool:
         """Whether a tensor depends on the model's inputs."""
         return name in self.values
 
     def integer(self, node: OnnxNode, position: int) -> tuple[Value, Tensor]:
-        """An operand that must be integers: quantised, with at most one positive factor since, which joins its scale.
+        """An operand that must be integers: quantised, with no float step since.
 
         Raises:
             UnsupportedError: no quantiser stands before it.
         """
         value = self.values[node.inputs[position]]
         if value.type is None:
-            raise UnsupportedError(node.name, f"{node.op_type} reads the float input {value.tensor!r}: put a "
-                                              "quantiser on the model's input")
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} reads the float input {value.tensor!r}: put a quantiser on the model's input",
+            )
         if not value.steps:
             return value, value.type
         if all(s.kind in ("mul", "div") and len(s.values) == 1 and s.values[0] > 0 for s in value.steps):
-            raise UnsupportedError(node.name, f"a constant factor stands between the quantiser and {node.op_type}: "
-                                              "move it before the quantiser or into the weights")
+            raise UnsupportedError(
+                node.name,
+                f"a constant factor stands between the quantiser and {node.op_type}: "
+                "move it before the quantiser or into the weights",
+            )
         steps = ", ".join(s.kind for s in value.steps)
-        raise UnsupportedError(node.name, f"{node.op_type} reads {node.inputs[position]!r} after float steps ({steps}) "
-                                          f"that no quantiser follows: put a Quant node in front of {node.op_type}")
+        raise UnsupportedError(
+            node.name,
+            f"{node.op_type} reads {node.inputs[position]!r} after float steps ({steps}) "
+            f"that no quantiser follows: put a Quant node in front of {node.op_type}",
+        )
 
-    def emit(self, op: Op, inputs: tuple[Value, ...], output: str, node: OnnxNode, shape: tuple[int, ...],
-             index: IntArray | None = None) -> None:
+    def emit(
+        self,
+        op: Op,
+        inputs: tuple[Value, ...],
+        output: str,
+        node: OnnxNode,
+        shape: tuple[int, ...],
+        index: IntArray | None = None,
+    ) -> None:
         """Add an operator with one output, which becomes the model's tensor `output` of frame shape `shape`."""
-        name = unique_name(node.name, {n.name for n in self.nodes})
+        check_size(node, op.outputs[0])
+        name = unique_name(node.name, {n.name for n in self.nodes} | self.reserved)
         tensor = unique_name(output, {t for n in self.nodes for t in n.outputs} | {i.name for i in self.inputs})
         origin = tuple(dict.fromkeys(o for v in inputs for o in v.origin)) + (node.name,)
         self.nodes.append(Node(name, op, tuple(v.tensor for v in inputs), (tensor,), origin))
         self.values[output] = Value(tensor, op.outputs[0], shape, standard_index(shape) if index is None else index)
 
     def extend(self, value: Value, step: Step, output: str, node: OnnxNode) -> None:
-        """Let a float step wait for the next quantiser."""
+        """Let a float step wait for the next quantiser.
+
+        Raises:
+            UnsupportedError: its operand is not finite, or neither one number nor one per channel.
+        """
+        if step.values and len(step.values) not in (1, value.channels):
+            raise UnsupportedError(
+                node.name, f"{len(step.values)} constants for {value.channels} channels: give one, or one per channel"
+            )
+        if not np.isfinite(step.values).all() or (step.kind == "div" and 0.0 in step.values):
+            raise UnsupportedError(
+                node.name, f"{step.kind} by constants that are not finite or 0: train the model again"
+            )
         self.values[output] = replace(value, steps=(*value.steps, step), origin=(*value.origin, node.name))
+
+
+def check_size(node: OnnxNode, tensor: Tensor) -> None:
+    """Refuse a frame that only a damaged attribute can ask for.
+
+    Raises:
+        UnsupportedError: it has more than `MAX_ELEMENTS`.
+    """
+    if tensor.size > MAX_ELEMENTS:
+        raise UnsupportedError(node.name, f"output {tensor} has more than {MAX_ELEMENTS} elements: use a smaller frame")
 
 
 def unique_name(name: str, taken: set[str]) -> str:

@@ -248,7 +248,7 @@ def discover() -> dict[str, type[Op]]:
     for root in extension_roots():
         for path in sorted((root / "ops").glob("*.py")):
             _import_extension(path)
-    known = {root for root in extension_roots()}
+    known = set(extension_roots())
     return {n: c for n, c in sorted(_registry.items()) if _is_current(c, known)}
 
 

@@ -53,16 +53,27 @@ def graph_to_files(graph: Graph) -> tuple[dict[str, Any], Arrays]:
     nodes = []
     for node in graph.nodes:
         values = {k: _pack(v, f"{node.name}.{k}", arrays) for k, v in field_values(node.op).items()}
-        nodes.append({"name": node.name, "operator": node.op.name(), "fields": values, "inputs": list(node.inputs),
-                      "outputs": list(node.outputs), "origin": list(node.origin)})
+        nodes.append(
+            {
+                "name": node.name,
+                "operator": node.op.name(),
+                "fields": values,
+                "inputs": list(node.inputs),
+                "outputs": list(node.outputs),
+                "origin": list(node.origin),
+            }
+        )
     text = {
         "format": FORMAT,
         "name": graph.name,
         "inputs": [_pack(i, f"in.{i.name}", arrays) for i in graph.inputs],
         "nodes": nodes,
         "outputs": [_pack(o, f"out.{o.name}", arrays) for o in graph.outputs],
-        "fifos": [{"tensor": e.tensor, "consumer": e.consumer, "port": e.port, "depth": d}
-                  for e in graph.edges() if (d := graph.depths.get(e)) is not None],
+        "fifos": [
+            {"tensor": e.tensor, "consumer": e.consumer, "port": e.port, "depth": d}
+            for e in graph.edges()
+            if (d := graph.depths.get(e)) is not None
+        ],
     }
     return text, arrays
 
@@ -80,8 +91,10 @@ def graph_from_files(text: dict[str, Any], arrays: Arrays) -> Graph:
     for entry in text["nodes"]:
         cls: type[Op] | None = operators.get(entry["operator"])
         if cls is None:
-            raise ModelError(f"{entry['name']}: operator {entry['operator']!r} is not known here; "
-                             f"known are {', '.join(operators)} (GATEWRIGHT_PATH names folders with further ones)")
+            raise ModelError(
+                f"{entry['name']}: operator {entry['operator']!r} is not known here; "
+                f"known are {', '.join(operators)} (GATEWRIGHT_PATH names folders with further ones)"
+            )
         op = cls(**{k: _unpack(v, arrays) for k, v in entry["fields"].items()})
         nodes.append(Node(entry["name"], op, tuple(entry["inputs"]), tuple(entry["outputs"]), tuple(entry["origin"])))
     depths = {Edge(f["tensor"], f["consumer"], f["port"]): f["depth"] for f in text["fifos"]}
@@ -105,10 +118,12 @@ def load_graph(path: Path) -> Graph:
     """
     try:
         text = json.loads(path.read_text())
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as data:
+        with path.with_suffix(".npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
             arrays = {k: data[k] for k in data.files}
         return graph_from_files(text, arrays)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{path}: not a readable graph ({type(error).__name__}: {error}); compile the model again") from error
+    except ModelError:
+        raise
+    except Exception as error:  # damaged JSON, zip and array files raise many types
+        raise ModelError(
+            f"{path}: not a readable graph ({type(error).__name__}: {error}); compile the model again"
+        ) from error

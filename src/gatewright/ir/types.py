@@ -21,7 +21,7 @@ def bits_for(lo: int, hi: int) -> int:
     """Fewest two's-complement (or, from 0 up, unsigned) bits that hold every integer of lo..hi; at least 1."""
     if lo >= 0:
         return max(1, hi.bit_length())
-    return max((-lo - 1).bit_length(), hi.bit_length()) + 1
+    return max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1
 
 
 @dataclass(frozen=True)

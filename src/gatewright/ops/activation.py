@@ -21,6 +21,9 @@ from gatewright.ops.threshold import Threshold
 THRESHOLD_BITS = 4
 """Outputs up to this many bits become thresholds; wider ones a multiplication if one is exact."""
 
+REQUANT_BITS = 16
+"""Widest output whose every step is compared."""
+
 
 @dataclass(frozen=True, eq=False)
 class Activation(Op):
@@ -67,8 +70,13 @@ class Activation(Op):
     def bounds(self) -> tuple[Bounds, ...]:
         """Every step is monotone, so the limits of the input reach those of the output."""
         at_lo, at_hi = self._ends
-        return (Bounds(tuple(np.minimum(at_lo, at_hi).tolist()), tuple(np.maximum(at_lo, at_hi).tolist()),
-                       witness="the input's own limits"),)
+        return (
+            Bounds(
+                tuple(np.minimum(at_lo, at_hi).tolist()),
+                tuple(np.maximum(at_lo, at_hi).tolist()),
+                witness="the input's own limits",
+            ),
+        )
 
     # --- lowering ---------------------------------------------------------------------------------------------------
 
@@ -80,6 +88,8 @@ class Activation(Op):
         """
         (out,) = self.outputs
         steps = out.hi - out.lo
+        if steps >= 1 << REQUANT_BITS:
+            raise ProofError(f"the quantiser to {out} has {steps} steps: use at most {REQUANT_BITS} output bits")
         if steps < 1 << THRESHOLD_BITS:
             return (self._threshold(),)
         requant = self._requant()
@@ -87,8 +97,10 @@ class Activation(Op):
             return (requant,)
         if steps < 1 << 8:
             return (self._threshold(),)
-        raise ProofError(f"no multiplication of up to 24 bits equals the quantiser to {out} for every accumulator value, and "
-                         f"{steps} thresholds a channel are too many: use at most 8 output bits or power-of-two scales")
+        raise ProofError(
+            f"no multiplication of up to 24 bits equals the quantiser to {out} for every accumulator value, and "
+            f"{steps} thresholds a channel are too many: use at most 8 output bits or power-of-two scales"
+        )
 
     def step_positions(self) -> IntArray:
         """Where the definition changes: int64 of shape (channels, hi - lo), ascending, by exact search.
@@ -130,6 +142,9 @@ class Activation(Op):
             shift = bits - 1 - int(np.ceil(np.log2(top))) if top > 0 else 0
             if not 0 <= shift <= 40:
                 continue
+            reach = max(-self.source.lo, self.source.hi) * top + float(np.abs(offset).max())
+            if reach * 2.0**shift >= 1 << 61:
+                break  # wider sums than the hardware has
             mult, add = (as_int64(np.rint(v * 2.0**shift)) for v in (factor, offset))
             requant = Requant(self.source, mult, add, shift, out.lo, out.hi, self.scale)
             if (requant.reference(probes)[0] == want).all():
@@ -140,7 +155,7 @@ class Activation(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Quant`, and the float steps that wait for it: `BatchNormalization`, `Relu`, constant `Mul`, `Div`, `Add`, `Sub`."""
+        """`Quant`, and the float steps that wait for it: `BatchNormalization`, `Relu`, `Mul`, `Div`, `Add`, `Sub`."""
         if node.op_type in ("Quant", "IntQuant"):
             if ctx.is_dynamic(node.inputs[0]):
                 _quantize_value(node, ctx)
@@ -162,7 +177,9 @@ class Activation(Op):
         rng = np.random.default_rng(0)
 
         def example(source: Tensor, scale: float, lo: int, hi: int, *, relu: bool, sign: bool = False) -> Activation:
-            gain = rng.uniform(0.5, 2.0, source.channels) * (np.where(np.arange(source.channels) % 2, -1, 1) if sign else 1)
+            gain = rng.uniform(0.5, 2.0, source.channels) * (
+                np.where(np.arange(source.channels) % 2, -1, 1) if sign else 1
+            )
             steps = (Step("mul", tuple(gain.tolist())), Step("add", tuple(rng.normal(0, 2, source.channels).tolist())))
             return cls(source, (*steps, Step("relu")) if relu else steps, scale, lo, hi)
 
@@ -190,10 +207,13 @@ def step_probes(positions: IntArray, source: Tensor) -> IntArray:
 
 def _float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, list[Step]] | None:
     """The value that a float node reads and the steps that it adds; None when the node is none of these."""
+    if not any(ctx.is_dynamic(i) for i in node.inputs):
+        return None
     if node.op_type == "Relu":
         return ctx.values[node.inputs[0]], [Step("relu")]
     if node.op_type == "BatchNormalization":
-        return ctx.values[node.inputs[0]], _batch_norm(node, ctx)
+        value = ctx.values[node.inputs[0]]
+        return value, _batch_norm(node, ctx, value)
     if node.op_type not in ("Mul", "Div", "Add", "Sub"):
         return None
     dynamic = [ctx.is_dynamic(i) for i in node.inputs]
@@ -205,8 +225,10 @@ def _float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, list[Step]]
     value, constant = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position).astype(np.float64)
     vector = value.channel_vector(constant)
     if vector is None:
-        raise UnsupportedError(node.name, f"constant of shape {constant.shape!r} varies within a channel: "
-                                          "use one value, or one per channel")
+        raise UnsupportedError(
+            node.name,
+            f"constant of shape {constant.shape!r} varies within a channel: use one value, or one per channel",
+        )
     if node.op_type == "Sub":
         negated = tuple(-v for v in vector)
         return value, [Step("add", negated)] if position == 0 else [Step("mul", (-1.0,)), Step("add", vector)]
@@ -214,10 +236,21 @@ def _float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, list[Step]]
     return value, [kinds[node.op_type]]
 
 
-def _batch_norm(node: OnnxNode, ctx: ImportContext) -> list[Step]:
+def _batch_norm(node: OnnxNode, ctx: ImportContext, value: Value) -> list[Step]:
     gamma, beta, mean, variance = (ctx.constant(node, i).astype(np.float64) for i in range(1, 5))
-    factor = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    return [Step("mul", tuple(factor.tolist())), Step("add", tuple((beta - mean * factor).tolist()))]
+    variance = variance + node.attributes.get("epsilon", 1e-5)
+    if not (variance > 0).all():
+        raise UnsupportedError(node.name, f"variance {float(variance.min())!r} is not positive: train the model again")
+    factor = gamma / np.sqrt(variance)
+    axis = (-1, *(1,) * (len(value.shape) - 1))  # the model's own channels, whatever the layout of the integers
+    vectors = [value.channel_vector(v.reshape(axis)) for v in (factor, beta - mean * factor)]
+    if vectors[0] is None or vectors[1] is None:
+        raise UnsupportedError(
+            node.name,
+            f"{factor.size} batch norm channels on frames of shape {value.shape!r} are not those of the layer before: "
+            "put the batch norm before the reshape or transposition",
+        )
+    return [Step("mul", vectors[0]), Step("add", vectors[1])]
 
 
 def _quant_settings(node: OnnxNode, ctx: ImportContext) -> tuple[FloatArray, int, int, int]:
@@ -228,8 +261,11 @@ def _quant_settings(node: OnnxNode, ctx: ImportContext) -> tuple[FloatArray, int
     if mode.upper() not in ("ROUND", "HALF_EVEN"):
         raise UnsupportedError(node.name, f"rounding_mode={mode!r} has no hardware: use ROUND (half to even)")
     if zero.any():
-        raise UnsupportedError(node.name, f"zero point {zero.ravel()[:4].tolist()!r} has no hardware: use a symmetric quantiser (zero point 0)")
-    if bits.size != 1 or bits.item() != int(bits.item()) or not 1 <= bits.item() <= 32:
+        raise UnsupportedError(
+            node.name,
+            f"zero point {zero.ravel()[:4].tolist()!r} has no hardware: use a symmetric quantiser (zero point 0)",
+        )
+    if bits.size != 1 or not 1 <= bits.item() <= 32 or bits.item() != int(bits.item()):
         raise UnsupportedError(node.name, f"bit width {bits.ravel()[:4].tolist()!r}: use one whole number from 1 to 32")
     if not (scale > 0).all() or not np.isfinite(scale).all():
         raise UnsupportedError(node.name, f"scale {scale.ravel()[:4].tolist()!r} must be positive and finite")
@@ -243,24 +279,45 @@ def _quantize_constant(node: OnnxNode, ctx: ImportContext) -> None:
     """A weight: rounded in the constant's own precision, as every reader of the file does."""
     constant: npt.NDArray[np.generic] = ctx.constant(node, 0)
     scale, bits, lo, hi = _quant_settings(node, ctx)
+    if not np.issubdtype(constant.dtype, np.floating) or not np.isfinite(constant).all():
+        raise UnsupportedError(
+            node.name, f"the constant ({constant.dtype}) is not made of finite floats: export it again"
+        )
     ratio = constant / scale.astype(constant.dtype)
-    ctx.quantized[node.outputs[0]] = QuantizedConstant(as_int64(np.clip(np.rint(ratio), lo, hi)), scale, bits)
+    # One signed bit is bipolar in QONNX: -1 or +1.
+    values = np.where(ratio >= 0, 1, -1) if (lo, bits) == (-1, 1) else np.clip(np.rint(ratio), lo, hi)
+    ctx.quantized[node.outputs[0]] = QuantizedConstant(as_int64(values), scale, bits)
     ctx.constants[node.outputs[0]] = np.asarray(ctx.quantized[node.outputs[0]].values * scale)
 
 
 def _quantize_value(node: OnnxNode, ctx: ImportContext) -> None:
     value = ctx.values[node.inputs[0]]
-    scale, _, lo, hi = _quant_settings(node, ctx)
+    scale, bits, lo, hi = _quant_settings(node, ctx)
+    if bits == 1 and node.attributes.get("signed", 1):
+        raise UnsupportedError(
+            node.name, "one signed bit (bipolar) has no hardware for activations: use 2 bits, or 1 unsigned"
+        )
     if scale.size != 1 and not (scale == scale.ravel()[0]).all():
-        raise UnsupportedError(node.name, "an activation's quantiser with one scale per channel has no hardware: use one scale")
+        raise UnsupportedError(
+            node.name, "an activation's quantiser with one scale per channel has no hardware: use one scale"
+        )
     step = float(scale.ravel()[0])
     if value.type is None:
         tensor = Tensor(value.index.shape, lo, hi, step)
-        ctx.inputs.append(GraphInput(value.tensor, tensor, value.shape, value.index, value.steps))
+        known = next((i for i in ctx.inputs if i.name == value.tensor), None)
+        if known is None:
+            ctx.inputs.append(GraphInput(value.tensor, tensor, value.shape, value.index, value.steps))
+        elif (known.tensor, known.steps) != (tensor, value.steps) or not np.array_equal(known.index, value.index):
+            raise UnsupportedError(
+                node.name,
+                f"input {value.tensor!r} is quantised in two ways, which has no hardware: share one quantiser",
+            )
         ctx.values[node.outputs[0]] = Value(value.tensor, tensor, value.shape, value.index)
         return
     same = not value.steps and value.type.scale == step and lo <= value.type.lo and value.type.hi <= hi
     if same:
         ctx.values[node.outputs[0]] = value
         return
-    ctx.emit(Activation(value.type, value.steps, step, lo, hi), (value,), node.outputs[0], node, value.shape, value.index)
+    ctx.emit(
+        Activation(value.type, value.steps, step, lo, hi), (value,), node.outputs[0], node, value.shape, value.index
+    )

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
@@ -29,8 +31,10 @@ class Add(Op):
 
     def __post_init__(self) -> None:
         if self.left.shape != self.right.shape or self.left.scale != self.right.scale:
-            raise ConfigError(f"add: {self.left} (scale {self.left.scale!r}) and {self.right} (scale "
-                              f"{self.right.scale!r}) must have one shape and one scale")
+            raise ConfigError(
+                f"add: {self.left} (scale {self.left.scale!r}) and {self.right} (scale "
+                f"{self.right.scale!r}) must have one shape and one scale"
+            )
         self.check_folding(pe=(self.left.channels, "channels"))
 
     @property
@@ -60,12 +64,18 @@ class Add(Op):
         if node.op_type != "Add" or not all(ctx.is_dynamic(i) for i in node.inputs):
             return False
         (left, a), (right, b) = (ctx.integer(node, i) for i in range(2))
-        if left.shape != right.shape or (left.index != right.index).any():
-            raise UnsupportedError(node.name, f"Add of frames {left.shape!r} and {right.shape!r}: both must have one "
-                                              "shape and layout; broadcasting activations has no hardware")
+        if left.shape != right.shape or not np.array_equal(left.index, right.index):
+            raise UnsupportedError(
+                node.name,
+                f"Add of frames {left.shape!r} and {right.shape!r}: both must have one "
+                "shape and layout; broadcasting activations has no hardware",
+            )
         if isinstance(a.scale, tuple) or isinstance(b.scale, tuple):
-            raise UnsupportedError(node.name, "Add of an accumulator with a scale per channel: put a Quant node with one "
-                                              "scale in front of each addend")
+            raise UnsupportedError(
+                node.name,
+                "Add of an accumulator with a scale per channel: put a Quant node with one "
+                "scale in front of each addend",
+            )
         if a.scale != b.scale:
             left, right = _common_scale(node, ctx, left, a, right, b)
         assert left.type is not None and right.type is not None  # noqa: S101  # both came from ctx.integer
@@ -103,20 +113,28 @@ class Add(Op):
         ]
 
 
-def _common_scale(node: OnnxNode, ctx: ImportContext, left: Value, a: Tensor, right: Value, b: Tensor) -> tuple[Value, Value]:
+def _common_scale(
+    node: OnnxNode, ctx: ImportContext, left: Value, a: Tensor, right: Value, b: Tensor
+) -> tuple[Value, Value]:
     """Both addends as integers of one finer scale, where the scales' ratio is a small fraction."""
     ratio = Fraction(float(a.scale)) / Fraction(float(b.scale))  # type: ignore[arg-type]  # checked to be scalars
     near = ratio.limit_denominator(1 << 10)
     if near == 0 or max(near.numerator, near.denominator) > 1 << 10 or abs(near / ratio - 1) > Fraction(1, 1 << 22):
-        raise UnsupportedError(node.name, f"Add of scales {a.scale!r} and {b.scale!r}, whose ratio is no small fraction: "
-                                          "share one quantiser between both addends, or use power-of-two scales")
+        raise UnsupportedError(
+            node.name,
+            f"Add of scales {a.scale!r} and {b.scale!r}, whose ratio is no small fraction: "
+            "share one quantiser between both addends, or use power-of-two scales",
+        )
     scale = float(b.scale) / near.denominator  # type: ignore[arg-type]
-    return (_multiply(node, ctx, left, a, near.numerator, scale, "left"),
-            _multiply(node, ctx, right, b, near.denominator, scale, "right"))
+    return (
+        _multiply(node, ctx, left, a, near.numerator, scale, "left"),
+        _multiply(node, ctx, right, b, near.denominator, scale, "right"),
+    )
 
 
-def _multiply(node: OnnxNode, ctx: ImportContext, value: Value, tensor: Tensor, factor: int, scale: float, side: str) -> Value:
-    from gatewright.ops.requant import Requant
+def _multiply(
+    node: OnnxNode, ctx: ImportContext, value: Value, tensor: Tensor, factor: int, scale: float, side: str
+) -> Value:
 
     n = tensor.channels
     op = Requant(tensor, as_int64([factor] * n), as_int64([0] * n), 0, tensor.lo * factor, tensor.hi * factor, scale)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Step
-from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
+from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense
@@ -42,8 +42,19 @@ class Conv2d(Op):
 
     @property
     def _window(self) -> Window:
-        return Window(self.source, self.weight.shape[1], self.weight.shape[2], self.stride_h, self.stride_w, self.pad_top,
-                      self.pad_left, self.pad_bottom, self.pad_right, self.dilation_h, self.dilation_w)
+        return Window(
+            self.source,
+            self.weight.shape[1],
+            self.weight.shape[2],
+            self.stride_h,
+            self.stride_w,
+            self.pad_top,
+            self.pad_left,
+            self.pad_bottom,
+            self.pad_right,
+            self.dilation_h,
+            self.dilation_w,
+        )
 
     def _dense(self, vectors: Tensor) -> Dense:
         return Dense(vectors, as_int64(self.weight.reshape(len(self.weight), -1)), self.weight_scale)
@@ -86,18 +97,24 @@ class Conv2d(Op):
         weight = ctx.weight(node, 1)
         value, tensor = ctx.integer(node, 0)
         if node.attributes.get("group", 1) != 1:
-            raise UnsupportedError(node.name, f"Conv with group={node.attributes['group']!r} has no hardware yet: use group=1")
+            raise UnsupportedError(
+                node.name, f"Conv with group={node.attributes['group']!r} has no hardware yet: use group=1"
+            )
         check_image(node, value)
         filters = weight.values
         if filters.ndim != 4 or filters.shape[1] != value.channels:
-            raise UnsupportedError(node.name, f"weight of shape {filters.shape!r} does not fit an image of {value.channels} channels")
+            raise UnsupportedError(
+                node.name, f"weight of shape {filters.shape!r} does not fit an image of {value.channels} channels"
+            )
         scale = np.broadcast_to(weight.scale, filters.shape).reshape(len(filters), -1)
         if not (scale == scale[:, :1]).all():
-            raise UnsupportedError(node.name, "the weight's scale varies within a filter: use one scale per output channel")
+            raise UnsupportedError(
+                node.name, "the weight's scale varies within a filter: use one scale per output channel"
+            )
         stride, dilation, pads = geometry(node)
-        if any(pads) and not tensor.lo <= 0 <= tensor.hi:
-            raise UnsupportedError(node.name, f"zero padding is no value of the input {tensor}: pad before the quantiser")
-        op = cls(tensor, as_int64(filters.transpose(0, 2, 3, 1)), tuple(scale[:, 0].tolist()), *stride, *pads, *dilation)
+        op = cls(
+            tensor, as_int64(filters.transpose(0, 2, 3, 1)), tuple(scale[:, 0].tolist()), *stride, *pads, *dilation
+        )
         height, width, count = op.outputs[0].shape
         ctx.emit(op, (value,), node.outputs[0], node, (count, height, width))
         if len(node.inputs) > 2 and node.inputs[2]:
@@ -129,10 +146,14 @@ def check_image(node: OnnxNode, value: Value) -> None:
         UnsupportedError: says what it is.
     """
     if len(value.shape) != 3:
-        raise UnsupportedError(node.name, f"{node.op_type} on frames of shape {value.shape!r}: only images (channels, "
-                                          "height, width) have hardware")
+        raise UnsupportedError(
+            node.name,
+            f"{node.op_type} on frames of shape {value.shape!r}: only images (channels, height, width) have hardware",
+        )
     if value.index.shape != standard_index(value.shape).shape or (value.index != standard_index(value.shape)).any():
-        raise UnsupportedError(node.name, f"{node.op_type} reads a transposed or reshaped image: undo the transposition before it")
+        raise UnsupportedError(
+            node.name, f"{node.op_type} reads a transposed or reshaped image: undo the transposition before it"
+        )
 
 
 def geometry(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
@@ -156,14 +177,19 @@ def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, t
     """
     check_image(node, value)
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise UnsupportedError(node.name, f"{node.op_type} with indices as a second output has no hardware: remove that output")
+        raise UnsupportedError(
+            node.name, f"{node.op_type} with indices as a second output has no hardware: remove that output"
+        )
     kernel = tuple(node.attributes["kernel_shape"])
     stride, dilation, pads = geometry(node)
     if value.type is None:
         raise UnsupportedError(node.name, f"{node.op_type} reads the float input: put a quantiser on the model's input")
     window = Window(value.type, kernel[0], kernel[1], *stride, *pads, *dilation, pad_value=pad_value)
+    check_size(node, window.outputs[0])
     if node.attributes.get("ceil_mode", 0):
         exact = replace(window, stride_h=1, stride_w=1)
         if (exact.out_height - 1) % stride[0] or (exact.out_width - 1) % stride[1]:
-            raise UnsupportedError(node.name, "ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad")
+            raise UnsupportedError(
+                node.name, "ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad"
+            )
     return window, (value.channels, window.out_height, window.out_width)

@@ -37,10 +37,16 @@ class Dense(Op):
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.weight.shape[1] != self.source.channels:
-            raise ConfigError(f"dense: weight shape {self.weight.shape!r} does not fit {self.source}: "
-                              f"need (rows, {self.source.channels})")
+            raise ConfigError(
+                f"dense: weight shape {self.weight.shape!r} does not fit {self.source}: "
+                f"need (rows, {self.source.channels})"
+            )
         if isinstance(self.source.scale, tuple):
             raise ConfigError("dense: the input has one scale per channel; sums need one scale")
+        if self.acc_bits > 63:
+            raise ConfigError(
+                f"dense: sums of {self.acc_bits} bits; at most 63 are possible: use narrower weights or inputs"
+            )
         self.check_folding(pe=(self.weight.shape[0], "rows"), simd=(self.weight.shape[1], "columns"))
 
     # --- what it computes -------------------------------------------------------------------------------------------
@@ -49,8 +55,12 @@ class Dense(Op):
     def _output(self) -> Tensor:
         (bounds,) = self.bounds()
         scale = tuple((float(self.source.scale) * np.broadcast_to(self.weight_scale, self.rows)).tolist())  # type: ignore[arg-type]  # checked to be a scalar
-        return Tensor((*self.source.shape[:-1], self.rows), min(bounds.lo), max(bounds.hi),
-                      scale[0] if len(set(scale)) == 1 else scale)
+        return Tensor(
+            (*self.source.shape[:-1], self.rows),
+            min(bounds.lo),
+            max(bounds.hi),
+            scale[0] if len(set(scale)) == 1 else scale,
+        )
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -76,10 +86,13 @@ class Dense(Op):
         pairs = list(zip(positive, negative, strict=True))
         # A partial sum lacks some terms: as if those inputs were 0.
         low, high = min(lo, 0), max(hi, 0)
-        return Bounds(tuple(p * lo + n * hi for p, n in pairs), tuple(p * hi + n * lo for p, n in pairs),
-                      min(p * low + n * high for p, n in pairs), max(p * high + n * low for p, n in pairs),
-                      f"x = {hi} where the weight is positive and {lo} where it is negative reaches hi; "
-                      "the opposite reaches lo")
+        return Bounds(
+            tuple(p * lo + n * hi for p, n in pairs),
+            tuple(p * hi + n * lo for p, n in pairs),
+            min(p * low + n * high for p, n in pairs),
+            max(p * high + n * low for p, n in pairs),
+            f"x = {hi} where the weight is positive and {lo} where it is negative reaches hi; the opposite reaches lo",
+        )
 
     # --- import -----------------------------------------------------------------------------------------------------
 
@@ -89,29 +102,45 @@ class Dense(Op):
         if node.op_type not in ("MatMul", "Gemm") or node.domain not in ("", "ai.onnx"):
             return False
         if not ctx.is_dynamic(node.inputs[0]):
-            raise UnsupportedError(node.name, f"{node.op_type} with the activation on the right has no hardware: "
-                                              "transpose it so that the weight is the second operand")
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} with the activation on the right has no hardware: "
+                "transpose it so that the weight is the second operand",
+            )
         if node.attributes.get("transA", 0) or node.attributes.get("alpha", 1.0) != 1.0:
-            raise UnsupportedError(node.name, "Gemm with transA or alpha other than 1 has no hardware: "
-                                              "fold them into the weight")
+            raise UnsupportedError(
+                node.name, "Gemm with transA or alpha other than 1 has no hardware: fold them into the weight"
+            )
         weight = ctx.weight(node, 1)
         value, tensor = ctx.integer(node, 0)
         if len(value.shape) != 1:
-            raise UnsupportedError(node.name, f"{node.op_type} on frames of shape {value.shape!r} has no hardware: "
-                                              "flatten the input to (batch, features) first")
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} on frames of shape {value.shape!r} has no hardware: "
+                "flatten the input to (batch, features) first",
+            )
         matrix = weight.values if node.attributes.get("transB", 0) else weight.values.T
         if matrix.shape[1] != value.shape[0]:
-            raise UnsupportedError(node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[0]}")
+            raise UnsupportedError(
+                node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[0]}"
+            )
         scale = np.broadcast_to(weight.scale, weight.values.shape)
         scale = scale if node.attributes.get("transB", 0) else scale.T
         if not (scale == scale[:, :1]).all():
-            raise UnsupportedError(node.name, "the weight's scale varies along the inputs: use one scale per output channel")
-        op = cls(replace(tensor, shape=(tensor.size,)), as_int64(matrix[:, value.index.ravel()]), tuple(scale[:, 0].tolist()))
+            raise UnsupportedError(
+                node.name, "the weight's scale varies along the inputs: use one scale per output channel"
+            )
+        op = cls(
+            replace(tensor, shape=(tensor.size,)), as_int64(matrix[:, value.index.ravel()]), tuple(scale[:, 0].tolist())
+        )
         ctx.emit(op, (value,), node.outputs[0], node, (op.rows,))
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = ctx.constant(node, 2) * node.attributes.get("beta", 1.0)
             result = ctx.values[node.outputs[0]]
-            ctx.extend(result, Step("add", result.channel_vector(bias) or ()), node.outputs[0], node)
+            vector = result.channel_vector(bias)
+            if vector is None:
+                raise UnsupportedError(node.name, f"bias of shape {bias.shape!r} does not fit {op.rows} outputs")
+            ctx.extend(result, Step("add", vector), node.outputs[0], node)
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -144,8 +173,9 @@ class Dense(Op):
     @property
     def acc_bits(self) -> int:
         """Accumulator width: what the exact bounds of every partial sum need, and not a bit more."""
-        return max(bits_for(min(self.partial_lo, self._output.lo), max(self.partial_hi, self._output.hi)),
-                   self._output.bits)
+        return max(
+            bits_for(min(self.partial_lo, self._output.lo), max(self.partial_hi, self._output.hi)), self._output.bits
+        )
 
     @cached_property
     def weight_bits(self) -> int:
@@ -191,8 +221,13 @@ class Dense(Op):
 
     def parameters(self) -> dict[str, int]:
         """Adds the shape and the exact widths."""
-        return super().parameters() | {"rows": self.rows, "cols": self.cols, "acc_bits": self.acc_bits,
-                                       "block_rom": int(self.block_rom), "dsp": int(self.dsp)}
+        return super().parameters() | {
+            "rows": self.rows,
+            "cols": self.cols,
+            "acc_bits": self.acc_bits,
+            "block_rom": int(self.block_rom),
+            "dsp": int(self.dsp),
+        }
 
     def memories(self) -> dict[str, Memory]:
         """One word a step: row group outer, column group inner; element p * simd + s."""
@@ -203,15 +238,19 @@ class Dense(Op):
     def resources(self) -> dict[str, float]:
         """First model: products and adder tree in LUTs (or a DSP a product), ROM by shape."""
         macs, product = self.pe * self.simd, self.weight_bits + self.source.bits
-        lut = self.pe * (self.acc_bits + (self.simd - 1) * (product + 1)) + 40
+        lut: float = self.pe * (self.acc_bits + (self.simd - 1) * (product + 1)) + 40
         if not self.dsp:
             lut += macs * self.weight_bits * self.source.bits * 1.1
         width, depth = macs * self.weight_bits, self.cycles // self.vectors
         if not self.block_rom:
             lut += width * -(-depth // 64) * (1 if depth > 16 else depth / 16)
         bram = -(-width // 36) * -(-depth // 1024) if depth > 512 else -(-width // 72)
-        return {"LUT": lut, "FF": macs * (product + self.weight_bits) + self.pe * self.acc_bits * 2 + 60,
-                "BRAM36": float(bram) if self.block_rom else 0.0, "DSP": float(macs) if self.dsp else 0.0}
+        return {
+            "LUT": lut,
+            "FF": macs * (product + self.weight_bits) + self.pe * self.acc_bits * 2 + 60,
+            "BRAM36": float(bram) if self.block_rom else 0.0,
+            "DSP": float(macs) if self.dsp else 0.0,
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:

@@ -13,6 +13,7 @@ from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
+from gatewright.ops.conv2d import check_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class GlobalAvgpool(Op):
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
         """Plain sums."""
         (x,) = xs
-        return (x.reshape(len(x), self.pixels, -1).sum(axis=1),)
+        return (x.reshape(len(x), self.pixels, self.source.channels).sum(axis=1),)
 
     def bounds(self) -> tuple[Bounds, ...]:
         """All pixels at one limit."""
@@ -63,13 +64,16 @@ class GlobalAvgpool(Op):
             if axes is None and len(node.inputs) > 1:
                 axes = ctx.constant(node, 1).ravel().tolist()
             if sorted(a % 4 for a in axes or ()) != [2, 3]:
-                raise UnsupportedError(node.name, f"ReduceMean over axes {axes!r}: only the mean over both image axes "
-                                                  "(2 and 3) has hardware")
+                raise UnsupportedError(
+                    node.name,
+                    f"ReduceMean over axes {axes!r}: only the mean over both image axes (2 and 3) has hardware",
+                )
         elif node.op_type != "GlobalAveragePool":
             return False
         value = ctx.values[node.inputs[0]]
         if value.type is None or len(value.shape) != 3 or not all(s.affine for s in value.steps):
             raise UnsupportedError(node.name, f"{node.op_type} needs a quantised image: put a Quant node before it")
+        check_image(node, value)
         op = cls(value.type)
         keep = node.op_type == "GlobalAveragePool" or node.attributes.get("keepdims", 1)
         shape = (value.channels, 1, 1) if keep else (value.channels,)
@@ -102,7 +106,12 @@ class GlobalAvgpool(Op):
     def resources(self) -> dict[str, float]:
         """First model: an adder a lane, the running sums in distributed RAM."""
         bits = self.pe * self.outputs[0].bits
-        return {"LUT": 1.2 * bits + bits * -(-self.source.channels // self.pe // 32) + 25, "FF": bits + 25.0, "BRAM36": 0.0, "DSP": 0.0}
+        return {
+            "LUT": 1.2 * bits + bits * -(-self.source.channels // self.pe // 32) + 25,
+            "FF": bits + 25.0,
+            "BRAM36": 0.0,
+            "DSP": 0.0,
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:

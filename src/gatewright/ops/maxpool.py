@@ -32,7 +32,9 @@ class Maxpool(Op):
 
     def __post_init__(self) -> None:
         if self.window < 1 or self.source.channels % self.window:
-            raise ConfigError(f"maxpool: window={self.window!r} does not divide the {self.source.channels} elements of a vector")
+            raise ConfigError(
+                f"maxpool: window={self.window!r} does not divide the {self.source.channels} elements of a vector"
+            )
         self.check_folding(pe=(self.channels, "channels"))
 
     @property
@@ -43,8 +45,12 @@ class Maxpool(Op):
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """One maximum a channel and window."""
-        scale = self.source.scale[:self.channels] if isinstance(self.source.scale, tuple) else self.source.scale
-        return (Tensor((*self.source.shape[:-1], self.channels), self.source.lo, self.source.hi, scale, self.source.encoding),)
+        scale = self.source.scale[: self.channels] if isinstance(self.source.scale, tuple) else self.source.scale
+        return (
+            Tensor(
+                (*self.source.shape[:-1], self.channels), self.source.lo, self.source.hi, scale, self.source.encoding
+            ),
+        )
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
         """Maximum over the taps' axis."""
@@ -67,8 +73,14 @@ class Maxpool(Op):
         window, shape = pool_window(node, value, pad_value=value.type.lo)
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         steps = value.steps
-        ctx.emit(window, (value,), f"{node.outputs[0]}_window", node, (window.outputs[0].size,),
-                 np.arange(window.outputs[0].size).reshape(window.outputs[0].shape))
+        ctx.emit(
+            window,
+            (value,),
+            f"{node.outputs[0]}_window",
+            node,
+            (window.outputs[0].size,),
+            np.arange(window.outputs[0].size).reshape(window.outputs[0].shape),
+        )
         ctx.emit(op, (ctx.values[f"{node.outputs[0]}_window"],), node.outputs[0], node, shape)
         for step in steps:
             ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)
@@ -99,7 +111,12 @@ class Maxpool(Op):
     def resources(self) -> dict[str, float]:
         """First model: a comparator and a multiplexer a lane, the running maxima in distributed RAM."""
         bits = self.pe * self.source.bits
-        return {"LUT": 1.5 * bits + bits * -(-self.channels // self.pe // 32) + 25, "FF": bits + 25.0, "BRAM36": 0.0, "DSP": 0.0}
+        return {
+            "LUT": 1.5 * bits + bits * -(-self.channels // self.pe // 32) + 25,
+            "FF": bits + 25.0,
+            "BRAM36": 0.0,
+            "DSP": 0.0,
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:

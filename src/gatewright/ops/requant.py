@@ -19,7 +19,7 @@ def shift_round_half_even(x: IntArray, shift: int) -> IntArray:
     if shift == 0:
         return x
     floor, rest, half = x >> shift, x & (1 << shift) - 1, 1 << shift - 1
-    return floor + ((rest > half) | ((rest == half) & (floor & 1 == 1)))
+    return np.asarray(floor + ((rest > half) | ((rest == half) & (floor & 1 == 1))), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,14 @@ class Requant(Op):
 
     def __post_init__(self) -> None:
         if self.mult.shape != (self.channels,) or self.add.shape != (self.channels,):
-            raise ConfigError(f"requant: mult and add of shapes {self.mult.shape!r} and {self.add.shape!r}, "
-                              f"need ({self.channels},)")
+            raise ConfigError(
+                f"requant: mult and add of shapes {self.mult.shape!r} and {self.add.shape!r}, need ({self.channels},)"
+            )
         if not 0 <= self.shift <= 62 or self.sum_bits > 63:
-            raise ConfigError(f"requant: shift={self.shift!r} with sums of {self.sum_bits} bits; "
-                              "shifts are 0 to 62 and sums at most 63 bits: use a smaller multiplier")
+            raise ConfigError(
+                f"requant: shift={self.shift!r} with sums of {self.sum_bits} bits; "
+                "shifts are 0 to 62 and sums at most 63 bits: use a smaller multiplier"
+            )
         if not -(1 << 31) <= self.lo <= self.hi < 1 << 31:
             raise ConfigError(f"requant: outputs {self.lo}..{self.hi} leave 32 bits")
         self.check_folding(pe=(self.channels, "channels"))
@@ -82,7 +85,9 @@ class Requant(Op):
         return (Bounds(lo, hi, witness="the input's own limits"),)
 
     def _finish(self, total: int) -> int:
-        rounded = total if self.shift == 0 else (total + (1 << self.shift - 1) - 1 + (total >> self.shift & 1)) >> self.shift
+        rounded = (
+            total if self.shift == 0 else (total + (1 << self.shift - 1) - 1 + (total >> self.shift & 1)) >> self.shift
+        )
         return min(max(rounded, self.lo), self.hi)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -124,8 +129,12 @@ class Requant(Op):
         """First model: one DSP a lane up to 25x18 bits, two beyond; rounding in LUTs."""
         mult = self.memories()["mult"].bits
         dsp = 1 if mult <= 18 and self.source.bits <= 25 else 2
-        return {"LUT": self.pe * (self.sum_bits * 2.2 + mult) + 20, "FF": self.pe * (self.sum_bits * 3) + 20,
-                "BRAM36": 0.0, "DSP": float(dsp * self.pe)}
+        return {
+            "LUT": self.pe * (self.sum_bits * 2.2 + mult) + 20,
+            "FF": self.pe * (self.sum_bits * 3) + 20,
+            "BRAM36": 0.0,
+            "DSP": float(dsp * self.pe),
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -134,7 +143,9 @@ class Requant(Op):
 
         def example(source: Tensor, mult: tuple[int, int], add: int, shift: int, lo: int, hi: int, pe: int) -> Requant:
             n = source.channels
-            return cls(source, as_int64(rng.integers(*mult, n)), as_int64(rng.integers(-add, add + 1, n)), shift, lo, hi, pe=pe)
+            return cls(
+                source, as_int64(rng.integers(*mult, n)), as_int64(rng.integers(-add, add + 1, n)), shift, lo, hi, pe=pe
+            )
 
         return [
             example(Tensor((4,), -2048, 2047), (1, 200), 3000, 10, 0, 255, 2),

@@ -24,7 +24,9 @@ class Reshape(Op):
 
     def __post_init__(self) -> None:
         if int(np.prod(self.shape)) != self.source.size:
-            raise ConfigError(f"reshape: {self.source} has {self.source.size} elements, {self.shape!r} has another number")
+            raise ConfigError(
+                f"reshape: {self.source} has {self.source.size} elements, {self.shape!r} has another number"
+            )
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -60,7 +62,10 @@ class Reshape(Op):
             position[order.ravel()] = np.arange(order.size)
             index = position[index]
         if value.steps and any(len(s.values) > 1 for s in value.steps) and index.shape[-1] != value.channels:
-            raise UnsupportedError(node.name, f"{node.op_type} between per-channel float steps and their quantiser: put a Quant node before it")
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} between per-channel float steps and their quantiser: put a Quant node before it",
+            )
         ctx.values[node.outputs[0]] = replace(value, shape=shape, index=index, origin=(*value.origin, node.name))
         return True
 
@@ -85,7 +90,9 @@ def _reshape(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...
     size = int(np.prod(value.shape))
     if node.op_type == "Flatten":
         if node.attributes.get("axis", 1) != 1:
-            raise UnsupportedError(node.name, f"Flatten axis={node.attributes['axis']!r} mixes the batch with the frame: use axis=1")
+            raise UnsupportedError(
+                node.name, f"Flatten axis={node.attributes['axis']!r} mixes the batch with the frame: use axis=1"
+            )
         return (size,)
     target = ctx.constant(node, 1).ravel().tolist()
     batch, rest = target[0], [value.shape[i] if t == 0 else t for i, t in enumerate(target[1:])]
@@ -94,5 +101,7 @@ def _reshape(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...
     if -1 in rest:
         rest[rest.index(-1)] = size // -int(np.prod(rest))
     if int(np.prod(rest)) != size:
-        raise UnsupportedError(node.name, f"Reshape of a frame {value.shape!r} to {target!r} does not keep its {size} elements")
+        raise UnsupportedError(
+            node.name, f"Reshape of a frame {value.shape!r} to {target!r} does not keep its {size} elements"
+        )
     return tuple(rest)

@@ -37,12 +37,16 @@ class Threshold(Op):
 
     def __post_init__(self) -> None:
         if not 1 <= self.hi - self.lo <= 255:
-            raise ConfigError(f"threshold: outputs {self.lo}..{self.hi} need {self.hi - self.lo} thresholds a channel; "
-                              "1 to 255 are possible: use requant for wider outputs")
+            raise ConfigError(
+                f"threshold: outputs {self.lo}..{self.hi} need {self.hi - self.lo} thresholds a channel; "
+                "1 to 255 are possible: use requant for wider outputs"
+            )
         want = (self.source.channels, self.hi - self.lo)
         if self.thresholds.shape != want or self.falling.shape != want[:1]:
-            raise ConfigError(f"threshold: tables of shapes {self.thresholds.shape!r} and {self.falling.shape!r}, "
-                              f"need {want!r} and {want[:1]!r}")
+            raise ConfigError(
+                f"threshold: tables of shapes {self.thresholds.shape!r} and {self.falling.shape!r}, "
+                f"need {want!r} and {want[:1]!r}"
+            )
         if (np.diff(self.thresholds, axis=1) < 0).any():
             raise ConfigError("threshold: the thresholds of a channel must ascend")
         self.check_folding(pe=(self.channels, "channels"))
@@ -111,24 +115,30 @@ class Threshold(Op):
     def memories(self) -> dict[str, Memory | tuple[Memory, ...]]:
         """Level i holds, at address {channel group, code prefix of i bits}, the threshold that decides the next bit."""
         full = np.full((self.channels, (1 << self.levels) - 1), self.source.hi + 1)
-        full[:, :self._table.shape[1]] = self._table
+        full[:, : self._table.shape[1]] = self._table
         groups = self.channels // self.pe
 
         def level(i: int) -> Memory:
             step = 1 << (self.levels - i)
-            columns = full[:, step // 2 - 1::step]
+            columns = full[:, step // 2 - 1 :: step]
             words = columns.reshape(groups, self.pe, 1 << i).transpose(0, 2, 1).reshape(-1, self.pe)
             return Memory(as_int64(words), self.level_bits)
 
-        return {"level": tuple(level(i) for i in range(self.levels)),
-                "falling": Memory(self.falling.reshape(groups, self.pe), 1)}
+        return {
+            "level": tuple(level(i) for i in range(self.levels)),
+            "falling": Memory(self.falling.reshape(groups, self.pe), 1),
+        }
 
     def resources(self) -> dict[str, float]:
         """First model: a comparator and a ROM in LUTs for every level and lane, registers for every level."""
         bits, groups = self.level_bits, self.channels // self.pe
         rom = sum(-(-groups * (1 << i) // 64) * bits * min(1.0, groups * (1 << i) / 16) for i in range(self.levels))
-        return {"LUT": self.pe * (self.levels * bits * 0.6 + rom) + 20,
-                "FF": self.pe * (self.levels * 2 * bits + self.levels * self.levels / 2) + 20, "BRAM36": 0.0, "DSP": 0.0}
+        return {
+            "LUT": self.pe * (self.levels * bits * 0.6 + rom) + 20,
+            "FF": self.pe * (self.levels * 2 * bits + self.levels * self.levels / 2) + 20,
+            "BRAM36": 0.0,
+            "DSP": 0.0,
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:

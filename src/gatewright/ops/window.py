@@ -47,11 +47,15 @@ class Window(Op):
         if min(self.pad_top, self.pad_left, self.pad_bottom, self.pad_right) < 0:
             raise ConfigError("window: negative padding has no hardware: crop the image before it")
         if self.out_height < 1 or self.out_width < 1:
-            raise ConfigError(f"window: a kernel spanning {self.span_h}x{self.span_w} does not fit the padded image "
-                              f"{self.padded_h}x{self.padded_w}: use a smaller kernel or more padding")
+            raise ConfigError(
+                f"window: a kernel spanning {self.span_h}x{self.span_w} does not fit the padded image "
+                f"{self.padded_h}x{self.padded_w}: use a smaller kernel or more padding"
+            )
         if self.padded and self.source.encoding == "bipolar":
-            raise ConfigError("window: padding a bipolar image is not possible, it has no zero: "
-                              "quantise to 2 bits, or pad with -1 or +1 before the quantiser")
+            raise ConfigError(
+                "window: padding a bipolar image is not possible, it has no zero: "
+                "quantise to 2 bits, or pad with -1 or +1 before the quantiser"
+            )
         self.check_folding(simd=(self.channels, "channels"))
 
     # --- shape ------------------------------------------------------------------------------------------------------
@@ -111,10 +115,18 @@ class Window(Op):
     @cached_property
     def _output(self) -> Tensor:
         pad = (self.pad_value,) if self.padded else ()
-        scale = self.source.scale * self.kernel_h * self.kernel_w if isinstance(self.source.scale, tuple) else self.source.scale
-        return Tensor((self.out_height, self.out_width, self.kernel_h * self.kernel_w * self.channels),
-                      min(self.source.lo, *pad, self.source.lo), max(self.source.hi, *pad, self.source.hi), scale,
-                      self.source.encoding)
+        scale = (
+            self.source.scale * self.kernel_h * self.kernel_w
+            if isinstance(self.source.scale, tuple)
+            else self.source.scale
+        )
+        return Tensor(
+            (self.out_height, self.out_width, self.kernel_h * self.kernel_w * self.channels),
+            min(self.source.lo, *pad, self.source.lo),
+            max(self.source.hi, *pad, self.source.hi),
+            scale,
+            self.source.encoding,
+        )
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -127,16 +139,22 @@ class Window(Op):
         pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0))
         x = np.pad(x, pads, constant_values=self.pad_value)
         taps = [
-            x[:, i * self.dilation_h:, j * self.dilation_w:][:, :(self.out_height - 1) * self.stride_h + 1:self.stride_h,
-              :(self.out_width - 1) * self.stride_w + 1:self.stride_w]
-            for i in range(self.kernel_h) for j in range(self.kernel_w)
+            x[:, i * self.dilation_h :, j * self.dilation_w :][
+                :,
+                : (self.out_height - 1) * self.stride_h + 1 : self.stride_h,
+                : (self.out_width - 1) * self.stride_w + 1 : self.stride_w,
+            ]
+            for i in range(self.kernel_h)
+            for j in range(self.kernel_w)
         ]
         return (np.concatenate(taps, axis=3),)
 
     def bounds(self) -> tuple[Bounds, ...]:
         """The image's limits, and the padding's value."""
         n = self._output.channels
-        return (Bounds((self._output.lo,) * n, (self._output.hi,) * n, witness="the input's own limits and the padding"),)
+        return (
+            Bounds((self._output.lo,) * n, (self._output.hi,) * n, witness="the input's own limits and the padding"),
+        )
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 
@@ -195,8 +213,16 @@ class Window(Op):
 
     def schedule(self) -> Schedule:
         """The writer runs ahead of the reader by as much as the ring holds; a step waits for the pixel it reads."""
-        ih = (np.arange(self.out_height)[:, None] * self.stride_h - self.pad_top + np.arange(self.kernel_h) * self.dilation_h)
-        iw = (np.arange(self.out_width)[:, None] * self.stride_w - self.pad_left + np.arange(self.kernel_w) * self.dilation_w)
+        ih = (
+            np.arange(self.out_height)[:, None] * self.stride_h
+            - self.pad_top
+            + np.arange(self.kernel_h) * self.dilation_h
+        )
+        iw = (
+            np.arange(self.out_width)[:, None] * self.stride_w
+            - self.pad_left
+            + np.arange(self.kernel_w) * self.dilation_w
+        )
         ih, iw = ih[:, None, :, None], iw[None, :, None, :]
         inside = (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
         first = np.where(inside, (ih * self.width + iw) * self.groups, -1)
@@ -204,7 +230,9 @@ class Window(Op):
         need = np.where(first[..., None] < 0, 1, first[..., None] + 1 + np.arange(self.groups))
         row_beats = self.width * self.groups
         after = np.repeat([self._row_free(r) for r in range(self.height)], row_beats)
-        return Schedule(self.cycles, 2, (np.maximum.accumulate(need.ravel()),), (np.ones(self.cycles, np.bool_),), (after,))
+        return Schedule(
+            self.cycles, 2, (np.maximum.accumulate(need.ravel()),), (np.ones(self.cycles, np.bool_),), (after,)
+        )
 
     def parameters(self) -> dict[str, int]:
         """Adds the shapes and the ring's size."""

@@ -2,8 +2,8 @@
 """The proof: every lowered layer equals its definition for every reachable input, and no width is too narrow.
 
 The lowered hardware is compared with the definition by evaluating both, apart from the search that made it. Where all
-inputs can be enumerated they are. Otherwise both functions are monotone per channel, and two monotone functions that agree
-at the limits of the input, at each step of the definition and just below it agree everywhere.
+inputs can be enumerated they are. Otherwise both functions are monotone per channel, and two monotone functions that
+agree at the limits of the input, at each step of the definition and just below it agree everywhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Certificate:
     Attributes:
         node, operator: which.
         lo, hi: exact limits of its output, reached by `witness`.
-        bits_needed, bits_given: of the output; equal, or it is refused.
+        bits_needed, bits_given: of the output; equal but where the model's own quantiser is wider than what it sees.
         accumulator_lo, accumulator_hi, accumulator_bits: of partial sums in any order, where there are any.
         method: "bounds" (limits only), "exhaustive" (every input of every channel) or "steps" (every step position).
         compared: input values compared, over all channels.
@@ -72,12 +72,28 @@ def _certify(node: Node, definition: Op | None) -> Certificate:
     lo, hi = min(bounds.lo), max(bounds.hi)
     if lo < tensor.lo or hi > tensor.hi:
         raise ProofError(f"{node.name}: reaches {lo}..{hi} but its output is declared {tensor}")
-    needed = 1 if tensor.encoding == "bipolar" else bits_for(min(lo, tensor.lo), max(hi, tensor.hi))
+    needed = 1 if tensor.encoding == "bipolar" else bits_for(lo, hi)
     method, compared, steps = "bounds", 0, 0
-    if definition is not None and definition is not node.op and definition.composite and len(definition.lower() or ()) == 1:
+    if (
+        definition is not None
+        and definition is not node.op
+        and definition.composite
+        and len(definition.lower() or ()) == 1
+    ):
         method, compared, steps = _equal(node, definition)
-    return Certificate(node.name, node.op.name(), lo, hi, needed, tensor.bits, bounds.witness,
-                       *_accumulator(node, bounds), method, compared, steps)
+    return Certificate(
+        node.name,
+        node.op.name(),
+        lo,
+        hi,
+        needed,
+        tensor.bits,
+        bounds.witness,
+        *_accumulator(node, bounds),
+        method,
+        compared,
+        steps,
+    )
 
 
 def _accumulator(node: Node, bounds: Bounds) -> tuple[int | None, int | None, int | None]:
@@ -85,7 +101,9 @@ def _accumulator(node: Node, bounds: Bounds) -> tuple[int | None, int | None, in
         return None, None, None
     given = getattr(node.op, "acc_bits", node.op.outputs[0].bits)
     if bits_for(bounds.partial_lo, bounds.partial_hi) > given:
-        raise ProofError(f"{node.name}: partial sums reach {bounds.partial_lo}..{bounds.partial_hi}, more than {given} bits hold")
+        raise ProofError(
+            f"{node.name}: partial sums reach {bounds.partial_lo}..{bounds.partial_hi}, more than {given} bits hold"
+        )
     return bounds.partial_lo, bounds.partial_hi, given
 
 
@@ -96,14 +114,22 @@ def _equal(node: Node, definition: Op) -> tuple[str, int, int]:
     if positions is None:
         return "bounds", 0, 0
     if (source.hi - source.lo + 1) * channels <= EXHAUSTIVE:
-        method, probes = "exhaustive", np.broadcast_to(np.arange(source.lo, source.hi + 1)[:, None], (source.hi - source.lo + 1, channels))
+        method, probes = (
+            "exhaustive",
+            np.broadcast_to(np.arange(source.lo, source.hi + 1)[:, None], (source.hi - source.lo + 1, channels)),
+        )
     else:
         ends = np.broadcast_to(np.array([[source.lo], [source.hi]]), (2, channels))
         method, probes = "steps", np.clip(np.concatenate([ends, positions.T, positions.T - 1]), source.lo, source.hi)
     shape = (-1, *(1,) * (len(source.shape) - 1), channels)
-    want, have = (op.reference(np.ascontiguousarray(probes).reshape(shape))[0].reshape(probes.shape) for op in (definition, node.op))
+    want, have = (
+        op.reference(np.ascontiguousarray(probes).reshape(shape))[0].reshape(probes.shape)
+        for op in (definition, node.op)
+    )
     wrong = np.argwhere(want != have)
     if len(wrong):
         i, c = wrong[0]
-        raise ProofError(f"{node.name}: channel {c}, input {probes[i, c]}: the definition gives {want[i, c]}, the hardware {have[i, c]}")
+        raise ProofError(
+            f"{node.name}: channel {c}, input {probes[i, c]}: defined as {want[i, c]}, the hardware gives {have[i, c]}"
+        )
     return method, probes.size, int((positions <= source.hi).sum())

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.design.structure import Structure
 from gatewright.emit.rtl import top_ports
 from gatewright.ir.types import IntArray
+from gatewright.progress import Progress, silent
 from gatewright.sim.model import Group, Model, Port, RunResult, Traffic
 from gatewright.sim.verilator import Optimise, compile_model
 
@@ -56,8 +56,13 @@ def build_rtl(design: Structure, folder: Path, optimise: Optimise = "fast_run") 
     return compile_model(sources, design.name, group, folder=folder, optimise=optimise)
 
 
-def run_rtl(design: Structure, folder: Path, inputs: tuple[IntArray, ...], traffic: Traffic | None = None,
-            progress: Callable[[str], None] | None = None) -> RtlRun:
+def run_rtl(
+    design: Structure,
+    folder: Path,
+    inputs: tuple[IntArray, ...],
+    traffic: Traffic | None = None,
+    progress: Progress = silent,
+) -> RtlRun:
     """Compile an emitted design and stream integer frames through it.
 
     Args:
@@ -69,10 +74,9 @@ def run_rtl(design: Structure, folder: Path, inputs: tuple[IntArray, ...], traff
         ToolError: Verilator or g++ is missing.
         SimulationError: the design stalls or breaks the protocol.
     """
-    say = progress or (lambda _: None)
-    say("compiling the RTL")
+    progress("compiling the RTL")
     work = len(inputs[0]) * max(u.schedule.steps for u in design.units) * len(design.units)
     model = build_rtl(design, folder, "fast_run" if work > LONG_RUN else "fast_build")
     flat = [x.reshape(len(x), -1) for x in inputs]
-    result = model.run(flat, traffic, progress=lambda done, total: say(f"RTL: frame {done} of {total}"))
+    result = model.run(flat, traffic, progress=lambda done, total: progress("running the RTL", done, total))
     return RtlRun(result.outputs, result)

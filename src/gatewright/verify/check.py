@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.build import Build, load_inputs
+from gatewright.build import Array, Build, load_array, load_inputs
 from gatewright.errors import ConfigError, DataError, GatewrightError, ToolError
 from gatewright.ir.types import FloatArray, IntArray
+from gatewright.progress import Progress, silent
 from gatewright.sim.rtl import run_rtl
 
 Status = Literal["ok", "failed", "not_run"]
@@ -32,7 +33,7 @@ class StageResult:
         exact: frames all of whose output integers equal golden's; None where a stage has no integers.
         first_mismatch: output, position in the frame and both values of the first difference.
         accuracy: fraction of labels met; None without labels.
-        max_float_error: largest difference of a real-valued output from the trained model's; None where that is unknown.
+        max_float_error: largest difference of a real output from the trained model's; None where that is unknown.
         interval_cycles, latency_cycles: measured, with the predictions beside them.
         seconds: wall-clock time.
     """
@@ -55,6 +56,18 @@ class StageResult:
         """All fields by name."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        parts = [f"{self.name}: {self.status}"]
+        if self.exact is not None:
+            parts.append(f"{self.exact} of {self.frames} frames exact")
+        if self.accuracy is not None:
+            parts.append(f"accuracy {self.accuracy:.2%}")
+        for what in ("interval", "latency"):
+            measured, predicted = getattr(self, f"{what}_cycles"), getattr(self, f"predicted_{what}_cycles")
+            if measured is not None:
+                parts.append(f"{what} {measured} cycles (predicted {predicted})")
+        return ", ".join(parts) + (f": {self.reason}" if self.reason else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -75,7 +88,7 @@ class Case:
     golden: tuple[IntArray, ...]
     stored: Mapping[str, FloatArray]
     labels: IntArray | None
-    progress: Callable[[str], None] = field(default=lambda _: None)
+    progress: Progress = silent
 
     @property
     def frames(self) -> int:
@@ -83,14 +96,22 @@ class Case:
         return len(self.integers[0])
 
 
-def check(directory: Path, *, data: Path | None = None, labels: Path | None = None, frames: int | None = None,
-          stages: Sequence[str] | None = None, progress: Callable[[str], None] | None = None) -> list[StageResult]:
+def check(
+    directory: str | Path,
+    *,
+    data: str | Path | Array | None = None,
+    labels: str | Path | Array | None = None,
+    frames: int | None = None,
+    stages: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> list[StageResult]:
     """Run the same inputs through every stage of a build.
 
     Args:
         directory: a build folder.
-        data: `.npy` with the network's own float inputs (frames, ...), or `.npz` by input name; else those in the build.
-        labels: `.npy` of integer classes, one a frame; else those in the build, where `data` is not given.
+        data: the network's own float inputs (frames, ...): an array, a `.npy`, or a `.npz` by input name; else those in
+            the build.
+        labels: integer classes, one a frame: an array or a `.npy`; else those in the build, where `data` is not given.
         frames: run at most so many.
         stages: names from `STAGES`; all by default.
         progress: called with the name of each stage and its steps.
@@ -103,42 +124,44 @@ def check(directory: Path, *, data: Path | None = None, labels: Path | None = No
     unknown = [s for s in wanted if s not in STAGES]
     if unknown or not wanted:
         raise ConfigError(f"stages {unknown or list(wanted)!r}: choose from {', '.join(STAGES)}")
-    case = _case(Build.open(directory), data, labels, frames, progress or (lambda _: None))
+    case = _case(Build.open(Path(directory)), data, labels, frames, progress)
     return [_run_stage(name, case) for name in wanted]
 
 
-def _case(build: Build, data: Path | None, labels: Path | None, frames: int | None, progress: Callable[[str], None]) -> Case:
+def _case(
+    build: Build,
+    data: str | Path | Array | None,
+    labels: str | Path | Array | None,
+    frames: int | None,
+    progress: Progress,
+) -> Case:
     if frames is not None and frames < 1:
         raise ConfigError(f"frames={frames!r} must be at least 1")
-    inputs = tuple(x[:frames] for x in load_inputs(build, data))
+    inputs = tuple(np.atleast_1d(x)[:frames] for x in load_inputs(build, data))
     integers = build.model_graph.quantize(*inputs)
     count = len(integers[0])
     if count < 1 or any(len(x) != count for x in integers):
-        raise DataError(f"inputs hold {[len(x) for x in integers]!r} frames: need at least one, equally many on every input")
-    classes = _load_labels(build, labels, count) if data is None or labels is not None else None
+        counts = [len(x) for x in integers]
+        raise DataError(f"inputs hold {counts!r} frames: need at least one, equally many on every input")
     stored: dict[str, FloatArray] = {}
     if data is None:
-        for name in REFERENCES:
-            path = build.data / f"{name}.npy"
-            if path.is_file():
-                stored[name] = np.load(path, allow_pickle=False)[:count].astype(np.float64)
+        labels = build.data / "labels.npy" if labels is None and (build.data / "labels.npy").is_file() else labels
+        paths = {name: build.data / f"{name}.npy" for name in REFERENCES}
+        stored = {n: load_array(p)[:count].astype(np.float64) for n, p in paths.items() if p.is_file()}
     progress("golden")
+    classes = None if labels is None else _load_labels(labels, count)
     return Case(build, inputs, integers, build.model_graph.reference(*integers), stored, classes, progress)
 
 
-def _load_labels(build: Build, path: Path | None, frames: int) -> IntArray | None:
-    source = path or build.data / "labels.npy"
-    if path is None and not source.is_file():
-        return None
-    try:
-        labels = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{source}: not a readable array file ({error}); save the labels with numpy.save") from error
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{source}: labels of shape {labels.shape!r} and dtype {labels.dtype}: need (frames,) integer classes")
-    if len(labels) < frames:
-        raise DataError(f"{source}: {len(labels)} labels for {frames} frames: give one label a frame")
-    return np.asarray(labels[:frames], np.int64)
+def _load_labels(labels: str | Path | Array, frames: int) -> IntArray:
+    source = "labels" if isinstance(labels, np.ndarray) else str(labels)
+    array = labels if isinstance(labels, np.ndarray) else load_array(Path(labels))
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        what = f"shape {array.shape!r} and dtype {array.dtype}" if isinstance(array, np.ndarray) else "an .npz archive"
+        raise DataError(f"{source}: {what}: need integer classes of shape (frames,)")
+    if len(array) < frames:
+        raise DataError(f"{source}: {len(array)} labels for {frames} frames: give one label a frame")
+    return np.asarray(array[:frames], np.int64)
 
 
 def _run_stage(name: str, case: Case) -> StageResult:
@@ -150,7 +173,7 @@ def _run_stage(name: str, case: Case) -> StageResult:
         result = StageResult(name, "not_run", str(error))
     except GatewrightError as error:
         result = StageResult(name, "failed", str(error))
-    return StageResult(**{**asdict(result), "seconds": round(time.perf_counter() - start, 3)})
+    return replace(result, seconds=round(time.perf_counter() - start, 3))
 
 
 # --- stages ---------------------------------------------------------------------------------------------------------
@@ -163,7 +186,9 @@ def _reference(name: str) -> Callable[[Case], StageResult]:
         outputs = case.stored.get(name)
         if outputs is None:
             return StageResult(name, "not_run", f"no outputs of the {name} model are stored for these inputs")
-        return StageResult(name, "ok", frames=len(outputs), accuracy=_accuracy(case, outputs), max_float_error=_error(case, outputs))
+        return StageResult(
+            name, "ok", frames=len(outputs), accuracy=_accuracy(case, outputs), max_float_error=_error(case, outputs)
+        )
 
     return stage
 
@@ -178,11 +203,16 @@ def _rtl(case: Case) -> StageResult:
     """The emitted Verilog in Verilator, at full speed."""
     run = run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress)
     predicted = case.build.summary()
-    return compare(case, "rtl", run.outputs, interval_cycles=run.interval, latency_cycles=run.latency,
-                   predicted_interval_cycles=predicted["interval_cycles"], predicted_latency_cycles=predicted["latency_cycles"])
+    return replace(
+        compare(case, "rtl", run.outputs),
+        interval_cycles=run.interval,
+        latency_cycles=run.latency,
+        predicted_interval_cycles=predicted["interval_cycles"],
+        predicted_latency_cycles=predicted["latency_cycles"],
+    )
 
 
-def compare(case: Case, name: str, outputs: tuple[IntArray, ...], **timing: int | None) -> StageResult:
+def compare(case: Case, name: str, outputs: tuple[IntArray, ...]) -> StageResult:
     """A stage's result from its integer outputs."""
     same = np.ones(case.frames, np.bool_)
     first: dict[str, Any] | None = None
@@ -193,11 +223,20 @@ def compare(case: Case, name: str, outputs: tuple[IntArray, ...], **timing: int 
         if len(wrong) and first is None:
             at = tuple(int(i) for i in wrong[0])
             first = {"output": item.name, "frame": at[0], "index": at[1:], "golden": int(want[at]), name: int(have[at])}
-    real = case.build.model_graph.dequantize(*(h.reshape(w.shape) for h, w in zip(outputs, case.golden, strict=True)))[0]
+    shaped = tuple(h.reshape(w.shape) for h, w in zip(outputs, case.golden, strict=True))
+    real = case.build.model_graph.dequantize(*shaped)[0]
     exact = int(same.sum())
-    reason = "" if exact == case.frames else f"{case.frames - exact} of {case.frames} frames differ from golden; first: {first}"
-    return StageResult(name, "ok" if exact == case.frames else "failed", reason, case.frames, exact, first,
-                       _accuracy(case, real), _error(case, real), **timing)
+    reason = f"{case.frames - exact} of {case.frames} frames differ from golden; first: {first}" if first else ""
+    return StageResult(
+        name,
+        "failed" if first else "ok",
+        reason,
+        case.frames,
+        exact,
+        first,
+        _accuracy(case, real),
+        _error(case, real),
+    )
 
 
 def _accuracy(case: Case, outputs: FloatArray) -> float | None:
@@ -206,7 +245,7 @@ def _accuracy(case: Case, outputs: FloatArray) -> float | None:
         return None
     flat = outputs.reshape(len(outputs), -1)
     guess = flat.argmax(axis=1) if flat.shape[1] > 1 else (flat[:, 0] > 0).astype(np.int64)
-    return float((guess == case.labels[:len(guess)]).mean())
+    return float((guess == case.labels[: len(guess)]).mean())
 
 
 def _error(case: Case, outputs: FloatArray) -> float | None:
@@ -220,5 +259,9 @@ def _error(case: Case, outputs: FloatArray) -> float | None:
 REFERENCES = ("float", "qat")
 """Models whose outputs a build may hold beside its inputs."""
 
-STAGES: Mapping[str, Callable[[Case], StageResult]] = {**{n: _reference(n) for n in REFERENCES}, "golden": _golden, "rtl": _rtl}
+STAGES: Mapping[str, Callable[[Case], StageResult]] = {
+    **{n: _reference(n) for n in REFERENCES},
+    "golden": _golden,
+    "rtl": _rtl,
+}
 """Every stage by name, in the order of the chain."""

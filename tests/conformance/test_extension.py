@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operator from a folder of its own goes from an ONNX node to exact RTL, and nothing in the package knows of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from gatewright.boards import load_board
+from gatewright.design.plan import make_design
+from gatewright.emit import rtl
+from gatewright.errors import UnsupportedError
+from gatewright.frontend.importer import import_model
+from gatewright.ir.op import discover, kernel_path
+from gatewright.ir.types import FloatArray
+from gatewright.passes.lower import lower
+from gatewright.sim.rtl import run_rtl
+
+from . import target_rtl
+
+FEATURES, CLASSES = 12, 5
+INPUT_SCALE, MIDDLE_SCALE, WEIGHT_SCALE = 0.25, 0.5, 0.125
+
+
+@pytest.fixture
+def extension(tmp_path: Path) -> Path:
+    """A copy of the extension's folder: ops/absolute.py and rtl/absolute.sv."""
+    return Path(shutil.copytree(Path(__file__).with_name("extension"), tmp_path / "extension"))
+
+
+def weights() -> FloatArray:
+    return np.random.default_rng(0).integers(-7, 8, (FEATURES, CLASSES)) * WEIGHT_SCALE
+
+
+def quant(source: str, output: str, scale: str, bits: str, signed: int) -> onnx.NodeProto:
+    return helper.make_node(
+        "Quant",
+        [source, scale, "zero", bits],
+        [output],
+        f"quant_{output}",
+        domain="qonnx.custom_op.general",
+        signed=signed,
+        narrow=0,
+        rounding_mode="ROUND",
+    )
+
+
+def write_model(path: Path) -> Path:
+    """Quant (6 bits) -> Abs -> Quant (4 bits, unsigned) -> MatMul."""
+    constants: dict[str, float | FloatArray] = {
+        "zero": 0.0, "bits4": 4.0, "bits6": 6.0,
+        "scale_x": INPUT_SCALE, "scale_m": MIDDLE_SCALE, "scale_w": WEIGHT_SCALE, "w": weights(),
+    }  # fmt: skip
+    nodes = [
+        quant("x", "xq", "scale_x", "bits6", 1),
+        helper.make_node("Abs", ["xq"], ["magnitude"], "magnitude"),
+        quant("magnitude", "mq", "scale_m", "bits4", 0),
+        quant("w", "wq", "scale_w", "bits4", 1),
+        helper.make_node("MatMul", ["mq", "wq"], ["y"], "matmul"),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, c]) for n, c in (("x", FEATURES), ("y", CLASSES))]
+    tensors = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("qonnx.custom_op.general", 1)]
+    model = helper.make_model(helper.make_graph(nodes, "magnitudes", ends[:1], ends[1:], tensors), opset_imports=opsets)
+    onnx.save(model, str(path))
+    return path
+
+
+def float_model(x: FloatArray) -> FloatArray:
+    """What the nodes of the model say, in float64."""
+    xq = np.clip(np.rint(x / INPUT_SCALE), -32, 31) * INPUT_SCALE
+    mq = np.clip(np.rint(np.abs(xq) / MIDDLE_SCALE), 0, 15) * MIDDLE_SCALE
+    return np.asarray(mq @ weights())
+
+
+def test_it_is_there_while_its_folder_is_on_the_path(extension: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "absolute" not in discover()
+    assert kernel_path("absolute", "rtl") is None
+    with monkeypatch.context() as patch:
+        patch.setenv("GATEWRIGHT_PATH", str(extension))
+        assert discover()["absolute"].name() == "absolute"
+        assert kernel_path("absolute", "rtl") == extension / "rtl" / "absolute.sv"
+    assert "absolute" not in discover()
+    assert kernel_path("absolute", "rtl") is None
+
+
+def test_without_it_the_node_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"magnitude: operator Abs on frames of shape \(12,\) has no hardware"):
+        import_model(write_model(tmp_path / "model.onnx"))
+
+
+def test_it_conforms(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
+    target_rtl.check(discover()["absolute"].examples(), tmp_path / "rtl")
+
+
+def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
+    graph = import_model(write_model(tmp_path / "model.onnx"))
+    design = make_design(lower(graph), load_board("pynq-z2"))
+    assert [n.op.name() for n in design.graph.nodes] == ["absolute", "threshold", "dense"]
+    rtl.emit(design.structure).write(tmp_path / "rtl")
+    x = np.random.default_rng(1).uniform(-9, 9, (50, FEATURES))
+    run = run_rtl(design.structure, tmp_path / "rtl", graph.quantize(x))
+    np.testing.assert_array_equal(run.outputs, graph.reference(*graph.quantize(x)))
+    np.testing.assert_array_equal(graph.dequantize(*run.outputs)[0], float_model(x))
+    assert (run.latency, run.interval) == (design.timing.latency, design.timing.interval)
