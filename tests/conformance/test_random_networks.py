@@ -69,7 +69,7 @@ class Drawn:
     def layer(self, name: str) -> str:
         """A convolution, a pooling, a matrix-vector product, or a sum with another tensor of the same shape."""
         tensor = self.types[name]
-        partners = [n for n, t in self.types.items() if t.shape == tensor.shape]
+        partners = [n for n, t in self.types.items() if t.shape == tensor.shape and n != name] or [name]
         kind = self.draw(0, 3)
         if kind == 0:
             vectors = self.window(name, 0 if tensor.lo <= 0 else tensor.lo)

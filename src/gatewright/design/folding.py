@@ -83,7 +83,7 @@ class Solver:
         smallest = self.for_interval(intervals[-1])
         if self.excess(smallest):
             raise DesignError(
-                f"even the smallest design is too large for {self.board.name}: {self._say(self.excess(smallest))}; "
+                f"even the smallest design is too large for {self.board.name}: {self.say(self.excess(smallest))}; "
                 "use a larger board or budget, or a smaller network"
             )
         best = smallest
@@ -112,7 +112,7 @@ class Solver:
             fits = self.fastest()
             rate = self._rate(max(unit_interval(fits).values()))
             raise DesignError(
-                f"{fps:.6g} frames/s at {mhz:.6g} MHz are beyond {self.board.name}: {self._say(excess)}; "
+                f"{fps:.6g} frames/s at {mhz:.6g} MHz are beyond {self.board.name}: {self.say(excess)}; "
                 f"the largest rate that fits is {rate} frames/s"
             )
         return graph
@@ -129,12 +129,16 @@ class Solver:
         return add_up(parts)
 
     def excess(self, graph: Graph) -> dict[str, tuple[float, float]]:
-        """Resources over the budget: needed and available, by name."""
-        total = self.total(graph)
+        """Resources over the budget, FIFOs at their least depth: needed and available, by name."""
+        return self.over(self.total(graph))
+
+    def over(self, total: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+        """Resources of `total` over the budget: needed and available, by name."""
         room = {name: self.board.capacity.get(name, 0) * self.budget for name in total}
         return {name: (total[name], room[name]) for name in total if total[name] > room[name]}
 
-    def _say(self, excess: Mapping[str, tuple[float, float]]) -> str:
+    def say(self, excess: Mapping[str, tuple[float, float]]) -> str:
+        """What `over` gave, for a message."""
         return ", ".join(
             f"{n} needs {need:.0f} of {room:.0f} ({need / max(room, 1) - 1:+.0%})" for n, (need, room) in excess.items()
         )

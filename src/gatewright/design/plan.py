@@ -14,6 +14,7 @@ from gatewright.design.fifos import size_fifos, unit_interval
 from gatewright.design.folding import Solver, apply_folding
 from gatewright.design.resources import Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, structure
+from gatewright.errors import DesignError
 from gatewright.ir.graph import Graph
 from gatewright.progress import Progress, silent
 
@@ -118,10 +119,40 @@ def make_design(
     """
     clock = mhz or board.mhz
     progress("folding")
+    solver = Solver(graph, board, budget or 1.0)
     if folding is not None:
         folded = apply_folding(graph, folding, source)
     else:
-        solver = Solver(graph, board, budget or 1.0)
         folded = solver.fastest() if fps is None else solver.for_rate(fps, clock)
     progress("FIFO depths")
-    return Design(size_fifos(folded, progress), board, clock)
+    design = Design(size_fifos(folded, progress), board, clock)
+    excess = solver.over(add_up(design.units.values()))
+    if not excess:
+        return design
+    if folding is None and fps is None:
+        # FIFOs turned out deeper than the solver reckoned with: leave them room.
+        return _fastest_with_fifos(solver, clock, progress)
+    asked = source if fps is None else f"{fps:.6g} frames/s at {clock:.6g} MHz"
+    fits = _fastest_with_fifos(solver, clock, progress)
+    raise DesignError(
+        f"{asked}: the design is too large for {board.name}: {solver.say(excess)}; "
+        f"the largest rate that fits is {fits.fps:.6g} frames/s"
+    )
+
+
+def _fastest_with_fifos(solver: Solver, mhz: float, progress: Progress) -> Design:
+    """The fastest design that fits with its FIFOs, each try with a twentieth less for the units.
+
+    Raises:
+        DesignError: not even the smallest one fits.
+    """
+    limit = solver.budget
+    for tried in range(20):
+        solver.budget = limit * (1 - 0.05 * tried)
+        folded = solver.fastest()
+        solver.budget = limit
+        design = Design(size_fifos(folded, progress), solver.board, mhz)
+        excess = solver.over(add_up(design.units.values()))
+        if not excess:
+            return design
+    raise DesignError(f"the smallest design is too large for {solver.board.name} with its FIFOs: {solver.say(excess)}")

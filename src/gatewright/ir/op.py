@@ -126,6 +126,14 @@ class Op(ABC):
         """For a composite operator with one input and output: the chain of operators that equals it."""
         return None
 
+    def step_positions(self) -> IntArray | None:
+        """For an elementwise operator that is monotone per channel: where its output changes.
+
+        int64 of shape (channels, steps), ascending; `source.hi + 1` for steps that are never reached. What the proof
+        compares a lowered operator by.
+        """
+        return None
+
     # --- its hardware -----------------------------------------------------------------------------------------------
 
     @property
@@ -200,6 +208,20 @@ class Op(ABC):
                 legal = divisors(total)
                 text = ", ".join(map(str, legal[:-1])) + f" or {legal[-1]}" if len(legal) > 1 else str(legal[0])
                 raise ConfigError(f"{self.name()}: {name}={value!r} does not divide {total} {what}: use {text}")
+
+
+def step_probes(positions: IntArray, source: Tensor) -> IntArray:
+    """Inputs that decide a monotone function: both limits, and each step with the value before it.
+
+    Args:
+        positions: int64 of shape (channels, steps).
+
+    Returns:
+        int64 of shape (probes, channels), within the limits of `source`.
+    """
+    ends = np.broadcast_to(np.array([[source.lo], [source.hi]]), (2, len(positions)))
+    probes = np.concatenate([ends, positions.T, positions.T - 1])
+    return as_int64(np.clip(probes, source.lo, source.hi))
 
 
 def divisors(n: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from gatewright.errors import ProofError, UnsupportedError
 from gatewright.ir.chain import Step, affine_form, direction, evaluate, quantize
 from gatewright.ir.graph import GraphInput
 from gatewright.ir.importing import ImportContext, OnnxNode, QuantizedConstant, Value
-from gatewright.ir.op import Bounds, Op, as_int64
+from gatewright.ir.op import Bounds, Op, as_int64, step_probes
 from gatewright.ir.types import FloatArray, IntArray, Tensor
 from gatewright.ops.requant import Requant
 from gatewright.ops.threshold import Threshold
@@ -189,20 +189,6 @@ class Activation(Op):
             example(Tensor((4,), -20000, 20000, 0.001), 0.13, 0, 255, relu=True),
             example(Tensor((5,), 0, 240, 0.0625), 0.0625, -128, 127, relu=False),
         ]
-
-
-def step_probes(positions: IntArray, source: Tensor) -> IntArray:
-    """Inputs that decide a monotone function: both limits, and each step with the value before it.
-
-    Args:
-        positions: int64 of shape (channels, steps).
-
-    Returns:
-        int64 of shape (probes, channels), within the limits of `source`.
-    """
-    ends = np.broadcast_to(np.array([[source.lo], [source.hi]]), (2, len(positions)))
-    probes = np.concatenate([ends, positions.T, positions.T - 1])
-    return as_int64(np.clip(probes, source.lo, source.hi))
 
 
 def _float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, list[Step]] | None:

@@ -180,7 +180,7 @@ class Dense(Op):
     @cached_property
     def weight_bits(self) -> int:
         """Signed width of a stored weight."""
-        return max(bits_for(min(int(self.weight.min()), -1), int(self.weight.max())), 2)
+        return bits_for(min(int(self.weight.min()), -1), int(self.weight.max()))
 
     @property
     def in_lanes(self) -> tuple[int, ...]:
@@ -275,4 +275,5 @@ class Dense(Op):
             example(12, 36, 1, Tensor((3, 36), -1, 1), 12, 36),
             example(16, 128, 4, Tensor((2, 128), 0, 15), 1, 1),
             example(4, 6, 3, Tensor((4, 6), 2, 5), 2, 3),
+            cls(Tensor((2, 8), 0, 1), as_int64(-rng.integers(0, 2, (4, 8))), pe=2, simd=4),
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from gatewright.errors import ConfigError
 from gatewright.ir.op import Bounds, Op, divisors
@@ -150,11 +151,29 @@ class Window(Op):
         return (np.concatenate(taps, axis=3),)
 
     def bounds(self) -> tuple[Bounds, ...]:
-        """The image's limits, and the padding's value."""
-        n = self._output.channels
-        return (
-            Bounds((self._output.lo,) * n, (self._output.hi,) * n, witness="the input's own limits and the padding"),
+        """Per tap: the image's limits if it is ever on the image, the padding's value if it is ever off it."""
+        inside = self._taps[2]
+        on, off = (np.repeat(m.any(axis=(0, 1)).ravel(), self.channels) for m in (inside, ~inside))
+        lo, hi = (np.where(on, v, self.pad_value) for v in (self.source.lo, self.source.hi))
+        lo, hi = (np.where(off, pick(v, self.pad_value), v) for pick, v in ((np.minimum, lo), (np.maximum, hi)))
+        witness = "the input's own limits and the padding"
+        return (Bounds(tuple(lo.tolist()), tuple(hi.tolist()), witness=witness),)
+
+    @property
+    def _taps(self) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+        """Row, column, and whether it is on the image, of every tap of every window: (windows down, across, taps)."""
+        ih = (
+            np.arange(self.out_height)[:, None] * self.stride_h
+            - self.pad_top
+            + np.arange(self.kernel_h) * self.dilation_h
         )
+        iw = (
+            np.arange(self.out_width)[:, None] * self.stride_w
+            - self.pad_left
+            + np.arange(self.kernel_w) * self.dilation_w
+        )
+        ih, iw = ih[:, None, :, None], iw[None, :, None, :]
+        return ih, iw, (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 
@@ -213,18 +232,7 @@ class Window(Op):
 
     def schedule(self) -> Schedule:
         """The writer runs ahead of the reader by as much as the ring holds; a step waits for the pixel it reads."""
-        ih = (
-            np.arange(self.out_height)[:, None] * self.stride_h
-            - self.pad_top
-            + np.arange(self.kernel_h) * self.dilation_h
-        )
-        iw = (
-            np.arange(self.out_width)[:, None] * self.stride_w
-            - self.pad_left
-            + np.arange(self.kernel_w) * self.dilation_w
-        )
-        ih, iw = ih[:, None, :, None], iw[None, :, None, :]
-        inside = (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
+        ih, iw, inside = self._taps
         first = np.where(inside, (ih * self.width + iw) * self.groups, -1)
         # A padding tap waits for the frame's first beat: nothing of a frame leaves before something of it has come.
         need = np.where(first[..., None] < 0, 1, first[..., None] + 1 + np.arange(self.groups))

@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewright.errors import ProofError
 from gatewright.ir.graph import Graph, Node
-from gatewright.ir.op import Bounds, Op
+from gatewright.ir.op import Bounds, Op, step_probes
 from gatewright.ir.types import IntArray, bits_for
 
 EXHAUSTIVE = 1 << 22
@@ -30,6 +30,7 @@ class Certificate:
     Attributes:
         node, operator: which.
         lo, hi: exact limits of its output, reached by `witness`.
+        lo_channel, hi_channel: the first channel that reaches each.
         bits_needed, bits_given: of the output; equal but where the model's own quantiser is wider than what it sees.
         accumulator_lo, accumulator_hi, accumulator_bits: of partial sums in any order, where there are any.
         method: "bounds" (limits only), "exhaustive" (every input of every channel) or "steps" (every step position).
@@ -42,6 +43,8 @@ class Certificate:
     operator: str
     lo: int
     hi: int
+    lo_channel: int
+    hi_channel: int
     bits_needed: int
     bits_given: int
     witness: str
@@ -74,18 +77,16 @@ def _certify(node: Node, definition: Op | None) -> Certificate:
         raise ProofError(f"{node.name}: reaches {lo}..{hi} but its output is declared {tensor}")
     needed = 1 if tensor.encoding == "bipolar" else bits_for(lo, hi)
     method, compared, steps = "bounds", 0, 0
-    if (
-        definition is not None
-        and definition is not node.op
-        and definition.composite
-        and len(definition.lower() or ()) == 1
-    ):
-        method, compared, steps = _equal(node, definition)
+    positions = None if definition is None or definition is node.op else definition.step_positions()
+    if definition is not None and positions is not None:
+        method, compared, steps = _equal(node, definition, positions)
     return Certificate(
         node.name,
         node.op.name(),
         lo,
         hi,
+        bounds.lo.index(lo),
+        bounds.hi.index(hi),
         needed,
         tensor.bits,
         bounds.witness,
@@ -107,20 +108,14 @@ def _accumulator(node: Node, bounds: Bounds) -> tuple[int | None, int | None, in
     return bounds.partial_lo, bounds.partial_hi, given
 
 
-def _equal(node: Node, definition: Op) -> tuple[str, int, int]:
+def _equal(node: Node, definition: Op, positions: IntArray) -> tuple[str, int, int]:
     """Method, values compared and steps of an elementwise operator against its definition."""
     source, channels = node.op.inputs[0], node.op.inputs[0].channels
-    positions: IntArray | None = definition.step_positions() if hasattr(definition, "step_positions") else None
-    if positions is None:
-        return "bounds", 0, 0
     if (source.hi - source.lo + 1) * channels <= EXHAUSTIVE:
-        method, probes = (
-            "exhaustive",
-            np.broadcast_to(np.arange(source.lo, source.hi + 1)[:, None], (source.hi - source.lo + 1, channels)),
-        )
+        values = np.arange(source.lo, source.hi + 1)[:, None]
+        method, probes = "exhaustive", np.broadcast_to(values, (len(values), channels))
     else:
-        ends = np.broadcast_to(np.array([[source.lo], [source.hi]]), (2, channels))
-        method, probes = "steps", np.clip(np.concatenate([ends, positions.T, positions.T - 1]), source.lo, source.hi)
+        method, probes = "steps", step_probes(positions, source)
     shape = (-1, *(1,) * (len(source.shape) - 1), channels)
     want, have = (
         op.reference(np.ascontiguousarray(probes).reshape(shape))[0].reshape(probes.shape)
