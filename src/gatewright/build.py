@@ -18,7 +18,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,8 @@ def compile_model(
     wanted = _read_folding(folding) if folding is not None else None
     progress("import")
     graph = import_model(model)
+    if rtl.is_taken(graph.name):
+        graph = replace(graph, name=f"{graph.name}_net")
     inputs = _input_hash(model, config, wanted)
     if _is_current(output, inputs):
         progress("up to date")

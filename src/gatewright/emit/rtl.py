@@ -48,13 +48,12 @@ def emit(design: Structure) -> FileSet:
     Raises:
         ConfigError: an operator has no RTL kernel, or the design's name is taken in SystemVerilog.
     """
-    files, kernels = FileSet(), kernel_sources(design)
-    if design.name in KEYWORDS or design.name in {p.stem for p in kernels}:
+    if is_taken(design.name):
         raise ConfigError(
-            f"the top level cannot be called {design.name!r}, which is a kernel or a keyword of SystemVerilog: "
-            "rename the model's file"
+            f"the top level cannot be called {design.name!r}, which is a kernel or a keyword of SystemVerilog: rename it"
         )
-    for path in kernels:
+    files = FileSet()
+    for path in kernel_sources(design):
         files.add(f"kernels/{path.name}", path.read_text())
     for unit in design.units:
         for name, memory in unit.memories.items():
@@ -65,6 +64,12 @@ def emit(design: Structure) -> FileSet:
                 )
     files.add(f"{design.name}.sv", _top(design))
     return files
+
+
+def is_taken(name: str) -> bool:
+    """Whether no top level can have this name: a keyword of SystemVerilog, a kernel or a module of the library."""
+    library = package_root() / "rtl" / "lib" / f"{name}.sv"
+    return name in KEYWORDS or kernel_path(name, "rtl") is not None or library.is_file()
 
 
 def kernel_sources(design: Structure) -> list[Path]:

@@ -56,6 +56,7 @@ def import_model(path: Path, name: str | None = None) -> Graph:
 
 def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
     """An ONNX model in memory as an integer graph; see `import_model`."""
+    _check_names(model.graph)
     ctx = ImportContext(reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}))
     for initializer in model.graph.initializer:
         ctx.constants[initializer.name] = _array(initializer)
@@ -81,6 +82,17 @@ def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
 def _standard(model: onnx.ModelProto) -> bool:
     """Whether the checker of the onnx package knows all nodes."""
     return all(n.domain in ("", "ai.onnx") for n in model.graph.node)
+
+
+def _check_names(graph: onnx.GraphProto) -> None:
+    """Refuse text that is not UTF-8, which protobuf hands on as bytes."""
+    named = (*graph.input, *graph.output, *graph.initializer, *(a for n in graph.node for a in n.attribute))
+    texts = [item.name for item in named]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for text in texts:
+        if not isinstance(text, str):
+            raise ModelError(f"the name {text!r} is not UTF-8: the file is damaged; export it again")
 
 
 def _identifier(name: str) -> str:
@@ -133,8 +145,10 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
         return
     for operator in operators.values():
         try:
-            if operator.from_onnx(node, ctx):
-                return
+            # What grows beyond float64 is clipped by the next quantiser; what is no number at all is damaged.
+            with np.errstate(over="ignore", under="ignore", divide="raise", invalid="raise"):
+                if operator.from_onnx(node, ctx):
+                    return
         except ConfigError as error:
             raise UnsupportedError(node.name, str(error)) from error
         except GatewrightError:

@@ -54,8 +54,9 @@ class Step:
 
 def evaluate(steps: Sequence[Step], x: FloatArray) -> FloatArray:
     """All steps in order on real values of shape (..., channels)."""
-    for step in steps:
-        x = step.apply(x)
+    with np.errstate(over="ignore"):  # infinite values are clipped by the quantiser behind the steps
+        for step in steps:
+            x = step.apply(x)
     return x
 
 
@@ -82,4 +83,5 @@ def affine_form(steps: Sequence[Step], channels: int) -> tuple[FloatArray, Float
 
 def quantize(real: FloatArray, scale: float, lo: int, hi: int) -> IntArray:
     """clip(round_half_even(real / scale), lo, hi) as int64: the one rounding of the whole project."""
-    return np.asarray(np.clip(np.rint(real / scale), lo, hi), np.int64)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.clip(np.rint(real / scale), lo, hi), np.int64)

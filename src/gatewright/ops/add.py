@@ -113,16 +113,24 @@ class Add(Op):
         ]
 
 
+LARGEST_FACTOR = 1 << 16
+"""An addend is multiplied by at most this on the way to the common scale."""
+TOLERANCE = Fraction(1, 1 << 22)
+"""How far, relatively, the ratio of the factors may be from that of the scales: of the order of
+what float32 itself rounds away, so that only rounding ties of a float32 model can differ."""
+
+
 def _common_scale(
     node: OnnxNode, ctx: ImportContext, left: Value, a: Tensor, right: Value, b: Tensor
 ) -> tuple[Value, Value]:
-    """Both addends as integers of one finer scale, where the scales' ratio is a small fraction."""
+    """Both addends as integers of one finer scale, by the smallest factors in the ratio of their scales."""
     ratio = Fraction(float(a.scale)) / Fraction(float(b.scale))  # type: ignore[arg-type]  # checked to be scalars
-    near = ratio.limit_denominator(1 << 10)
-    if near == 0 or max(near.numerator, near.denominator) > 1 << 10 or abs(near / ratio - 1) > Fraction(1, 1 << 22):
+    limits = (1 << n for n in range(LARGEST_FACTOR.bit_length()))
+    near = next((f for n in limits if abs((f := ratio.limit_denominator(n)) / ratio - 1) <= TOLERANCE), None)
+    if near is None or max(near.numerator, near.denominator) > LARGEST_FACTOR:
         raise UnsupportedError(
             node.name,
-            f"Add of scales {a.scale!r} and {b.scale!r}, whose ratio is no small fraction: "
+            f"Add of scales {a.scale!r} and {b.scale!r}: no factors up to {LARGEST_FACTOR} bring both to one scale; "
             "share one quantiser between both addends, or use power-of-two scales",
         )
     scale = float(b.scale) / near.denominator  # type: ignore[arg-type]
