@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models import Builder, small_network, two_layers
 
 from gatewright.boards import load_board
 from gatewright.build import Build, compile_model, load_inputs, store_data
 from gatewright.errors import ConfigError, DesignError, GatewrightError, ModelError
 from gatewright.frontend.importer import import_model
 from gatewright.ir.serial import load_graph
-from tests.models import Builder, small_network, two_layers
 
 BOARD = "pynq-z2"
 
@@ -41,7 +41,9 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(folder: Path) -> dict[str, tuple[int, str]]:
     """Time stamp and contents of every file."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
-    return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files}
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files
+    }
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -50,12 +52,25 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_what_a_build_holds(model: Path, build: Build) -> None:
     files = contents(build.directory)
-    assert {"model.onnx", "graph.json", "graph.npz", "proof.json", "folding.json", "design.json", "design.npz",
-            "prediction.json", "manifest.json", "rtl/convs.sv", "data/inputs.npy"} <= set(files)  # fmt: skip
+    assert {
+        "model.onnx",
+        "graph.json",
+        "graph.npz",
+        "proof.json",
+        "folding.json",
+        "design.json",
+        "design.npz",
+        "prediction.json",
+        "manifest.json",
+        "rtl/convs.sv",
+        "data/inputs.npy",
+    } <= set(files)
     assert files["model.onnx"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert build.model_graph.digest() == import_model(model).digest()
     assert build.summary()["digest"] == build.design_graph.digest()
-    assert [c["node"] for c in json.loads((build.directory / "proof.json").read_text())] == [n.name for n in build.design_graph.nodes]
+    assert [c["node"] for c in json.loads((build.directory / "proof.json").read_text())] == [
+        n.name for n in build.design_graph.nodes
+    ]
     manifest = json.loads((build.directory / "manifest.json").read_text())
     assert manifest["files"] == {n: d for n, d in files.items() if not n.startswith("data/") and n != "manifest.json"}
     (x,) = load_inputs(build)
@@ -67,7 +82,9 @@ def test_what_a_build_holds(model: Path, build: Build) -> None:
 
 def test_second_time_is_up_to_date(model: Path, build: Build) -> None:
     before, said = state(build.directory), []
-    compile_model(model, BOARD, fps=1e5, output=build.directory, progress=lambda step, done=0, total=0: said.append(step))
+    compile_model(
+        model, BOARD, fps=1e5, output=build.directory, progress=lambda step, done=0, total=0: said.append(step)
+    )
     assert said[-1] == "up to date"
     assert state(build.directory) == before
 
@@ -81,7 +98,9 @@ def test_two_folders_are_byte_identical(model: Path, build: Build, tmp_path: Pat
 def test_another_option_compiles_again(layers: Path, tmp_path: Path, change: dict[str, float]) -> None:
     compile_model(layers, BOARD, fps=1e5, output=tmp_path)
     before, said = contents(tmp_path), []
-    build = compile_model(layers, BOARD, **change, output=tmp_path, progress=lambda step, done=0, total=0: said.append(step))
+    build = compile_model(
+        layers, BOARD, **change, output=tmp_path, progress=lambda step, done=0, total=0: said.append(step)
+    )
     assert "emission" in said
     after = contents(tmp_path)
     assert after["manifest.json"] != before["manifest.json"]
@@ -129,7 +148,9 @@ def test_a_folder_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.csv").write_text("1,2\n")
     before = state(tmp_path)
-    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path} holds an rtl/ that no build made: choose another output folder")):
+    with pytest.raises(
+        ConfigError, match=re.escape(f"{tmp_path} holds an rtl/ that no build made: choose another output folder")
+    ):
         compile_model(layers, BOARD, fps=1e5, output=tmp_path)
     assert state(tmp_path) == before
     (tmp_path / "rtl" / "mine.sv").unlink()
@@ -161,10 +182,16 @@ FOLDING = {"matmul_1": {"pe": 1, "simd": 1}, "quant_3": {"pe": 1}, "matmul_2": {
     [
         ({**FOLDING, "matmul_9": {"pe": 1}}, r"f\.json: no node 'matmul_9'; did you mean 'matmul_\d'\?"),
         ({**FOLDING, "zzz": {"pe": 1}}, r"f\.json: no node 'zzz'; the nodes are matmul_1, quant_3, matmul_2"),
-        ({**FOLDING, "quant_3": {"pf": 1}}, r"f\.json: quant_3 \(threshold\) needs exactly the fields pe, got \{'pf': 1\}"),
+        (
+            {**FOLDING, "quant_3": {"pf": 1}},
+            r"f\.json: quant_3 \(threshold\) needs exactly the fields pe, got \{'pf': 1\}",
+        ),
         ({**FOLDING, "quant_3": {"pe": 1, "simd": 1}}, r"quant_3 \(threshold\) needs exactly the fields pe, got"),
         ({**FOLDING, "quant_3": 4}, r"quant_3 \(threshold\) needs exactly the fields pe, got 4"),
-        ({k: v for k, v in FOLDING.items() if k != "quant_3"}, r"quant_3 \(threshold\) needs exactly the fields pe, got None"),
+        (
+            {k: v for k, v in FOLDING.items() if k != "quant_3"},
+            r"quant_3 \(threshold\) needs exactly the fields pe, got None",
+        ),
         ({**FOLDING, "quant_3": {"pe": 5}}, r"f\.json: quant_3: pe=5 is no folding: use 1, 2, 3, 4, 6, 12"),
         ({**FOLDING, "quant_3": {"pe": True}}, "quant_3: pe=True is no folding: use 1, 2, 3, 4, 6, 12"),
         ({**FOLDING, "quant_3": {"pe": 2.0}}, "quant_3: pe=2.0 is no folding"),
@@ -174,7 +201,7 @@ FOLDING = {"matmul_1": {"pe": 1, "simd": 1}, "quant_3": {"pe": 1}, "matmul_2": {
         ("{", r"f\.json is not a readable folding file: Expecting"),
         (None, r"f\.json is not a readable folding file: .*No such file"),
     ],
-)  # fmt: skip
+)
 def test_bad_foldings(layers: Path, tmp_path: Path, content: object, message: str) -> None:
     path = tmp_path / "f.json"
     if content is not None:
@@ -218,7 +245,9 @@ def test_largest_rate_is_true(wide: Path, tmp_path: Path) -> None:
 def test_rate_that_no_folding_reaches(model: Path, tmp_path: Path) -> None:
     """The image itself takes a beat a pixel, or more, whatever the board."""
     message = refused(model, tmp_path / "b", fps=9e6)
-    assert re.match(r"\w+ takes at least \d+ cycles a frame however it is folded, more than 11: ask for at most ", message)
+    assert re.match(
+        r"\w+ takes at least \d+ cycles a frame however it is folded, more than 11: ask for at most ", message
+    )
     rate = float(re.search(r"at most (\S+) frames/s", message).group(1))
     try:
         compile_model(model, BOARD, fps=rate, output=tmp_path / "b")
@@ -248,7 +277,12 @@ def test_names_that_are_taken_in_systemverilog(layers: Path, tmp_path: Path) -> 
 def test_nothing_is_written_when_it_fails(layers: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(layers.read_bytes()[:-40])
-    for model, options in ((broken, {}), (layers, {"fps": -1.0}), (layers, {"fps": 9e7 * 9}), (tmp_path / "no.onnx", {})):
+    for model, options in (
+        (broken, {}),
+        (layers, {"fps": -1.0}),
+        (layers, {"fps": 9e7 * 9}),
+        (tmp_path / "no.onnx", {}),
+    ):
         with pytest.raises(GatewrightError):
             compile_model(model, BOARD, **options, output=tmp_path / "b")
         assert not (tmp_path / "b").exists()

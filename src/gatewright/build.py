@@ -94,8 +94,16 @@ class Build:
         return self.directory / "data"
 
     def summary(self) -> dict[str, Any]:
-        """The prediction: units, rates, resources."""
-        return dict(json.loads((self.directory / "prediction.json").read_text()))
+        """The prediction: units, rates, resources.
+
+        Raises:
+            ConfigError: the file is missing or damaged.
+        """
+        path = self.directory / "prediction.json"
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(f"{path}: not a readable prediction ({error}); compile the model again") from error
 
 
 def compile_model(

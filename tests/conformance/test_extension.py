@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gatewright.boards import load_board
 from gatewright.design.plan import make_design
 from gatewright.emit import rtl
-from gatewright.errors import UnsupportedError
+from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.frontend.importer import import_model
 from gatewright.ir.op import discover, kernel_path
 from gatewright.ir.types import FloatArray
@@ -110,3 +110,12 @@ def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: p
     np.testing.assert_array_equal(run.outputs, graph.reference(*graph.quantize(x)))
     np.testing.assert_array_equal(graph.dequantize(*run.outputs)[0], float_model(x))
     assert (run.latency, run.interval) == (design.timing.latency, design.timing.interval)
+
+
+def test_a_built_in_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    discover()
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops" / "dense.py").write_text("")
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"dense\.py: an operator called 'dense' is built in: rename the file"):
+        discover()

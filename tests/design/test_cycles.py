@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cycle model: lone units by their schedules, chains, standstill. Equality with RTL is checked by the conformance tests."""
+"""The cycle model: lone units by their schedules, standstill, limits. The conformance tests compare it with RTL."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+from tests.models import Builder
 
 from gatewright.design.cycles import simulate
 from gatewright.design.structure import structure
@@ -14,10 +15,12 @@ from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Edge, Graph, single
 from gatewright.ir.op import Op, discover
 from gatewright.passes.lower import lower
-from tests.models import Builder
 
 KERNELS = [
-    pytest.param(op, id=f"{name}{i}") for name, cls in discover().items() for i, op in enumerate(cls.examples()) if not op.composite
+    pytest.param(op, id=f"{name}{i}")
+    for name, cls in discover().items()
+    for i, op in enumerate(cls.examples())
+    if not op.composite
 ]
 
 
@@ -44,7 +47,10 @@ def residual() -> Graph:
 
 def test_deadlock_is_said_and_ends() -> None:
     graph = residual()
-    with pytest.raises(DesignError, match=r"the design stops before 3 frames are out: it deadlocks with the FIFO depths .*add_1_fifo0=2"):
+    with pytest.raises(
+        DesignError,
+        match=r"the design stops before 3 frames are out: it deadlocks with the FIFO depths .*add_1_fifo0=2",
+    ):
         simulate(structure(graph), 3)
     deep = replace(graph, depths={Edge("x", "add_1", 0): 64})
     assert simulate(structure(deep), 3).interval >= 64

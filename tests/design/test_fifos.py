@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.models import Builder
 
 from gatewright.boards import load_board
 from gatewright.design.cycles import simulate
@@ -17,7 +18,6 @@ from gatewright.errors import DesignError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Edge, Graph
 from gatewright.passes.lower import lower
-from tests.models import Builder
 
 FRAMES = 6
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from tests.models import Builder, random_network, small_network, two_layers
 
 from gatewright.boards import Board, load_board
 from gatewright.design.fifos import unit_interval
@@ -16,7 +17,6 @@ from gatewright.errors import ConfigError, DesignError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph
 from gatewright.passes.lower import lower
-from tests.models import Builder, random_network, small_network, two_layers
 
 BOARD = load_board("pynq-z2")
 
@@ -53,7 +53,9 @@ def test_every_unit_meets_the_interval(name: str) -> None:
         assert max(unit_interval(folded).values()) <= interval
         # Folding changes hardware, never what is computed.
         assert [n.op.outputs for n in folded.nodes] == [n.op.outputs for n in GRAPHS[name].nodes]
-    with pytest.raises(DesignError, match=rf"\w+ takes at least {floor} cycles a frame however it is folded, more than {floor - 1}: "):
+    with pytest.raises(
+        DesignError, match=rf"\w+ takes at least {floor} cycles a frame however it is folded, more than {floor - 1}: "
+    ):
         solver.for_interval(floor - 1)
 
 
@@ -77,7 +79,7 @@ def brute_force(solver: Solver, interval: int) -> float:
 @pytest.mark.parametrize("shape", [(8, 6, 2), (6, 4, 3), (4, 9, 2)])
 @pytest.mark.parametrize("interval", [6, 12, 18, 24, 48, 100])
 def test_no_dearer_than_brute_force(shape: tuple[int, int, int], interval: int) -> None:
-    """Three units. Units are chosen one by one with their neighbours in view, which may miss the best by up to a tenth."""
+    """Units are chosen one by one with their neighbours in view: that may miss the best by up to a tenth."""
     solver = Solver(layers(*shape), BOARD)
     if max(min(o.interval for o in options) for options in solver.options.values()) > interval:
         pytest.skip("no folding is that fast")
@@ -100,7 +102,9 @@ def test_fastest_fits_and_one_step_faster_does_not(name: str, budget: float) -> 
     total = solver.total(folded)
     assert all(total[k] <= BOARD.capacity[k] * budget for k in BOARD.capacity if k in total)
     reached = max(unit_interval(folded).values())
-    faster = sorted({o.interval for options in solver.options.values() for o in options if o.interval < reached}, reverse=True)
+    faster = sorted(
+        {o.interval for options in solver.options.values() for o in options if o.interval < reached}, reverse=True
+    )
     for interval in faster[:1]:
         try:
             assert solver.excess(solver.for_interval(interval))
@@ -110,10 +114,14 @@ def test_fastest_fits_and_one_step_faster_does_not(name: str, budget: float) -> 
 
 def test_refusals_name_the_resource() -> None:
     solver = Solver(small(), board(LUT=100))
-    with pytest.raises(DesignError, match=r"even the smallest design is too large for pynq-z2: LUT needs \d+ of 100 \(\+\d+%\); use a larger"):
+    with pytest.raises(
+        DesignError,
+        match=r"even the smallest design is too large for pynq-z2: LUT needs \d+ of 100 \(\+\d+%\); use a larger",
+    ):
         solver.fastest()
     solver = Solver(layers(64, 32, 8), board(LUT=3000))
-    message = r"1e\+07 frames/s at 100 MHz are beyond pynq-z2: LUT needs \d+ of 3000 \(\+\d+%\).*; the largest rate that fits is (\S+) f"
+    needs = r"1e\+07 frames/s at 100 MHz are beyond pynq-z2: LUT needs \d+ of 3000 \(\+\d+%\)"
+    message = needs + r".*; the largest rate that fits is (\S+) frames/s"
     with pytest.raises(DesignError, match=message) as caught:
         solver.for_rate(1e7, 100.0)
     rate = float(re.search(message, str(caught.value)).group(1))

@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.models import small_network
 
 from gatewright.boards import load_board
 from gatewright.design.fifos import unit_interval
 from gatewright.design.plan import Design, make_design
 from gatewright.frontend.importer import from_onnx
 from gatewright.passes.lower import lower
-from tests.models import small_network
 
 BOARD = load_board("pynq-z2")
 

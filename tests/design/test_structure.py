@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.models import small_network
 
 from gatewright.design.structure import LEAST_DEPTH, End, adapter_lanes, structure, width_adapter
 from gatewright.errors import ConfigError
@@ -17,7 +18,6 @@ from gatewright.ir.types import Stream, Tensor
 from gatewright.ops.add import Add
 from gatewright.ops.requant import Requant
 from gatewright.passes.lower import lower
-from tests.models import small_network
 
 TENSOR = Tensor((24,), 0, 15)
 
@@ -27,7 +27,9 @@ def scale(pe: int, source: Tensor = TENSOR) -> Requant:
     return Requant(source, as_int64([1] * n), as_int64([0] * n), 0, 0, 15, pe=pe)
 
 
-@pytest.mark.parametrize(("have", "want", "lanes"), [(4, 4, []), (2, 6, [6]), (6, 2, [2]), (4, 6, [12, 6]), (8, 3, [24, 3]), (1, 24, [24])])
+@pytest.mark.parametrize(
+    ("have", "want", "lanes"), [(4, 4, []), (2, 6, [6]), (6, 2, [2]), (4, 6, [12, 6]), (8, 3, [24, 3]), (1, 24, [24])]
+)
 def test_adapters_between_lanes(have: int, want: int, lanes: list[int]) -> None:
     assert adapter_lanes(have, want) == lanes
     design = structure(chain([scale(have), scale(want)]))
@@ -101,7 +103,11 @@ def test_names_that_would_collide() -> None:
         return Graph("g", (flat_input("x", TENSOR),), nodes, (replace(integer_output("out", TENSOR), tensor="y"),))
 
     assert structure(named("a", "b")).units
-    with pytest.raises(ConfigError, match="a FIFO and another part of the design are both called 'b_fifo0': rename that node"):
+    with pytest.raises(
+        ConfigError, match="a FIFO and another part of the design are both called 'b_fifo0': rename that node"
+    ):
         structure(named("b_fifo0", "b"))
-    with pytest.raises(ConfigError, match="a width adapter and a node are both called 'b_adapter0_12': rename that node"):
+    with pytest.raises(
+        ConfigError, match="a width adapter and a node are both called 'b_adapter0_12': rename that node"
+    ):
         structure(named("b_adapter0_12", "b"))

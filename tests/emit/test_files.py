@@ -23,13 +23,24 @@ def test_sorted_and_conflicts() -> None:
     made = files()
     assert list(made) == [("a/c.txt", "one\n"), ("b.txt", "two\n")]
     made.add("b.txt", "two\n")
-    with pytest.raises(ConfigError, match="b.txt is already in this design with different contents: rename a node or an operator"):
+    with pytest.raises(
+        ConfigError, match="b.txt is already in this design with different contents: rename a node or an operator"
+    ):
         made.add("b.txt", "three\n")
     assert dict(made)["b.txt"] == "two\n"
 
 
 def test_digest_is_of_paths_and_contents() -> None:
-    variants = [{}, {"a": ""}, {"": "a"}, {"a": "b"}, {"ab": ""}, {"a": "b", "c": "d"}, {"a": "bc", "d": ""}, {"a": "c"}]
+    variants = [
+        {},
+        {"a": ""},
+        {"": "a"},
+        {"a": "b"},
+        {"ab": ""},
+        {"a": "b", "c": "d"},
+        {"a": "bc", "d": ""},
+        {"a": "c"},
+    ]
     assert len({FileSet(dict(v)).digest() for v in variants}) == len(variants)
     one, other = FileSet({"a": "1", "b": "2"}), FileSet({"b": "2", "a": "1"})
     assert one.digest() == other.digest() and len(one.digest()) == 64

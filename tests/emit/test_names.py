@@ -18,7 +18,11 @@ FILES = [p for folder in ("emit", "sim", "frontend") for p in sorted((PACKAGE / 
 def words(path: Path) -> set[str]:
     """Identifiers, attributes, imports and whole strings of a module, without its docstrings."""
     tree = ast.parse(path.read_text())
-    texts = {ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)}
+    texts = {
+        ast.get_docstring(n, clean=False)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)
+    }
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -36,11 +40,12 @@ def words(path: Path) -> set[str]:
 def test_no_operator_is_named(path: Path) -> None:
     operators = discover()
     classes = {cls.__name__ for cls in operators.values()}
-    # `add` is also what a FileSet and a set do.
-    names = set(operators) - {"add"}
+    # Sets add, arrays reshape.
+    names = set(operators) - {"add", "reshape"}
     assert len(names) > 5
-    assert not words(path) & (names | classes)
+    # The exporter reads torch's layers and writes ONNX nodes, some of which bear the same names.
+    assert words(path) & (names if path.stem == "export" else names | classes) == set()
 
 
 def test_the_search_finds_names() -> None:
-    assert {"dense", "Dense", "conv2d"} & words(PACKAGE / "ops" / "conv2d.py") >= {"dense", "Dense"}
+    assert {"Dense", "Window"} <= words(PACKAGE / "ops" / "conv2d.py")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.models import Builder, random_network, small_network
 
 from gatewright.boards import load_board
 from gatewright.design.plan import make_design
@@ -21,10 +22,12 @@ from gatewright.ir.graph import Graph, single
 from gatewright.ir.op import discover
 from gatewright.passes.lower import lower
 from gatewright.sim.tools import find_verilator
-from tests.models import Builder, random_network, small_network
 
 KERNELS = [
-    pytest.param(op, id=f"{name}{i}") for name, cls in discover().items() for i, op in enumerate(cls.examples()) if not op.composite
+    pytest.param(op, id=f"{name}{i}")
+    for name, cls in discover().items()
+    for i, op in enumerate(cls.examples())
+    if not op.composite
 ]
 
 
@@ -95,7 +98,9 @@ def test_yosys_reads_a_network(tmp_path: Path) -> None:
     pytest.importorskip("pyosys")
     emit(small()).write(tmp_path)
     script = "read_verilog -sv -defer kernels/*.sv net.sv\nhierarchy -check -top net\nproc\ncheck -assert"
-    done = subprocess.run([sys.executable, "-c", YOSYS], input=script, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", YOSYS], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     assert done.stdout.rstrip().endswith("all read")
     assert [line for line in done.stdout.splitlines() if "arning" in line] == []
@@ -148,7 +153,9 @@ def test_names_no_top_level_can_have() -> None:
     op = discover()["add"].examples()[0]
     for name in ("dense", "fifo", "module", "small", "final"):
         assert is_taken(name)
-        with pytest.raises(ConfigError, match=f"the top level cannot be called '{name}', which is a kernel or a keyword"):
+        with pytest.raises(
+            ConfigError, match=f"the top level cannot be called '{name}', which is a kernel or a SystemVerilog keyword"
+        ):
             emit(structure(single(op, name)))
     assert not is_taken("net") and not is_taken("digits")
 
@@ -159,5 +166,7 @@ def test_operator_without_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "ops" / "plus.py").write_text(source.replace("class Add(", "class Plus("))
     monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path))
     design = structure(single(discover()["plus"].examples()[0]))
-    with pytest.raises(ConfigError, match="operator 'plus' has no RTL kernel: write rtl/plus.sv beside its ops/plus.py"):
+    with pytest.raises(
+        ConfigError, match="operator 'plus' has no RTL kernel: write rtl/plus.sv beside its ops/plus.py"
+    ):
         emit(design)

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models import Builder, random_network, small_network
 
 from gatewright.errors import GatewrightError, ModelError
 from gatewright.frontend.importer import import_model
 from gatewright.passes.lower import lower
 from gatewright.passes.prove import prove
-from tests.models import Builder, random_network, small_network
 
 
 def try_import(path: Path) -> str:
-    """"refused", or "imported" after running the graph and, where it can be proven, its hardware."""
+    """ "refused", or "imported" after running the graph and, where it can be proven, its hardware."""
     try:
         graph = import_model(path)
-        inputs = [np.random.default_rng(0).integers(i.tensor.lo, i.tensor.hi + 1, (2, *i.tensor.shape)) for i in graph.inputs]
+        inputs = [
+            np.random.default_rng(0).integers(i.tensor.lo, i.tensor.hi + 1, (2, *i.tensor.shape)) for i in graph.inputs
+        ]
         golden = graph.reference(*inputs)
         lowered = lower(graph)
         prove(graph, lowered)
@@ -54,7 +56,9 @@ def test_flipped_bytes(whole: bytes, tmp_path: Path, seed: int) -> None:
         whole = b.save(path, *outputs).read_bytes()
     results = []
     for position in rng.integers(0, len(whole), 75):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ int(rng.integers(1, 256))]) + whole[position + 1 :])
+        path.write_bytes(
+            whole[:position] + bytes([whole[position] ^ int(rng.integers(1, 256))]) + whole[position + 1 :]
+        )
         results.append(try_import(path))
     assert {"refused", "imported"} == set(results)
 

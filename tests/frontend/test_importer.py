@@ -10,19 +10,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from tests.models import Builder, frames, random_network, small_network
 
 from gatewright.errors import UnsupportedError
 from gatewright.frontend.importer import from_onnx, import_model
 from gatewright.ir.chain import evaluate
 from gatewright.ir.graph import Graph
 from gatewright.ops.activation import Activation
-from tests.models import Builder, frames, random_network, small_network
 
 SHAPES = [(2, 6, 5), (1, 8, 8), (3, 5, 7)]
-EXACT, REAL = range(0, 100), range(1000, 1080)
+EXACT, REAL = range(100), range(1000, 1080)
 TIE = 1e-6
 
-KINDS = {  # as `random_network` names them
+KINDS = {
     "Add", "BatchNormalization", "Div", "Flatten", "Gemm", "GemmT", "GlobalAveragePool", "MatMul", "Mul", "ReduceMean",
     "Relu", "Reshape", "Sub", "SubFrom", "Transpose", "conv", "dilation", "equal scales", "padded pool", "pads", "pool",
     "residual", "stride", "unequal scales",
@@ -82,8 +82,8 @@ def test_other_scales_differ_on_ties_only() -> None:
             if theirs.ndim != ours.ndim:
                 theirs = theirs.reshape(len(x), ours.shape[-1], *ours.shape[1:-1])
             theirs = np.moveaxis(theirs, 1, -1)
-            if np.array_equal(np.sort(ours[same], axis=None), np.sort(theirs[same], axis=None)) and "transpose" in str(node.origin):
-                continue
+            if any(o.startswith("transpose") for o in node.origin):
+                continue  # another layout; the outputs behind it are compared all the same
             wrong = (ours != theirs) & same.reshape(-1, *[1] * (ours.ndim - 1))
             real = evaluate(node.op.steps, source * np.asarray(node.op.source.scale)) / node.op.scale
             away = np.abs(np.abs(real - np.floor(real)) - 0.5)
@@ -232,14 +232,18 @@ def test_batch_norm_over_another_axis_is_refused() -> None:
     b = Builder((3, 3, 2))
     x = b.node("Conv", b.quant("x", 1.0, 4), b.weight(np.eye(3)[..., None, None], 1.0))
     x = b.batch_norm(b.node("Transpose", x, perm=[0, 2, 1, 3]), [1, 2, 4], [0, 1, 2], [0, 0, 0], [1, 1, 1])
-    with pytest.raises(UnsupportedError, match=r"batchnormalization_1: 3 batch norm channels on frames of shape \(3, 3, 2\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"batchnormalization_1: 3 batch norm channels on frames of shape \(3, 3, 2\)"
+    ):
         from_onnx(b.model(x))
 
 
 def test_mean_of_a_transposed_image_is_refused() -> None:
     b = Builder((3, 3, 3))
     x = b.node("Transpose", b.quant("x", 1.0, 4), perm=[0, 3, 1, 2])
-    with pytest.raises(UnsupportedError, match="globalaveragepool_1: GlobalAveragePool reads a transposed or reshaped image"):
+    with pytest.raises(
+        UnsupportedError, match="globalaveragepool_1: GlobalAveragePool reads a transposed or reshaped image"
+    ):
         from_onnx(b.model(b.node("GlobalAveragePool", x)))
 
 
@@ -256,7 +260,9 @@ def test_zero_padding_beyond_the_inputs_limits() -> None:
 
 def test_residual_scales_of_a_small_ratio_are_exact() -> None:
     b = Builder((4,))
-    y = b.node("Add", b.quant("x", 0.75, 4), b.quant(b.node("MatMul", b.quant("x", 0.75, 4), b.weight(np.eye(4), 1.0)), 0.5, 4))
+    y = b.node(
+        "Add", b.quant("x", 0.75, 4), b.quant(b.node("MatMul", b.quant("x", 0.75, 4), b.weight(np.eye(4), 1.0)), 0.5, 4)
+    )
     graph = from_onnx(b.model(y))
     assert math.isclose(graph.tensors[graph.outputs[0].tensor].scale, 0.25)
     x = np.array([[0.75, 1.5, -3.0, 2.25]], np.float32)

@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from tests.models import Builder, small_network, two_layers
 
 from gatewright.errors import ModelError, UnsupportedError
 from gatewright.frontend.importer import from_onnx, import_model
-from tests.models import Builder, small_network, two_layers
 
 Make = Callable[[Builder, str], str]
 
@@ -43,116 +43,301 @@ def quantise(**settings: object) -> Make:
 
 CASES: list[tuple[str, onnx.ModelProto, str]] = [
     # Operators and forms of them.
-    ("unknown", image(lambda b, x: b.node("Softsign", x)),
-     r"softsign_1: operator Softsign on frames of shape \(2, 6, 6\) has no hardware: replace it, run it on the host"),
-    ("other domain", image(lambda b, x: b.node("Fancy", x, domain="my.ops")),
-     r"fancy_1: operator my.ops.Fancy on frames of shape \(2, 6, 6\) has no hardware"),
-    ("relu of a constant", vector(lambda b, x: b.node("Add", x, b.node("Relu", b.constant(1.0)))),
-     r"relu_1: operator Relu on frames of shape \(\) has no hardware"),
-    ("sum of constants", vector(lambda b, x: b.node("Add", x, b.node("Add", b.constant(1.0), b.constant(1.0)))),
-     r"add_1: operator Add on frames of shape \(\), \(\) has no hardware"),
-    ("groups", image(lambda b, x: b.node("Conv", x, weight(b, 2, 1, 3, 3), group=2)),
-     "conv_1: Conv with group=2 has no hardware yet: use group=1"),
-    ("auto_pad", image(lambda b, x: conv(b, x, auto_pad="SAME_UPPER")),
-     "conv_1: auto_pad='SAME_UPPER' has no hardware: export explicit pads"),
-    ("pool auto_pad", image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], auto_pad="SAME_LOWER")),
-     "maxpool_1: auto_pad='SAME_LOWER' has no hardware"),
-    ("ceil_mode", image(lambda b, x: b.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
-     "maxpool_1: ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad"),
-    ("indices", image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], outputs=["y", "i"])),
-     "maxpool_1: MaxPool with indices as a second output has no hardware: remove that output"),
-    ("transposed", image(lambda b, x: conv(b, b.node("Transpose", x, perm=[0, 1, 3, 2]))),
-     "conv_1: Conv reads a transposed or reshaped image: undo the transposition before it"),
-    ("conv on a vector", vector(lambda b, x: conv(b, x)),
-     r"conv_1: Conv on frames of shape \(4,\): only images \(channels, height, width\) have hardware"),
-    ("1d conv", image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3)), (2, 6)),
-     r"conv_1: Conv on frames of shape \(2, 6\): only images"),
-    ("channels", image(lambda b, x: b.node("Conv", x, weight(b, 3, 5, 3, 3))),
-     r"conv_1: weight of shape \(3, 5, 3, 3\) does not fit an image of 2 channels"),
-    ("kernel beyond the image", image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 7, 7))),
-     "conv_1: window: a kernel spanning 7x7 does not fit the padded image 6x6: use a smaller kernel or more padding"),
-    ("negative pads", image(lambda b, x: conv(b, x, pads=[-1, 0, 0, 0])),
-     "conv_1: window: negative padding has no hardware: crop the image before it"),
-    ("huge pads", image(lambda b, x: conv(b, x, pads=[1 << 20] * 4)), "conv_1: output .* has more than 67108864 elements"),
-    ("huge pool pads", image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], pads=[1 << 20] * 4)),
-     "maxpool_1: output .* has more than 67108864 elements"),
-    ("transA", vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), transA=1)), "gemm_1: Gemm with transA or alpha other than 1"),
+    (
+        "unknown",
+        image(lambda b, x: b.node("Softsign", x)),
+        r"softsign_1: operator Softsign on frames of shape \(2, 6, 6\) has no hardware: replace it, run it on the host",
+    ),
+    (
+        "other domain",
+        image(lambda b, x: b.node("Fancy", x, domain="my.ops")),
+        r"fancy_1: operator my.ops.Fancy on frames of shape \(2, 6, 6\) has no hardware",
+    ),
+    (
+        "relu of a constant",
+        vector(lambda b, x: b.node("Add", x, b.node("Relu", b.constant(1.0)))),
+        r"relu_1: operator Relu on frames of shape \(\) has no hardware",
+    ),
+    (
+        "sum of constants",
+        vector(lambda b, x: b.node("Add", x, b.node("Add", b.constant(1.0), b.constant(1.0)))),
+        r"add_1: operator Add on frames of shape \(\), \(\) has no hardware",
+    ),
+    (
+        "groups",
+        image(lambda b, x: b.node("Conv", x, weight(b, 2, 1, 3, 3), group=2)),
+        "conv_1: Conv with group=2 has no hardware yet: use group=1",
+    ),
+    (
+        "auto_pad",
+        image(lambda b, x: conv(b, x, auto_pad="SAME_UPPER")),
+        "conv_1: auto_pad='SAME_UPPER' has no hardware: export explicit pads",
+    ),
+    (
+        "pool auto_pad",
+        image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], auto_pad="SAME_LOWER")),
+        "maxpool_1: auto_pad='SAME_LOWER' has no hardware",
+    ),
+    (
+        "ceil_mode",
+        image(lambda b, x: b.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
+        "maxpool_1: ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad",
+    ),
+    (
+        "indices",
+        image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], outputs=["y", "i"])),
+        "maxpool_1: MaxPool with indices as a second output has no hardware: remove that output",
+    ),
+    (
+        "transposed",
+        image(lambda b, x: conv(b, b.node("Transpose", x, perm=[0, 1, 3, 2]))),
+        "conv_1: Conv reads a transposed or reshaped image: undo the transposition before it",
+    ),
+    (
+        "conv on a vector",
+        vector(lambda b, x: conv(b, x)),
+        r"conv_1: Conv on frames of shape \(4,\): only images \(channels, height, width\) have hardware",
+    ),
+    (
+        "1d conv",
+        image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3)), (2, 6)),
+        r"conv_1: Conv on frames of shape \(2, 6\): only images",
+    ),
+    (
+        "channels",
+        image(lambda b, x: b.node("Conv", x, weight(b, 3, 5, 3, 3))),
+        r"conv_1: weight of shape \(3, 5, 3, 3\) does not fit an image of 2 channels",
+    ),
+    (
+        "kernel beyond the image",
+        image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 7, 7))),
+        "conv_1: window: a kernel spanning 7x7 does not fit the padded image 6x6: use a smaller kernel or more padding",
+    ),
+    (
+        "negative pads",
+        image(lambda b, x: conv(b, x, pads=[-1, 0, 0, 0])),
+        "conv_1: window: negative padding has no hardware: crop the image before it",
+    ),
+    (
+        "huge pads",
+        image(lambda b, x: conv(b, x, pads=[1 << 20] * 4)),
+        "conv_1: output .* has more than 67108864 elements",
+    ),
+    (
+        "huge pool pads",
+        image(lambda b, x: b.node("MaxPool", x, kernel_shape=[2, 2], pads=[1 << 20] * 4)),
+        "maxpool_1: output .* has more than 67108864 elements",
+    ),
+    (
+        "transA",
+        vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), transA=1)),
+        "gemm_1: Gemm with transA or alpha other than 1",
+    ),
     ("alpha", vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), alpha=0.5)), "fold them into the weight"),
-    ("matrix of a sequence", image(lambda b, x: b.node("MatMul", x, weight(b, 6, 3)), (2, 6)),
-     r"matmul_1: MatMul on frames of shape \(2, 6\) has no hardware: flatten the input to \(batch, features\) first"),
-    ("features", vector(lambda b, x: b.node("MatMul", x, weight(b, 5, 3))),
-     "matmul_1: weight takes 5 features but the input has 4"),
-    ("weight on the left", image(lambda b, x: b.node("MatMul", weight(b, 3, 4), x), (4,)),
-     "matmul_1: MatMul with the activation on the right has no hardware: transpose it"),
-    ("two activations", vector(lambda b, x: b.node("MatMul", x, x)),
-     "matmul_1: weight 'quant_1_out' is not a constant: matrix products of two activations have no hardware"),
-    ("division", vector(lambda b, x: b.node("Div", b.constant(1.0), x)), "div_1: division by an activation has no hardware"),
-    ("flatten axis", image(lambda b, x: b.node("Flatten", x, axis=2)), "flatten_1: Flatten axis=2 mixes the batch with the frame"),
-    ("batch reshape", image(lambda b, x: b.node("Reshape", x, b.constant([4, -1], np.int64))),
-     r"reshape_1: Reshape to \[4, -1\] changes the batch axis: keep it first \(0 or -1\)"),
-    ("lossy reshape", image(lambda b, x: b.node("Reshape", x, b.constant([0, 7], np.int64))),
-     r"reshape_1: Reshape of a frame \(2, 6, 6\) to \[0, 7\] does not keep its 72 elements"),
-    ("batch transpose", image(lambda b, x: b.node("Transpose", x, perm=[1, 0, 2, 3])),
-     r"transpose_1: Transpose perm=\(1, 0, 2, 3\) moves the batch axis"),
-    ("mean of channels", image(lambda b, x: b.node("ReduceMean", x, axes=[1])),
-     r"reducemean_1: ReduceMean over axes .*: only the mean over both image axes \(2 and 3\) has hardware"),
-    ("unequal shapes", image(lambda b, x: b.node("Add", x, b.quant(b.node("MaxPool", x, kernel_shape=[6, 6]), 0.25, 4))),
-     r"add_1: Add of frames \(2, 6, 6\) and \(2, 1, 1\): both must have one shape and layout; broadcasting activations"),
-    ("unequal layouts", image(lambda b, x: b.node("Add", b.node("Flatten", x), b.node("MatMul", b.node("Flatten", x), weight(b, 72, 72)))),
-     r"add_1: Add of frames \(72,\) and \(72,\): both must have one shape and layout"),
-    ("odd ratio", vector(lambda b, x: b.node("Add", x, b.quant(b.node("MatMul", x, weight(b, 4, 4)), 1e-9, 4))),
-     "add_1: Add of scales 0.5 and 9.99.*e-10: no factors up to 65536 bring both to one scale; share one quantiser between"),
-    ("unquantised addend", image(lambda b, x: b.node("Add", x, b.node("Relu", b.node("Conv", x, weight(b, 2, 2, 1, 1))))),
-     r"add_1: Add reads 'relu_1_out' after float steps \(relu\) that no quantiser follows: put a Quant node in front of Add"),
-    ("falling pool", image(lambda b, x: b.node("MaxPool", b.node("Mul", x, b.constant(-1.0)), kernel_shape=[2, 2])),
-     "maxpool_1: MaxPool reads a tensor without a quantiser: put a Quant node before it"),
+    (
+        "matrix of a sequence",
+        image(lambda b, x: b.node("MatMul", x, weight(b, 6, 3)), (2, 6)),
+        r"matmul_1: MatMul on frames of shape \(2, 6\) has no hardware: flatten the input to \(batch, features\) first",
+    ),
+    (
+        "features",
+        vector(lambda b, x: b.node("MatMul", x, weight(b, 5, 3))),
+        "matmul_1: weight takes 5 features but the input has 4",
+    ),
+    (
+        "weight on the left",
+        image(lambda b, x: b.node("MatMul", weight(b, 3, 4), x), (4,)),
+        "matmul_1: MatMul with the activation on the right has no hardware: transpose it",
+    ),
+    (
+        "two activations",
+        vector(lambda b, x: b.node("MatMul", x, x)),
+        "matmul_1: weight 'quant_1_out' is not a constant: matrix products of two activations have no hardware",
+    ),
+    (
+        "division",
+        vector(lambda b, x: b.node("Div", b.constant(1.0), x)),
+        "div_1: division by an activation has no hardware",
+    ),
+    (
+        "flatten axis",
+        image(lambda b, x: b.node("Flatten", x, axis=2)),
+        "flatten_1: Flatten axis=2 mixes the batch with the frame",
+    ),
+    (
+        "batch reshape",
+        image(lambda b, x: b.node("Reshape", x, b.constant([4, -1], np.int64))),
+        r"reshape_1: Reshape to \[4, -1\] changes the batch axis: keep it first \(0 or -1\)",
+    ),
+    (
+        "lossy reshape",
+        image(lambda b, x: b.node("Reshape", x, b.constant([0, 7], np.int64))),
+        r"reshape_1: Reshape of a frame \(2, 6, 6\) to \[0, 7\] does not keep its 72 elements",
+    ),
+    (
+        "batch transpose",
+        image(lambda b, x: b.node("Transpose", x, perm=[1, 0, 2, 3])),
+        r"transpose_1: Transpose perm=\(1, 0, 2, 3\) moves the batch axis",
+    ),
+    (
+        "mean of channels",
+        image(lambda b, x: b.node("ReduceMean", x, axes=[1])),
+        r"reducemean_1: ReduceMean over axes .*: only the mean over both image axes \(2 and 3\) has hardware",
+    ),
+    (
+        "unequal shapes",
+        image(lambda b, x: b.node("Add", x, b.quant(b.node("MaxPool", x, kernel_shape=[6, 6]), 0.25, 4))),
+        r"add_1: Add of frames \(2, 6, 6\) and \(2, 1, 1\): both must have "
+        r"one shape and layout; broadcasting activations",
+    ),
+    (
+        "unequal layouts",
+        image(
+            lambda b, x: b.node("Add", b.node("Flatten", x), b.node("MatMul", b.node("Flatten", x), weight(b, 72, 72)))
+        ),
+        r"add_1: Add of frames \(72,\) and \(72,\): both must have one shape and layout",
+    ),
+    (
+        "odd ratio",
+        vector(lambda b, x: b.node("Add", x, b.quant(b.node("MatMul", x, weight(b, 4, 4)), 1e-9, 4))),
+        "add_1: Add of scales 0.5 and 9.99.*e-10: no factors up to 65536 "
+        "bring both to one scale; share one quantiser between",
+    ),
+    (
+        "unquantised addend",
+        image(lambda b, x: b.node("Add", x, b.node("Relu", b.node("Conv", x, weight(b, 2, 2, 1, 1))))),
+        r"add_1: Add reads 'relu_1_out' after float steps \(relu\) that no "
+        r"quantiser follows: put a Quant node in front of Add",
+    ),
+    (
+        "falling pool",
+        image(lambda b, x: b.node("MaxPool", b.node("Mul", x, b.constant(-1.0)), kernel_shape=[2, 2])),
+        "maxpool_1: MaxPool reads a tensor without a quantiser: put a Quant node before it",
+    ),
     # Quantisers.
-    ("no weight quantiser", image(lambda b, x: b.node("Conv", x, b.constant(np.ones((3, 2, 3, 3))))),
-     r"conv_1: weight 'c\d+' is float and has no quantiser: quantise it \(a Quant node on the constant"),
-    ("no activation quantiser", image(lambda b, x: b.node("Conv", b.node("Relu", conv(b, x)), weight(b, 1, 3, 1, 1))),
-     r"conv_2: Conv reads 'relu_1_out' after float steps \(relu\) that no quantiser follows: put a Quant node in front of Conv"),
-    ("constant factor", vector(lambda b, x: b.node("MatMul", b.node("Mul", x, b.constant(2.0)), weight(b, 4, 4))),
-     "matmul_1: a constant factor stands between the quantiser and MatMul: move it before the quantiser or into the weights"),
+    (
+        "no weight quantiser",
+        image(lambda b, x: b.node("Conv", x, b.constant(np.ones((3, 2, 3, 3))))),
+        r"conv_1: weight 'c\d+' is float and has no quantiser: quantise it \(a Quant node on the constant",
+    ),
+    (
+        "no activation quantiser",
+        image(lambda b, x: b.node("Conv", b.node("Relu", conv(b, x)), weight(b, 1, 3, 1, 1))),
+        r"conv_2: Conv reads 'relu_1_out' after float steps \(relu\) that no "
+        r"quantiser follows: put a Quant node in front of Conv",
+    ),
+    (
+        "constant factor",
+        vector(lambda b, x: b.node("MatMul", b.node("Mul", x, b.constant(2.0)), weight(b, 4, 4))),
+        "matmul_1: a constant factor stands between the quantiser and "
+        "MatMul: move it before the quantiser or into the weights",
+    ),
     ("zero scale", image(quantise(scale=0.0)), r"quant_3: scale \[0.0\] must be positive and finite"),
     ("negative scale", image(quantise(scale=-1.0)), r"quant_3: scale \[-1.0\] must be positive and finite"),
     ("NaN scale", image(quantise(scale=np.nan)), r"quant_3: scale \[nan\] must be positive and finite"),
     ("infinite scale", image(quantise(scale=np.inf)), r"quant_3: scale \[inf\] must be positive and finite"),
-    ("scale per channel", image(quantise(scale=np.array([1, 2, 3]).reshape(1, 3, 1, 1))),
-     "quant_3: an activation's quantiser with one scale per channel has no hardware: use one scale"),
-    ("zero point", image(quantise(zero=3.0)), r"quant_3: zero point \[3.0\] has no hardware: use a symmetric quantiser"),
-    ("rounding", image(quantise(mode="FLOOR")), r"quant_3: rounding_mode='FLOOR' has no hardware: use ROUND \(half to even\)"),
+    (
+        "scale per channel",
+        image(quantise(scale=np.array([1, 2, 3]).reshape(1, 3, 1, 1))),
+        "quant_3: an activation's quantiser with one scale per channel has no hardware: use one scale",
+    ),
+    (
+        "zero point",
+        image(quantise(zero=3.0)),
+        r"quant_3: zero point \[3.0\] has no hardware: use a symmetric quantiser",
+    ),
+    (
+        "rounding",
+        image(quantise(mode="FLOOR")),
+        r"quant_3: rounding_mode='FLOOR' has no hardware: use ROUND \(half to even\)",
+    ),
     ("half a bit", image(quantise(bits=2.5)), r"quant_3: bit width \[2.5\]: use one whole number from 1 to 32"),
     ("no bits", image(quantise(bits=0)), r"quant_3: bit width \[0.0\]: use one whole number"),
     ("NaN bits", image(quantise(bits=np.nan)), r"quant_3: bit width \[nan\]: use one whole number"),
     ("33 bits", image(quantise(bits=33)), r"quant_3: bit width \[33.0\]: use one whole number from 1 to 32"),
-    ("bits per channel", image(quantise(bits=[2, 3, 4])), r"quant_3: bit width \[2.0, 3.0, 4.0\]: use one whole number"),
-    ("bipolar", image(quantise(bits=1)), r"quant_3: one signed bit \(bipolar\) has no hardware for activations: use 2 bits"),
-    ("computed scale", vector(lambda b, x: b.node("Quant", x, x, b.constant(0.0), b.constant(4.0), domain="qonnx.custom_op.general")),
-     r"quant_2: Quant needs a constant as input 1 \('quant_1_out'\); fold constants before export"),
-    ("NaN weight", vector(lambda b, x: b.node("MatMul", x, b.quant(b.constant(np.full((4, 4), np.nan)), 1.0, 4))),
-     r"quant_2: the constant \(float32\) is not made of finite floats: export it again"),
-    ("weight scale along the inputs", vector(lambda b, x: b.node("MatMul", x, weight(b, 4, 3, scale=np.arange(1, 5)[:, None]))),
-     "matmul_1: the weight's scale varies along the inputs: use one scale per output channel"),
-    ("weight scale within a filter", image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3, 3, scale=np.array([1, 2]).reshape(1, 2, 1, 1)))),
-     "conv_1: the weight's scale varies within a filter: use one scale per output channel"),
-    ("weight scale of another shape", vector(lambda b, x: b.node("MatMul", x, b.quant(b.constant(np.ones((4, 3))), np.ones(7), 4))),
-     "quant_2: Quant has an input or attribute that its definition rules out .*: the file is damaged"),
+    (
+        "bits per channel",
+        image(quantise(bits=[2, 3, 4])),
+        r"quant_3: bit width \[2.0, 3.0, 4.0\]: use one whole number",
+    ),
+    (
+        "bipolar",
+        image(quantise(bits=1)),
+        r"quant_3: one signed bit \(bipolar\) has no hardware for activations: use 2 bits",
+    ),
+    (
+        "computed scale",
+        vector(lambda b, x: b.node("Quant", x, x, b.constant(0.0), b.constant(4.0), domain="qonnx.custom_op.general")),
+        r"quant_2: Quant needs a constant as input 1 \('quant_1_out'\); fold constants before export",
+    ),
+    (
+        "NaN weight",
+        vector(lambda b, x: b.node("MatMul", x, b.quant(b.constant(np.full((4, 4), np.nan)), 1.0, 4))),
+        r"quant_2: the constant \(float32\) is not made of finite floats: export it again",
+    ),
+    (
+        "weight scale along the inputs",
+        vector(lambda b, x: b.node("MatMul", x, weight(b, 4, 3, scale=np.arange(1, 5)[:, None]))),
+        "matmul_1: the weight's scale varies along the inputs: use one scale per output channel",
+    ),
+    (
+        "weight scale within a filter",
+        image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3, 3, scale=np.array([1, 2]).reshape(1, 2, 1, 1)))),
+        "conv_1: the weight's scale varies within a filter: use one scale per output channel",
+    ),
+    (
+        "weight scale of another shape",
+        vector(lambda b, x: b.node("MatMul", x, b.quant(b.constant(np.ones((4, 3))), np.ones(7), 4))),
+        "quant_2: Quant has an input or attribute that its definition rules out .*: the file is damaged",
+    ),
     # Constants.
-    ("constant within a channel", image(lambda b, x: b.node("Mul", conv(b, x), b.constant(np.arange(16).reshape(4, 4)))),
-     r"mul_1: constant of shape \(4, 4\) varies within a channel: use one value, or one per channel"),
-    ("division by 0", vector(lambda b, x: b.node("Div", x, b.constant([1, 0, 1, 1]))), "div_1: div by constants that are not finite or 0"),
-    ("NaN offset", vector(lambda b, x: b.node("Add", x, b.constant(np.nan))), "add_1: add by constants that are not finite or 0"),
-    ("negative variance", image(lambda b, x: b.batch_norm(conv(b, x), [1, 1, 1], [0, 0, 0], [0, 0, 0], [1, -2, 1])),
-     "batchnormalization_1: variance -1.99.* is not positive: train the model again"),
-    ("short batch norm", image(lambda b, x: b.batch_norm(conv(b, x), [1, 1], [0, 0], [0, 0], [1, 1])),
-     r"batchnormalization_1: 2 batch norm channels on frames of shape \(3, 4, 4\) are not those of the layer before"),
-    ("long bias", image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3, 3), b.constant(np.ones(5)))),
-     "conv_1: 5 constants for 3 channels: give one, or one per channel"),
-    ("bias of another shape", vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), b.constant(np.ones(2)))),
-     r"gemm_1: bias of shape \(2,\) does not fit 3 outputs"),
-    ("sums beyond 63 bits", vector(lambda b, x: b.node("MatMul", b.quant(b.node("Mul", x, b.constant(1e9)), 1e-9, 32), b.quant(b.constant(np.full((4, 1), 3e9)), 1.0, 32))),
-     "matmul_1: dense: sums of 65 bits; at most 63 are possible"),
-]  # fmt: skip
+    (
+        "constant within a channel",
+        image(lambda b, x: b.node("Mul", conv(b, x), b.constant(np.arange(16).reshape(4, 4)))),
+        r"mul_1: constant of shape \(4, 4\) varies within a channel: use one value, or one per channel",
+    ),
+    (
+        "division by 0",
+        vector(lambda b, x: b.node("Div", x, b.constant([1, 0, 1, 1]))),
+        "div_1: div by constants that are not finite or 0",
+    ),
+    (
+        "NaN offset",
+        vector(lambda b, x: b.node("Add", x, b.constant(np.nan))),
+        "add_1: add by constants that are not finite or 0",
+    ),
+    (
+        "negative variance",
+        image(lambda b, x: b.batch_norm(conv(b, x), [1, 1, 1], [0, 0, 0], [0, 0, 0], [1, -2, 1])),
+        "batchnormalization_1: variance -1.99.* is not positive: train the model again",
+    ),
+    (
+        "short batch norm",
+        image(lambda b, x: b.batch_norm(conv(b, x), [1, 1], [0, 0], [0, 0], [1, 1])),
+        r"batchnormalization_1: 2 batch norm channels on frames of shape \(3, 4, 4\) are not those of the layer before",
+    ),
+    (
+        "long bias",
+        image(lambda b, x: b.node("Conv", x, weight(b, 3, 2, 3, 3), b.constant(np.ones(5)))),
+        "conv_1: 5 constants for 3 channels: give one, or one per channel",
+    ),
+    (
+        "bias of another shape",
+        vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), b.constant(np.ones(2)))),
+        r"gemm_1: bias of shape \(2,\) does not fit 3 outputs",
+    ),
+    (
+        "sums beyond 63 bits",
+        vector(
+            lambda b, x: b.node(
+                "MatMul",
+                b.quant(b.node("Mul", x, b.constant(1e9)), 1e-9, 32),
+                b.quant(b.constant(np.full((4, 1), 3e9)), 1.0, 32),
+            )
+        ),
+        "matmul_1: dense: sums of 65 bits; at most 63 are possible",
+    ),
+]
 
 
 @pytest.mark.parametrize(("model", "message"), [pytest.param(m, t, id=i) for i, m, t in CASES])
@@ -172,10 +357,14 @@ def test_float_model() -> None:
         from_onnx(b.model(y))
     b = Builder((4,))
     y = b.node("MatMul", "x", b.weight(np.eye(4), 1.0))
-    with pytest.raises(UnsupportedError, match="matmul_1: MatMul reads the float input 'x': put a quantiser on the model's input"):
+    with pytest.raises(
+        UnsupportedError, match="matmul_1: MatMul reads the float input 'x': put a quantiser on the model's input"
+    ):
         from_onnx(b.model(y))
     b = Builder((4,))
-    with pytest.raises(ModelError, match="output 'relu_1_out' depends on the inputs without any quantiser between: it is a float model"):
+    with pytest.raises(
+        ModelError, match="output 'relu_1_out' depends on the inputs without any quantiser between: it is a float model"
+    ):
         from_onnx(b.model(b.node("Relu", "x")))
 
 
@@ -193,14 +382,18 @@ def test_dynamic_shape(axis: int) -> None:
     b.inputs[:] = []
     b.input("x", shape)
     y = conv(b, b.quant("x", 1.0, 4))
-    with pytest.raises(ModelError, match=rf"input 'x' is dynamic in axis {axis} \(size\): only the batch may be dynamic; export with"):
+    with pytest.raises(
+        ModelError, match=rf"input 'x' is dynamic in axis {axis} \(size\): only the batch may be dynamic; export with"
+    ):
         from_onnx(b.model(y))
 
 
 def test_shapes_no_frame_has() -> None:
-    for shape, message in (((), "input 'x' has 1 axes: need a batch axis and at least one more"),
-                           ((0, 3), r"input 'x' is dynamic in axis 1 \(\?\)"),
-                           ((1 << 13, 1 << 14), r"input 'x' of shape \(8192, 16384\) has more than 67108864 elements")):  # fmt: skip
+    for shape, message in (
+        ((), "input 'x' has 1 axes: need a batch axis and at least one more"),
+        ((0, 3), r"input 'x' is dynamic in axis 1 \(\?\)"),
+        ((1 << 13, 1 << 14), r"input 'x' of shape \(8192, 16384\) has more than 67108864 elements"),
+    ):
         b = Builder(shape)
         with pytest.raises(ModelError, match=message):
             from_onnx(b.model(b.quant("x", 1.0, 4)))
@@ -210,14 +403,19 @@ def test_output_that_does_not_depend_on_the_input() -> None:
     b, y = two_layers()
     with pytest.raises(ModelError, match="output 'c1' does not depend on the model's inputs, or nothing writes it"):
         from_onnx(b.model(y, "c1"))
-    with pytest.raises(ModelError, match="output 'nowhere' does not depend on the model's inputs, or nothing writes it"):
+    with pytest.raises(
+        ModelError, match="output 'nowhere' does not depend on the model's inputs, or nothing writes it"
+    ):
         from_onnx(b.model("nowhere"))
 
 
 def test_output_that_is_no_scale_and_offset() -> None:
     b, y = two_layers()
     z = b.node("Relu", b.node("Mul", y, b.constant(2.0)))
-    with pytest.raises(ModelError, match=r"output 'relu_2_out' ends in float steps \(mul, relu\) that are not a scale and an offset: put a Quant"):
+    with pytest.raises(
+        ModelError,
+        match=r"output 'relu_2_out' ends in float steps \(mul, relu\) that are not a scale and an offset: put a Quant",
+    ):
         from_onnx(b.model(z))
 
 
@@ -227,15 +425,22 @@ def test_nodes_out_of_order() -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([nodes[0], nodes[2], nodes[1], *nodes[3:]])
-    with pytest.raises(ModelError, match="matmul_1: MatMul reads 'quant_2_out', which nothing in the model writes: .*out of order"):
+    with pytest.raises(
+        ModelError, match="matmul_1: MatMul reads 'quant_2_out', which nothing in the model writes: .*out of order"
+    ):
         from_onnx(model)
 
 
-@pytest.mark.parametrize(("op_type", "domain"), [("Quant", "qonnx.custom_op.general"), ("MaxPool", ""), ("BatchNormalization", ""), ("Reshape", ""), ("Gemm", "")])
+@pytest.mark.parametrize(
+    ("op_type", "domain"),
+    [("Quant", "qonnx.custom_op.general"), ("MaxPool", ""), ("BatchNormalization", ""), ("Reshape", ""), ("Gemm", "")],
+)
 def test_missing_operands_and_attributes(op_type: str, domain: str) -> None:
     b = Builder((2, 6, 6))
     y = b.node(op_type, b.quant("x", 1.0, 4), domain=domain)
-    with pytest.raises(ModelError, match=rf"{op_type.lower()}_\d: {op_type} lacks an input or attribute that its definition requires"):
+    with pytest.raises(
+        ModelError, match=rf"{op_type.lower()}_\d: {op_type} lacks an input or attribute that its definition requires"
+    ):
         from_onnx(b.model(y))
 
 
@@ -245,7 +450,10 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=re.escape(f"{tmp_path}: no such file")):
         import_model(tmp_path)
     path = tmp_path / "m.onnx"
-    for content, message in ((b"", r"m.onnx: not a readable ONNX model \(ValidationError"), (b"hello world\n" * 9, "m.onnx: not a readable ONNX model")):
+    for content, message in (
+        (b"", r"m.onnx: not a readable ONNX model \(ValidationError"),
+        (b"hello world\n" * 9, "m.onnx: not a readable ONNX model"),
+    ):
         path.write_bytes(content)
         with pytest.raises(ModelError, match=message):
             import_model(path)

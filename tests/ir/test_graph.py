@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models import small_network
 
 from gatewright.errors import ConfigError, DataError
 from gatewright.frontend.importer import from_onnx
@@ -21,7 +22,6 @@ from gatewright.ir.types import Tensor
 from gatewright.ops.add import Add
 from gatewright.ops.dense import Dense
 from gatewright.ops.requant import Requant
-from tests.models import small_network
 
 TENSOR = Tensor((4,), 0, 15)
 DENSE = Dense(TENSOR, as_int64([[1, -2, 3, 0], [0, 1, 0, -1]]))
@@ -59,7 +59,12 @@ def test_no_frames() -> None:
 
 
 def test_edges_and_nodes() -> None:
-    assert list(graph().edges()) == [Edge("x", "double", 0), Edge("x", "sum", 0), Edge("d", "sum", 1), Edge("s", "y", 0)]
+    assert list(graph().edges()) == [
+        Edge("x", "double", 0),
+        Edge("x", "sum", 0),
+        Edge("d", "sum", 1),
+        Edge("s", "y", 0),
+    ]
     assert graph().node("sum").op.name() == "add"
     with pytest.raises(ConfigError, match="graph 'net' has no node 'mul'; it has double, sum"):
         graph().node("mul")
@@ -140,7 +145,9 @@ class TestHostQuantiser:
 def test_output_layout_scale_and_offset() -> None:
     base = integer_output("y", Tensor((2, 1, 3), -8, 7))
     index = np.arange(6).reshape(3, 2, 1).transpose(1, 2, 0)
-    output = replace(base, shape=(3, 2, 1), index=index, scale=np.array([1.0, 2.0, 4.0]), offset=np.array([0.0, 0.5, 0.0]))
+    output = replace(
+        base, shape=(3, 2, 1), index=index, scale=np.array([1.0, 2.0, 4.0]), offset=np.array([0.0, 0.5, 0.0])
+    )
     y = np.array([[[[1, 2, 3]], [[4, 5, 6]]]])
     assert output.dequantize(y).tolist() == [[[[1.0], [4.0]], [[4.5], [10.5]], [[12.0], [24.0]]]]
 

@@ -65,6 +65,13 @@ def test_built_in_operators_are_sorted() -> None:
     assert {"dense", "window", "conv2d", "threshold", "requant", "add", "maxpool", "global_avgpool"} <= set(names)
 
 
+def test_a_subclass_elsewhere_is_no_operator() -> None:
+    class Special(Dense):
+        """Defined in a test, as one might in a notebook."""
+
+    assert Special not in discover().values() and discover()["dense"] is Dense
+
+
 def test_memory_as_text() -> None:
     memory = Memory(as_int64([[1, -1, 0], [-8, 7, 3]]), 4)
     assert memory.hex_lines() == ["0f1", "378"]

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.models import Builder, frames, random_network, small_network
 
 from gatewright.errors import ModelError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Edge, Graph, single
 from gatewright.ir.op import Op, discover
 from gatewright.ir.serial import load_graph, save_graph
-from tests.models import frames, random_network, small_network, Builder
 
-EXAMPLES = [pytest.param(op, id=f"{name}{i}") for name, cls in discover().items() for i, op in enumerate(cls.examples())]
+EXAMPLES = [
+    pytest.param(op, id=f"{name}{i}") for name, cls in discover().items() for i, op in enumerate(cls.examples())
+]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,9 @@ def test_unknown_format_and_operator(network: Graph, tmp_path: Path) -> None:
     nodes = [dict(n) for n in text["nodes"]]
     nodes[0]["operator"] = "conv9d"
     edit(path, format=1, nodes=nodes)
-    with pytest.raises(ModelError, match="operator 'conv9d' is not known here; known are activation, add, .*GATEWRIGHT"):
+    with pytest.raises(
+        ModelError, match="operator 'conv9d' is not known here; known are activation, add, .*GATEWRIGHT"
+    ):
         load_graph(path)
 
 
@@ -79,7 +83,14 @@ def test_missing_and_wrong_fields(network: Graph, tmp_path: Path) -> None:
         load_graph(path)
     save_graph(network, path)
     text = json.loads(path.read_text())
-    for damage in ({"nodes": 3}, {"inputs": []}, {"fifos": [{}]}, {"outputs": [{"record": "Path"}]}, {"name": "a b"}, {"name": 7}):
+    for damage in (
+        {"nodes": 3},
+        {"inputs": []},
+        {"fifos": [{}]},
+        {"outputs": [{"record": "Path"}]},
+        {"name": "a b"},
+        {"name": 7},
+    ):
         path.write_text(json.dumps(text | damage))
         with pytest.raises(ModelError, match="g.json: not a readable graph"):
             load_graph(path)

@@ -108,7 +108,9 @@ def test_ties_go_to_the_even_neighbour_on_falling_channels_too() -> None:
 
 
 def test_wide_outputs_become_the_narrowest_multiplication() -> None:
-    op = Activation(Tensor((2,), -5000, 5000, 1.0), (Step("mul", (0.25, 0.5)), Step("add", (3.0, -2.0))), 8.0, -128, 127)
+    op = Activation(
+        Tensor((2,), -5000, 5000, 1.0), (Step("mul", (0.25, 0.5)), Step("add", (3.0, -2.0))), 8.0, -128, 127
+    )
     (lowered,) = op.lower()
     assert lowered.name() == "requant"
     # x / 32 + 3/8 and x / 16 - 1/4 are exact with three fractional bits more than the larger factor.
@@ -140,15 +142,48 @@ def test_probes_decide_a_monotone_function() -> None:
 @pytest.mark.parametrize(
     ("source", "steps", "scale", "bits", "message"),
     [
-        (Tensor((1,), -(1 << 30), 1 << 30, 1e-5), (Step("mul", (1 / 3,)), Step("relu"), Step("add", (0.37,)), Step("relu"), Step("mul", (0.7,)), Step("relu")), 0.7e-1, 12,
-         "u_activation: no multiplication of up to 24 bits equals the quantiser to 1 uint12 .* for every accumulator value"),
-        (Tensor((1,), -(1 << 30), 1 << 30), (), 1.5, 32, "u_activation: the quantiser to 1 int31 .* use at most 16 output bits"),
+        (
+            Tensor((1,), -(1 << 30), 1 << 30, 1e-5),
+            (
+                Step("mul", (1 / 3,)),
+                Step("relu"),
+                Step("add", (0.37,)),
+                Step("relu"),
+                Step("mul", (0.7,)),
+                Step("relu"),
+            ),
+            0.7e-1,
+            12,
+            "u_activation: no multiplication of up to 24 bits equals the "
+            "quantiser to 1 uint12 .* for every accumulator value",
+        ),
+        (
+            Tensor((1,), -(1 << 30), 1 << 30),
+            (),
+            1.5,
+            32,
+            "u_activation: the quantiser to 1 int31 .* use at most 16 output bits",
+        ),
         (Tensor((1,), -2000, 2000), (Step("add", (1e30,)), Step("add", (-1e30,))), 0.3, 32, None),
-        (Tensor((1,), -20000, 20000), (Step("mul", (1e-30,)), Step("mul", (1e30,)), Step("add", (1e15,)), Step("add", (-1e15,))), 11.3, 12, None),
+        (
+            Tensor((1,), -20000, 20000),
+            (Step("mul", (1e-30,)), Step("mul", (1e30,)), Step("add", (1e15,)), Step("add", (-1e15,))),
+            11.3,
+            12,
+            None,
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_proven_is_refused(source, steps, scale, bits, message) -> None:
-    graph = single(Activation(source, steps, scale, -(1 << bits - 1) if bits == 32 else 0, (1 << bits - 1) - 1 if bits == 32 else (1 << bits) - 1))
+    graph = single(
+        Activation(
+            source,
+            steps,
+            scale,
+            -(1 << bits - 1) if bits == 32 else 0,
+            (1 << bits - 1) - 1 if bits == 32 else (1 << bits) - 1,
+        )
+    )
     if message is not None:
         with pytest.raises(ProofError, match=message):
             lower(graph)

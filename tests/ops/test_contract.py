@@ -92,7 +92,9 @@ def test_bounds_of_a_small_product_are_exhaustive() -> None:
         op = Dense(replace(source, shape=(4,), lo=lo, hi=hi), rng.integers(-3, 4, (5, 4)))
         every = np.array(list(itertools.product(range(lo, hi + 1), repeat=4)))
         y = op.reference(every)[0]
-        assert (y.min(axis=0).tolist(), y.max(axis=0).tolist()) == tuple(map(list, (op.bounds()[0].lo, op.bounds()[0].hi)))
+        assert (y.min(axis=0).tolist(), y.max(axis=0).tolist()) == tuple(
+            map(list, (op.bounds()[0].lo, op.bounds()[0].hi))
+        )
         orders = [op.weight[:, list(o)] * every[:, None, list(o)] for o in itertools.permutations(range(4))]
         partial = np.stack([np.cumsum(terms, axis=2) for terms in orders])
         # A partial sum may also be empty: an accumulator starts at 0.
@@ -105,10 +107,13 @@ def test_witness_of_a_convolution(op: Conv2d) -> None:
     filters, kh, kw, _ = op.weight.shape
     height, width, _ = op.source.shape
     # A window wholly inside the image: its first tap.
-    row = next(r for r in range(0, height) if (r + op.pad_top) % op.stride_h == 0)
-    col = next(c for c in range(0, width) if (c + op.pad_left) % op.stride_w == 0)
+    row = next(r for r in range(height) if (r + op.pad_top) % op.stride_h == 0)
+    col = next(c for c in range(width) if (c + op.pad_left) % op.stride_w == 0)
     assert row + (kh - 1) * op.dilation_h < height and col + (kw - 1) * op.dilation_w < width
-    rows, cols = slice(row, row + (kh - 1) * op.dilation_h + 1, op.dilation_h), slice(col, col + (kw - 1) * op.dilation_w + 1, op.dilation_w)
+    rows, cols = (
+        slice(row, row + (kh - 1) * op.dilation_h + 1, op.dilation_h),
+        slice(col, col + (kw - 1) * op.dilation_w + 1, op.dilation_w),
+    )
     at = ((row + op.pad_top) // op.stride_h, (col + op.pad_left) // op.stride_w)
     for f in range(filters):
         for side, want in ((op.weight[f] > 0, bounds.hi[f]), (op.weight[f] <= 0, bounds.lo[f])):
@@ -149,7 +154,7 @@ def test_schedule_fits_the_streams(op: Op) -> None:
         assert 1 <= schedule.depth <= 63
         assert len(schedule.need) == len(schedule.after) == len(other.in_streams)
         for need, after, stream in zip(schedule.need, schedule.after, other.in_streams, strict=True):
-            assert need.shape == (schedule.steps,) and (np.diff(need) >= 0).all() and 1 <= need[0]
+            assert need.shape == (schedule.steps,) and (np.diff(need) >= 0).all() and need[0] >= 1
             if after is None:
                 assert need[-1] == stream.beats and need[0] == 1 and (np.diff(need) <= 1).all()
                 continue

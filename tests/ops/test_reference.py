@@ -50,7 +50,13 @@ def image(seed: int, shape: tuple[int, ...], lo: int, hi: int) -> tuple[np.ndarr
 
 
 @settings(max_examples=60)
-@given(st.tuples(st.integers(1, 7), st.integers(1, 7)), st.tuples(SIDE, SIDE), geometries(), st.tuples(SIDE, SIDE), st.integers(0, 99))
+@given(
+    st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.tuples(SIDE, SIDE),
+    geometries(),
+    st.tuples(SIDE, SIDE),
+    st.integers(0, 99),
+)
 def test_conv2d_is_torchs(size: tuple, kernel: tuple, g: dict, channels: tuple, seed: int) -> None:
     source = Tensor((*size, channels[0]), -8, 7)
     weight = np.random.default_rng(seed).integers(-7, 8, (channels[1], *kernel, channels[0]))
@@ -68,7 +74,9 @@ def test_conv2d_is_torchs(size: tuple, kernel: tuple, g: dict, channels: tuple, 
 
 @settings(max_examples=60)
 @given(st.tuples(st.integers(1, 7), st.integers(1, 7)), st.tuples(SIDE, SIDE), geometries(), SIDE, st.integers(-9, 0))
-def test_window_is_torchs_unfold_and_pooling_follows(size: tuple, kernel: tuple, g: dict, channels: int, pad: int) -> None:
+def test_window_is_torchs_unfold_and_pooling_follows(
+    size: tuple, kernel: tuple, g: dict, channels: int, pad: int
+) -> None:
     if not fits(size, kernel, g):
         return
     source = Tensor((*size, channels), -8, 7)
@@ -91,7 +99,9 @@ def test_global_avgpool_is_torchs_mean_times_pixels(height: int, width: int, see
     op = GlobalAvgpool(Tensor((height, width, 3), -8, 7, 0.5))
     x, t = image(seed, (height, width, 3), -8, 7)
     have = op.reference(x)[0] * op.outputs[0].scale
-    np.testing.assert_allclose(have, 0.5 * functional.adaptive_avg_pool2d(t, 1)[..., 0, 0].numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        have, 0.5 * functional.adaptive_avg_pool2d(t, 1)[..., 0, 0].numpy(), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_dense_is_torchs_linear() -> None:
@@ -107,7 +117,9 @@ def test_dense_beyond_float64() -> None:
     op = Dense(Tensor((2,), -(1 << 30), (1 << 30) - 1), weight)
     x = np.array([[(1 << 30) - 1, 1], [-(1 << 30), -1]])
     assert op.reference(x)[0].tolist() == [[int(a) * int(w[0]) + int(b) * int(w[1]) for w in weight] for a, b in x]
-    with pytest.raises(ConfigError, match="dense: sums of 64 bits; at most 63 are possible: use narrower weights or inputs"):
+    with pytest.raises(
+        ConfigError, match="dense: sums of 64 bits; at most 63 are possible: use narrower weights or inputs"
+    ):
         Dense(Tensor((2,), -(1 << 31), (1 << 31) - 1), as_int64([[(1 << 31) - 1, (1 << 31) - 1]]))
 
 
@@ -157,24 +169,51 @@ def test_threshold_counts(table: list[list[int]], data: st.DataObject) -> None:
 
 SOURCE = Tensor((2,), 0, 9)
 BAD = [
-    (lambda: Threshold(SOURCE, as_int64([[1], [2]]), as_int64([0, 0]), 0, 0), "outputs 0..0 need 0 thresholds a channel"),
-    (lambda: Threshold(SOURCE, as_int64(np.zeros((2, 256))), as_int64([0, 0]), 0, 256), "1 to 255 are possible: use requant"),
-    (lambda: Threshold(SOURCE, as_int64([[1, 2]]), as_int64([0, 0]), 0, 2), r"tables of shapes \(1, 2\) and \(2,\), need"),
-    (lambda: Threshold(SOURCE, as_int64([[2, 1]] * 2), as_int64([0, 0]), 0, 2), "the thresholds of a channel must ascend"),
-    (lambda: Requant(SOURCE, as_int64([1]), as_int64([1, 2]), 0, 0, 1), r"mult and add of shapes \(1,\) and \(2,\), need \(2,\)"),
-    (lambda: Requant(SOURCE, as_int64([1, 1]), as_int64([0, 0]), 63, 0, 1), "shift=63 with sums of 5 bits; shifts are 0 to 62"),
-    (lambda: Requant(SOURCE, as_int64([1 << 60, 1]), as_int64([0, 0]), 1, 0, 1), "sums of 65 bits; .* use a smaller multiplier"),
+    (
+        lambda: Threshold(SOURCE, as_int64([[1], [2]]), as_int64([0, 0]), 0, 0),
+        "outputs 0..0 need 0 thresholds a channel",
+    ),
+    (
+        lambda: Threshold(SOURCE, as_int64(np.zeros((2, 256))), as_int64([0, 0]), 0, 256),
+        "1 to 255 are possible: use requant",
+    ),
+    (
+        lambda: Threshold(SOURCE, as_int64([[1, 2]]), as_int64([0, 0]), 0, 2),
+        r"tables of shapes \(1, 2\) and \(2,\), need",
+    ),
+    (
+        lambda: Threshold(SOURCE, as_int64([[2, 1]] * 2), as_int64([0, 0]), 0, 2),
+        "the thresholds of a channel must ascend",
+    ),
+    (
+        lambda: Requant(SOURCE, as_int64([1]), as_int64([1, 2]), 0, 0, 1),
+        r"mult and add of shapes \(1,\) and \(2,\), need \(2,\)",
+    ),
+    (
+        lambda: Requant(SOURCE, as_int64([1, 1]), as_int64([0, 0]), 63, 0, 1),
+        "shift=63 with sums of 5 bits; shifts are 0 to 62",
+    ),
+    (
+        lambda: Requant(SOURCE, as_int64([1 << 60, 1]), as_int64([0, 0]), 1, 0, 1),
+        "sums of 65 bits; .* use a smaller multiplier",
+    ),
     (lambda: Requant(SOURCE, as_int64([1, 1]), as_int64([0, 0]), 0, 0, 1 << 31), "outputs 0..2147483648 leave 32 bits"),
-    (lambda: Dense(SOURCE, as_int64([[1, 2, 3]])), r"weight shape \(1, 3\) does not fit 2 uint4 \[0, 9\]: need \(rows, 2\)"),
+    (
+        lambda: Dense(SOURCE, as_int64([[1, 2, 3]])),
+        r"weight shape \(1, 3\) does not fit 2 uint4 \[0, 9\]: need \(rows, 2\)",
+    ),
     (lambda: Dense(Tensor((2,), 0, 9, (1.0, 2.0)), as_int64([[1, 2]])), "one scale per channel; sums need one scale"),
     (lambda: Window(SOURCE, 1, 1), r"window: input 2 uint4 \[0, 9\] must have shape \(height, width, channels\)"),
     (lambda: Window(Tensor((3, 3, 1), 0, 1), 0, 1), "kernel_h=0 must be at least 1"),
     (lambda: Window(Tensor((3, 3, 1), 0, 1), 1, 1, pad_top=-1), "negative padding has no hardware: crop the image"),
     (lambda: Window(Tensor((3, 3, 1), 0, 1), 2, 4), "a kernel spanning 2x4 does not fit the padded image 3x3"),
-    (lambda: Window(Tensor((3, 3, 1), -1, 1, encoding="bipolar"), 1, 1, pad_top=1), "padding a bipolar image is not possible"),
+    (
+        lambda: Window(Tensor((3, 3, 1), -1, 1, encoding="bipolar"), 1, 1, pad_top=1),
+        "padding a bipolar image is not possible",
+    ),
     (lambda: Maxpool(Tensor((2, 5), 0, 1), 2), "maxpool: window=2 does not divide the 5 elements of a vector"),
     (lambda: GlobalAvgpool(SOURCE), "global_avgpool: input 2 uint4 .* needs at least one axis besides the channels"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "message"), BAD, ids=lambda v: v if isinstance(v, str) else "")

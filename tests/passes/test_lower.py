@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.models import Builder, frames, random_network, small_network
 
 from gatewright.errors import ProofError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.chain import Step
-from gatewright.ir.graph import Graph, Node, single
+from gatewright.ir.graph import Graph, Node, chain, single
+from gatewright.ir.op import as_int64
 from gatewright.ir.rewrite import replace_with_chain, rewrite_nodes
 from gatewright.ir.types import Tensor
 from gatewright.ops.activation import Activation
 from gatewright.ops.conv2d import Conv2d
+from gatewright.ops.dense import Dense
+from gatewright.ops.reshape import Reshape
 from gatewright.passes.lower import lower
-from tests.models import Builder, frames, random_network, small_network
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +69,18 @@ def test_refusal_names_the_node() -> None:
     op = Activation(Tensor((1,), -(1 << 30), 1 << 30), (Step("relu"),), 1.0, -(1 << 31), (1 << 31) - 1)
     with pytest.raises(ProofError, match="u_activation: the quantiser to 1 uint31"):
         lower(single(op))
+
+
+def test_a_reshape_leaves_no_node() -> None:
+    tensor = Tensor((2, 3), 0, 7)
+    graph = chain(
+        [
+            Reshape(tensor, (6,)),
+            Dense(Tensor((6,), 0, 7), as_int64(np.eye(6)[::-1])),
+            Reshape(Tensor((6,), 0, 7), (3, 2)),
+        ]
+    )
+    lowered = lower(graph)
+    assert [n.op.name() for n in lowered.nodes] == ["dense"]
+    x = np.arange(12).reshape(2, 2, 3) % 8
+    np.testing.assert_array_equal(lowered.reference(x)[0].ravel(), graph.reference(x)[0].ravel())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from tests.models import small_network
 
 from gatewright.errors import ProofError
 from gatewright.frontend.importer import from_onnx
@@ -21,7 +22,6 @@ from gatewright.ops.requant import Requant
 from gatewright.ops.threshold import Threshold
 from gatewright.passes.lower import lower
 from gatewright.passes.prove import prove
-from tests.models import small_network
 
 STEPS = (Step("mul", (0.37, -1.2, 0.9)), Step("add", (0.4, 2.0, -3.0)))
 NARROW = Activation(Tensor((3,), -200, 180, 0.05), STEPS, 0.8, -8, 7)
@@ -57,7 +57,10 @@ def test_threshold_off_by_one(op: Activation, channel: int, shift: int) -> None:
         wrong = graph, lowered.with_ops({"u_activation": replace(hardware, thresholds=as_int64(table))})
         with pytest.raises(ProofError) as caught:
             prove(*wrong)
-        match = re.fullmatch(r"u_activation: channel (\d), input (-?\d+): defined as (-?\d+), the hardware gives (-?\d+)", str(caught.value))
+        match = re.fullmatch(
+            r"u_activation: channel (\d), input (-?\d+): defined as (-?\d+), the hardware gives (-?\d+)",
+            str(caught.value),
+        )
         assert match is not None
         at, value, want, have = map(int, match.groups())
         assert at == channel and value == (table[channel, k] if shift < 0 else table[channel, k] - 1)
@@ -100,7 +103,10 @@ def test_narrow_accumulator() -> None:
     narrow = single(TooNarrow(op.source, op.weight))
     name = narrow.nodes[0].name
     assert op.acc_bits == bits_for(op.partial_lo, op.partial_hi)
-    with pytest.raises(ProofError, match=rf"{name}: partial sums reach {op.partial_lo}..{op.partial_hi}, more than {op.acc_bits - 1} bits hold"):
+    with pytest.raises(
+        ProofError,
+        match=rf"{name}: partial sums reach {op.partial_lo}..{op.partial_hi}, more than {op.acc_bits - 1} bits hold",
+    ):
         prove(narrow, narrow)
 
 

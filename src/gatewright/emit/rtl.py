@@ -50,7 +50,7 @@ def emit(design: Structure) -> FileSet:
     """
     if is_taken(design.name):
         raise ConfigError(
-            f"the top level cannot be called {design.name!r}, which is a kernel or a keyword of SystemVerilog: rename it"
+            f"the top level cannot be called {design.name!r}, which is a kernel or a SystemVerilog keyword: rename it"
         )
     files = FileSet()
     for path in kernel_sources(design):

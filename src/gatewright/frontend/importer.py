@@ -210,7 +210,7 @@ def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
         )
     channels = value.channels
     scale, offset = (np.broadcast_to(v, channels).astype(np.float64) for v in affine)
-    output = unique_name(name if name not in taken else f"{name}_out", taken)
+    output = unique_name(name, taken)
     return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset)
 
 

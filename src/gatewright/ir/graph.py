@@ -98,7 +98,7 @@ class GraphOutput:
 
     def dequantize(self, y: IntArray) -> FloatArray:
         """Integers (frames, *tensor shape) to the model's float output (frames, *shape)."""
-        real = y * self.scale + self.offset
+        real = y.reshape(len(y), *self.index.shape) * self.scale + self.offset
         out = np.empty((len(y), self.index.size))
         out[:, self.index.ravel()] = real.reshape(len(y), self.index.size)
         return out.reshape(len(y), *self.shape)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 TARGETS = {"rtl": "rtl/{}.sv", "hls": "hls/gatewright/{}.hpp"}
 """Where each target's kernel of an operator lies, below a resource root."""
 
+EXTENSIONS = "gatewright_extensions"
+"""Package name under which operators from `GATEWRIGHT_PATH` are imported."""
+
 _registry: dict[str, type[Op]] = {}
 
 
@@ -86,7 +89,9 @@ class Op(ABC):
     """Has a reference but no kernel: a pass lowers it to operators that have one."""
 
     def __init_subclass__(cls) -> None:
-        _registry[cls.__module__.rpartition(".")[2]] = cls
+        folder, _, name = cls.__module__.rpartition(".")
+        if folder in ("gatewright.ops", EXTENSIONS):  # a subclass made elsewhere, as in a notebook, is no operator
+            _registry[name] = cls
 
     # --- what it computes -------------------------------------------------------------------------------------------
 
@@ -275,10 +280,12 @@ def discover() -> dict[str, type[Op]]:
 
 
 def _import_extension(path: Path) -> None:
-    name = f"gatewright_extensions.{path.stem}"
+    name = f"{EXTENSIONS}.{path.stem}"
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return
+    if path.stem in _registry and _registry[path.stem].__module__.startswith("gatewright.ops."):
+        raise ConfigError(f"{path}: an operator called {path.stem!r} is built in: rename the file and its kernels")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as an operator")
@@ -289,7 +296,7 @@ def _import_extension(path: Path) -> None:
 
 def _is_current(cls: type[Op], roots: set[Path]) -> bool:
     """Whether a registered class is built in or comes from a folder that is still on the path."""
-    if not cls.__module__.startswith("gatewright_extensions."):
+    if not cls.__module__.startswith(f"{EXTENSIONS}."):
         return True
     file = sys.modules[cls.__module__].__file__ if cls.__module__ in sys.modules else None
     return file is not None and Path(file).parents[1] in roots

@@ -25,9 +25,17 @@ def replace_with_chain(node: Node, ops: Sequence[Op]) -> tuple[Node, ...]:
 
 
 def rewrite_nodes(graph: Graph, rule: Callable[[Node], Sequence[Node] | None]) -> Graph:
-    """The graph with every node replaced by what `rule` gives for it; None keeps the node."""
+    """The graph with every node replaced by what `rule` gives for it.
+
+    None keeps a node. Nothing takes out a node with one input and one output; its readers read its input.
+    """
     nodes: list[Node] = []
-    for node in graph.nodes:
+    renamed: dict[str, str] = {}
+    for old in graph.nodes:
+        node = replace(old, inputs=tuple(renamed.get(t, t) for t in old.inputs))
         new = rule(node)
         nodes.extend([node] if new is None else new)
-    return replace(graph, nodes=tuple(nodes))
+        if new is not None and not new:
+            renamed[node.outputs[0]] = node.inputs[0]
+    outputs = tuple(replace(o, tensor=renamed.get(o.tensor, o.tensor)) for o in graph.outputs)
+    return replace(graph, nodes=tuple(nodes), outputs=outputs)

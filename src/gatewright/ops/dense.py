@@ -240,7 +240,9 @@ class Dense(Op):
         macs, product = self.pe * self.simd, self.weight_bits + self.source.bits
         lut: float = self.pe * (self.acc_bits + (self.simd - 1) * (product + 1)) + 40
         if not self.dsp:
-            lut += macs * self.weight_bits * self.source.bits * 1.1
+            lut += macs * self.weight_bits * (self.source.bits + (not self.source.signed)) * 1.45
+        if self.rows > self.pe:
+            lut += self.simd * self.source.bits * -(-(self.cols // self.simd) // 32) * 0.7
         width, depth = macs * self.weight_bits, self.cycles // self.vectors
         if not self.block_rom:
             lut += width * -(-depth // 64) * (1 if depth > 16 else depth / 16)

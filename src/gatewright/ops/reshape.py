@@ -12,6 +12,8 @@ from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Op
 from gatewright.ir.types import IntArray, Tensor
 
+VIEWS = ("Identity", "Flatten", "Reshape", "Transpose")
+
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Op):
@@ -48,10 +50,13 @@ class Reshape(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Flatten`, `Reshape` and `Transpose`: they only renumber the elements that a later weight matrix reads."""
-        if node.op_type not in ("Flatten", "Reshape", "Transpose") or not ctx.is_dynamic(node.inputs[0]):
+        """`Identity`, `Flatten`, `Reshape`, `Transpose`: they only renumber the elements that a later matrix reads."""
+        if node.op_type not in VIEWS or not ctx.is_dynamic(node.inputs[0]):
             return False
         value = ctx.values[node.inputs[0]]
+        if node.op_type == "Identity":
+            ctx.values[node.outputs[0]] = value
+            return True
         if node.op_type == "Transpose":
             shape, order = _transpose(node, value)
         else:
@@ -61,11 +66,6 @@ class Reshape(Op):
             position = np.empty(order.size, np.int64)
             position[order.ravel()] = np.arange(order.size)
             index = position[index]
-        if value.steps and any(len(s.values) > 1 for s in value.steps) and index.shape[-1] != value.channels:
-            raise UnsupportedError(
-                node.name,
-                f"{node.op_type} between per-channel float steps and their quantiser: put a Quant node before it",
-            )
         ctx.values[node.outputs[0]] = replace(value, shape=shape, index=index, origin=(*value.origin, node.name))
         return True
 

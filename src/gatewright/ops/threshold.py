@@ -134,7 +134,7 @@ class Threshold(Op):
         bits, groups = self.level_bits, self.channels // self.pe
         rom = sum(-(-groups * (1 << i) // 64) * bits * min(1.0, groups * (1 << i) / 16) for i in range(self.levels))
         return {
-            "LUT": self.pe * (self.levels * bits * 0.6 + rom) + 20,
+            "LUT": self.pe * (self.levels * bits * 0.6 + rom * 1.3) + 20,
             "FF": self.pe * (self.levels * 2 * bits + self.levels * self.levels / 2) + 20,
             "BRAM36": 0.0,
             "DSP": 0.0,

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The check chain: what passes, what a planted fault shows, and which inputs and labels are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.models import frames, small_network
+
+from gatewright.build import Build, compile_model, load_inputs, store_data
+from gatewright.errors import ConfigError, DataError, GatewrightError
+from gatewright.verify import STAGES, StageResult, check
+
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Forty frames with labels, and the outputs of a reference model for them."""
+    b, y = small_network()
+    folder = tmp_path_factory.mktemp("check")
+    x = frames((2, 6, 6), 40, seed=1)["x"]
+    store_data(folder / "build" / "data", inputs=x)
+    built = compile_model(b.save(folder / "net.onnx", y), "pynq-z2", fps=1e5, output=folder / "build")
+    outputs = built.model_graph.predict(x)[0]
+    labels = outputs.argmax(1)
+    labels[:4] = (labels[:4] + 1) % CLASSES
+    store_data(built.data, labels=labels, qat=outputs.astype(np.float32), float=outputs[::-1].astype(np.float32))
+    return built
+
+
+@pytest.fixture
+def copy(build: Build, tmp_path: Path) -> Build:
+    shutil.copytree(build.directory, tmp_path / "build")
+    return Build(tmp_path / "build")
+
+
+def test_every_stage(build: Build) -> None:
+    results = {r.name: r for r in check(build.directory)}
+    assert list(results) == list(STAGES)
+    assert [results[n].status for n in ("float", "qat", "golden", "rtl")] == ["ok"] * 4
+    assert {r.frames for r in results.values()} == {40}
+    assert (results["qat"].exact, results["golden"].exact, results["rtl"].exact) == (None, 40, 40)
+    assert results["golden"].accuracy == results["qat"].accuracy == results["rtl"].accuracy == 0.9
+    assert results["golden"].max_float_error == results["rtl"].max_float_error == 0
+    rtl = results["rtl"]
+    assert (rtl.interval_cycles, rtl.latency_cycles) == (rtl.predicted_interval_cycles, rtl.predicted_latency_cycles)
+    assert rtl.interval_cycles == build.summary()["interval_cycles"]
+    record = json.loads(json.dumps([r.to_json() for r in results.values()]))
+    assert [r["name"] for r in record] == list(STAGES)
+    assert set(record[0]) == set(StageResult.__dataclass_fields__)
+
+
+def test_frames_and_stages(build: Build) -> None:
+    said: list[str] = []
+    golden, qat = check(
+        build.directory, frames=7, stages=["golden", "qat"], progress=lambda s, done=0, total=0: said.append(s)
+    )
+    assert (golden.name, qat.name, golden.frames, qat.frames) == ("golden", "qat", 7, 7)
+    assert golden.accuracy == pytest.approx(3 / 7)
+    assert {"golden", "qat"} <= set(said)
+
+
+def test_own_data_brings_no_stored_labels_or_references(build: Build, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", frames((2, 6, 6), 5, seed=9)["x"])
+    results = {r.name: r for r in check(build.directory, data=tmp_path / "x.npy", stages=["float", "qat", "golden"])}
+    assert results["golden"].status == "ok" and results["golden"].frames == 5
+    assert results["golden"].accuracy is None and results["golden"].max_float_error is None
+    for name in ("float", "qat"):
+        assert results[name].status == "not_run"
+        assert results[name].reason == f"no outputs of the {name} model are stored for these inputs"
+    np.save(tmp_path / "y.npy", np.zeros(5, np.uint8))
+    (golden,) = check(build.directory, data=tmp_path / "x.npy", labels=tmp_path / "y.npy", stages=["golden"])
+    want = build.model_graph.predict(np.load(tmp_path / "x.npy"))[0].argmax(1) == 0
+    assert golden.accuracy == want.mean()
+
+
+def test_a_wrong_weight_in_the_hardware_is_found(copy: Build) -> None:
+    memory = copy.rtl / "gemm_1_weight.mem"
+    lines = memory.read_text().split()
+    lines[0] = f"{int(lines[0], 16) ^ 1:0{len(lines[0])}x}"
+    memory.write_text("\n".join(lines) + "\n")
+    (rtl,) = check(copy.directory, stages=["rtl"])
+    assert rtl.status == "failed" and rtl.exact < 40
+    first = rtl.first_mismatch
+    golden = copy.model_graph.reference(*copy.model_graph.quantize(*load_inputs(copy)))[0]
+    assert first["golden"] == golden[(first["frame"], *first["index"])] != first["rtl"]
+    # The frames before it are exact, and the reason says how many are not.
+    assert rtl.exact >= first["frame"]
+    assert re.match(rf"{40 - rtl.exact} of 40 frames differ from golden; first: ", rtl.reason)
+
+
+def test_a_design_that_computes_something_else_is_found(copy: Build) -> None:
+    path = copy.directory / "design.npz"
+    with np.load(path) as data:
+        arrays = {k: data[k] for k in data.files}
+    arrays["gemm_1.weight"] = arrays["gemm_1.weight"][::-1]
+    np.savez_compressed(path, **arrays)
+    (golden,) = check(copy.directory, stages=["golden"])
+    assert golden.status == "failed" and golden.first_mismatch["output"] == copy.model_graph.outputs[0].name
+
+
+def test_a_broken_build_fails_its_stage_only(copy: Build) -> None:
+    (copy.directory / "design.json").write_text("{")
+    results = {r.name: r for r in check(copy.directory, stages=["qat", "golden", "rtl"])}
+    assert [r.status for r in results.values()] == ["ok", "failed", "failed"]
+    assert "design.json: not a readable graph" in results["golden"].reason
+
+
+def test_missing_tool_is_not_passed(copy: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from gatewright.sim import verilator
+
+    monkeypatch.setenv("GATEWRIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    try:
+        verilator.find_tool("g++")
+    except GatewrightError:
+        (rtl,) = check(copy.directory, stages=["rtl"])
+        assert rtl.status == "not_run" and rtl.exact is None and rtl.reason
+        return
+    pytest.skip("g++ is found without PATH here")
+
+
+def save(folder: Path, name: str, array: object) -> Path:
+    np.save(folder / name, array)
+    return folder / name
+
+
+GOOD = np.zeros((4, 2, 6, 6), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 2, 6), np.float32), r"input 'x': got shape \(4, 2, 6\), need \(frames, 2, 6, 6\)"),
+        (np.zeros((2, 6, 6), np.float32), r"input 'x': got shape \(2, 6, 6\), need"),
+        (np.float32(1.0), r"input 'x': got shape \(1,\), need"),
+        (np.zeros((4, 2, 6, 6), bool), "input 'x': got dtype bool, need floats"),
+        (np.zeros((4, 2, 6, 6), np.complex64), "input 'x': got dtype complex64"),
+        (np.full((4, 2, 6, 6), "a"), "input 'x': got dtype <U1"),
+        (np.where(GOOD == 0, np.nan, 1), "input 'x': holds NaN or infinite values; remove them"),
+        (np.zeros((0, 2, 6, 6), np.float32), r"inputs hold \[0\] frames: need at least one"),
+    ],
+)  # fmt: skip
+def test_wrong_inputs(build: Build, tmp_path: Path, array: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        check(build.directory, data=save(tmp_path, "x.npy", array), stages=["golden"])
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3, np.int64), r"y\.npy: 3 labels for 4 frames: give one label a frame"),
+        (np.zeros(4), r"y\.npy: .*shape \(4,\) and dtype float64: need"),
+        (np.zeros((4, 3), np.int64), r"y\.npy: .*shape \(4, 3\) and dtype int64: need"),
+    ],
+)  # fmt: skip
+def test_wrong_labels(build: Build, tmp_path: Path, array: np.ndarray, message: str) -> None:
+    data, labels = save(tmp_path, "x.npy", GOOD), save(tmp_path, "y.npy", array)
+    with pytest.raises(DataError, match=message):
+        check(build.directory, data=data, labels=labels, stages=["golden"])
+
+
+def test_files_that_are_no_arrays(build: Build, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01")
+    for arguments in ({"data": tmp_path / "x.npy"}, {"labels": tmp_path / "x.npy"}, {"data": tmp_path / "none.npy"}):
+        with pytest.raises(GatewrightError, match=r"(x|none)\.npy: not a readable array file"):
+            check(build.directory, **arguments, stages=["golden"])
+
+
+def test_wrong_requests(build: Build, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"stages \['hls9'\]: choose from {', '.join(STAGES)}"):
+        check(build.directory, stages=["golden", "hls9"])
+    with pytest.raises(ConfigError, match=r"stages \[\]: choose from"):
+        check(build.directory, stages=[])
+    with pytest.raises(ConfigError, match="frames=0 must be at least 1"):
+        check(build.directory, frames=0)
+    with pytest.raises(ConfigError, match="is no build folder"):
+        check(tmp_path)
