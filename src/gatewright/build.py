@@ -279,36 +279,21 @@ def _input_hash(model: Path, config: CompileConfig, folding: Mapping[str, Any] |
     whole = hashlib.sha256(model.read_bytes())
     settings = {k: v for k, v in asdict(config).items() if k not in ("output", "folding")}
     whole.update(json.dumps([settings, folding], sort_keys=True, default=str).encode())
-    package = Path(__file__).parent
-    sources = [
-        *package.rglob("*.py"),
-        *(
-            p
-            for root in resource_roots()
-            for kind in ("rtl/**/*.sv", "ops/*.py", "boards/*/*.toml")
-            for p in root.glob(kind)
-        ),
-    ]
+    kinds = ("rtl/**/*.sv", "ops/*.py", "boards/*/*.toml")
+    sources = [*Path(__file__).parent.rglob("*.py"), *(p for r in resource_roots() for k in kinds for p in r.glob(k))]
     for path in sorted(sources):
         whole.update(path.read_bytes())
     return whole.hexdigest()
 
 
 def _file_hashes(output: Path) -> dict[str, str]:
-    files = [
-        p
-        for p in sorted(output.rglob("*"))
-        if p.is_file() and p.name != "manifest.json" and "data" not in p.relative_to(output).parts
-    ]
+    """Of every file of the build but the manifest itself and `data/`, by relative path."""
+    files = [p for p in sorted([*output.iterdir(), *(output / "rtl").rglob("*")]) if p.is_file()]
     return {
         str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in files
-        if _is_ours(p.relative_to(output))
+        if p.name != "manifest.json"
     }
-
-
-def _is_ours(path: Path) -> bool:
-    return path.parts[0] == "rtl" or len(path.parts) == 1
 
 
 def _is_current(output: Path, inputs: str) -> bool:

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
 from gatewright import __version__
 from gatewright.errors import ConfigError, GatewrightError
+from gatewright.progress import bars
 
 if TYPE_CHECKING:
     from gatewright.build import Build
     from gatewright.ir.op import Op
-    from gatewright.progress import Progress
     from gatewright.verify.check import StageResult
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
@@ -110,7 +107,7 @@ def demo(
     """Train a small model, compile it and check every stage against the golden integers."""
     from gatewright.demo import run_demo
 
-    with _progress() as progress:
+    with bars(_errors()) as progress:
         results = run_demo(output, seed=seed, progress=progress)
     _report_stages(results, None, as_json)
 
@@ -133,7 +130,7 @@ def compile_(
     """Compile a model: import it, prove it, fold it for a board, write the RTL."""
     from gatewright.build import compile_model
 
-    with _progress() as progress:
+    with bars(_errors()) as progress:
         build = compile_model(
             model,
             board,
@@ -165,7 +162,7 @@ def check(
     requested = _split_stages(stages)
     from gatewright.verify.check import check as run_check
 
-    with _progress() as progress:
+    with bars(_errors()) as progress:
         results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=progress)
     _report_stages(results, requested, as_json)
 
@@ -213,33 +210,6 @@ def _output() -> Console:
 
 def _errors() -> Console:
     return Console(stderr=True, highlight=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar for the running step on a terminal; elsewhere one line a step."""
-    console = _errors()
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        running: list[tuple[str, TaskID]] = []
-
-        def show(step: str, done: int = 0, total: int = 0, /) -> None:
-            if running and running[-1][0] == step:
-                bars.update(running[-1][1], completed=done, total=total or None)
-                return
-            if running:
-                bars.remove_task(running.pop()[1])
-            if not console.is_terminal:
-                console.print(Text(step, style="dim"), soft_wrap=True)
-            running.append((step, bars.add_task(step, completed=done, total=total or None)))
-
-        yield show
 
 
 def _print_json(value: object) -> None:

@@ -43,8 +43,7 @@ def _train(model: Path, data: Path, seed: int, progress: Progress) -> None:
     from gatewright.frontend.export import export
     from gatewright.train.digits import train_digits
 
-    progress("training on 1437 digits: float network, then W4A4")
-    trained = train_digits(seed=seed)
+    trained = train_digits(seed=seed, progress=progress)
     test = digits.load().test
     images = torch.from_numpy(test.x)
     with torch.no_grad():

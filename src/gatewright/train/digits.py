@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gatewright.data import DataSet, digits
 from gatewright.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, WeightQuant, ep_init, load_float
+from gatewright.progress import Progress, silent
 from gatewright.train.loop import TrainConfig, evaluate, fit
 
 WEIGHTS = WeightQuant(bits=4, kind="a2q+", accumulator_bits=14)
@@ -86,7 +87,9 @@ class DigitsResult:
     quant_accuracy: float
 
 
-def train_digits(seed: int = 0, float_epochs: int = 20, quant_epochs: int = 50, progress: bool = False) -> DigitsResult:
+def train_digits(
+    seed: int = 0, float_epochs: int = 20, quant_epochs: int = 50, progress: Progress = silent
+) -> DigitsResult:
     """Train the float network, then the quantised one from its weights; the same seed gives the same result.
 
     Raises:
@@ -96,14 +99,28 @@ def train_digits(seed: int = 0, float_epochs: int = 20, quant_epochs: int = 50, 
         return _train(digits.load(), seed, float_epochs, quant_epochs, progress)
 
 
-def _train(data: DataSet, seed: int, float_epochs: int, quant_epochs: int, progress: bool) -> DigitsResult:
+def _train(data: DataSet, seed: int, float_epochs: int, quant_epochs: int, progress: Progress) -> DigitsResult:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         float_model, quant_model = DigitsNet(quantized=False), DigitsNet(quantized=True)
-    fit(float_model, data.train, data.test, TrainConfig(float_epochs, lr=5e-3, seed=seed, progress=progress))
+    fit(
+        float_model,
+        data.train,
+        data.test,
+        TrainConfig(float_epochs, lr=5e-3, seed=seed),
+        progress,
+        "training the float network",
+    )
     load_float(quant_model, float_model.state_dict())
     ep_init(quant_model)
-    fit(quant_model, data.train, data.test, TrainConfig(quant_epochs, lr=1e-2, seed=seed, progress=progress))
+    fit(
+        quant_model,
+        data.train,
+        data.test,
+        TrainConfig(quant_epochs, lr=1e-2, seed=seed),
+        progress,
+        "training the quantised network",
+    )
     return DigitsResult(
         float_model.eval(), quant_model.eval(), evaluate(float_model, data.test), evaluate(quant_model, data.test)
     )

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gatewright.data import Split
 from gatewright.errors import ConfigError, DataError
 from gatewright.nn import QuantIdentity, accumulator_penalty
+from gatewright.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class TrainConfig:
         weight_decay: of weights only, never of biases, norms or scales.
         seed: fixes the order of the samples and everything else random.
         penalty: weight of the A2Q regulariser, 1e-3 in the papers; float models ignore it.
-        progress: show a progress bar.
 
     Raises:
         ConfigError: a value out of range.
@@ -41,7 +40,6 @@ class TrainConfig:
     weight_decay: float = 1e-4
     seed: int = 0
     penalty: float = 1e-3
-    progress: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -63,11 +61,18 @@ class Epoch:
     test_accuracy: float
 
 
-def fit(model: nn.Module, train: Split, test: Split, config: TrainConfig) -> list[Epoch]:
+def fit(
+    model: nn.Module,
+    train: Split,
+    test: Split,
+    config: TrainConfig,
+    progress: Progress = silent,
+    step: str = "training",
+) -> list[Epoch]:
     """Train ``model`` in place with cross entropy; the same seed and thread count give the same weights.
 
     Quantisers without a scale are calibrated on the first batch first. Accuracy on ``train`` is counted while
-    training, on ``test`` afterwards in evaluation mode.
+    training, on ``test`` afterwards in evaluation mode. ``progress`` hears of ``step`` after every epoch.
 
     Returns:
         One record per epoch.
@@ -82,14 +87,13 @@ def fit(model: nn.Module, train: Split, test: Split, config: TrainConfig) -> lis
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     order = torch.Generator().manual_seed(config.seed)
     history = []
-    with torch.random.fork_rng(devices=[]), Progress(disable=not config.progress) as bar:
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         calibrate(model, train.x[: config.batch])
-        task = bar.add_task("training", total=config.epochs)
-        for _ in range(config.epochs):
+        for epoch in range(config.epochs):
+            progress(step, epoch, config.epochs)
             loss, accuracy = _train_epoch(model, train, config, optimizer, schedule, order)
             history.append(Epoch(loss, accuracy, evaluate(model, test)))
-            bar.update(task, advance=1, description=f"test accuracy {history[-1].test_accuracy:.1%}")
     return history
 
 
