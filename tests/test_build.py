@@ -149,7 +149,8 @@ def test_a_folder_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) 
     (tmp_path / "data" / "mine.csv").write_text("1,2\n")
     before = state(tmp_path)
     with pytest.raises(
-        ConfigError, match=re.escape(f"{tmp_path} holds an rtl/ that no build made: choose another output folder")
+        ConfigError,
+        match=re.escape(f"{tmp_path} holds rtl, but no manifest.json of a build: choose another output folder"),
     ):
         compile_model(layers, BOARD, fps=1e5, output=tmp_path)
     assert state(tmp_path) == before
@@ -256,7 +257,10 @@ def test_rate_that_no_folding_reaches(model: Path, tmp_path: Path) -> None:
 
 
 def test_less_than_a_cycle_a_frame(layers: Path, tmp_path: Path) -> None:
-    assert refused(layers, tmp_path / "b", fps=2e8) == "2e+08 frames/s at 100 MHz leave less than one cycle a frame"
+    assert (
+        refused(layers, tmp_path / "b", fps=2e8)
+        == "2e+08 frames/s at 100 MHz leave less than one cycle a frame: ask for at most 1e+08"
+    )
 
 
 def test_design_that_is_too_large(wide: Path, tmp_path: Path) -> None:
@@ -308,10 +312,52 @@ def test_no_build_folder(tmp_path: Path) -> None:
 def test_a_half_written_build_is_not_current(layers: Path, tmp_path: Path) -> None:
     compile_model(layers, BOARD, fps=1e5, output=tmp_path)
     before = contents(tmp_path)
-    for text in ("", "{", "[]", '{"inputs": "", "files": {}}', '{"inputs": 1, "files": 2}'):
+    (tmp_path / "manifest.json").write_text('{"inputs": "", "files": {}}')
+    with pytest.raises(ConfigError, match="lacks everything: its compilation broke off; compile the model again"):
+        Build.open(tmp_path)
+    compile_model(layers, BOARD, fps=1e5, output=tmp_path)
+    assert contents(tmp_path) == before
+    for text in ("", "{", "[]", "{}", '{"inputs": 1, "files": 2}'):
         (tmp_path / "manifest.json").write_text(text)
-        compile_model(layers, BOARD, fps=1e5, output=tmp_path)
-        assert contents(tmp_path) == before
+        with pytest.raises(ConfigError, match="holds model.onnx, but no manifest.json of a build"):
+            compile_model(layers, BOARD, fps=1e5, output=tmp_path)
+        with pytest.raises(ConfigError, match="is no build folder"):
+            Build.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["design.json", "prediction.json", "rtl/layers.sv", "graph.npz"])
+def test_a_missing_file_is_named(layers: Path, tmp_path: Path, name: str) -> None:
+    build = compile_model(layers, BOARD, fps=1e5, output=tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ConfigError, match=rf"lacks {name}; compile the model again"):
+        Build.open(tmp_path)
+    assert compile_model(layers, BOARD, fps=1e5, output=tmp_path) == build
+    assert (tmp_path / name).is_file()
+
+
+def test_files_of_others_are_not_overwritten(layers: Path, tmp_path: Path) -> None:
+    (tmp_path / "design.json").write_text("mine")
+    with pytest.raises(ConfigError, match="holds design.json, but no manifest.json of a build"):
+        compile_model(layers, BOARD, output=tmp_path)
+    (tmp_path / "design.json").unlink()
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data" / "labels.npy", np.arange(3))
+    with pytest.raises(ConfigError, match="holds arrays that do not fit the network"):
+        compile_model(layers, BOARD, output=tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["data", "labels.npy"]
+
+
+def test_an_output_that_cannot_be_written(layers: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written: .*file is no folder that you may write to"):
+        compile_model(layers, BOARD, output=tmp_path / "file" / "build")
+
+
+def test_a_folding_in_memory(layers: Path, tmp_path: Path) -> None:
+    first = compile_model(str(layers), BOARD, fps=1e5, output=str(tmp_path / "a"))
+    folding = json.loads((tmp_path / "a" / "folding.json").read_text())
+    second = compile_model(layers, BOARD, folding=folding, output=tmp_path / "b")
+    assert second.design_graph.digest() == first.design_graph.digest()
 
 
 def test_inputs_from_files(build: Build, tmp_path: Path) -> None:

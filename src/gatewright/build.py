@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -61,12 +62,22 @@ class Build:
         Raises:
             ConfigError: it is none.
         """
-        if not (directory / "manifest.json").is_file() or not (directory / "design.json").is_file():
+        manifest = _read_manifest(directory)
+        if manifest is None:
             raise ConfigError(
-                f"{directory} is no build folder (no design.json and manifest.json): "
+                f"{directory} is no build folder (no readable manifest.json): "
                 "make one with gatewright compile MODEL.onnx --board BOARD -o DIR"
             )
+        missing, _ = _damage(directory, manifest)
+        if missing or not manifest["files"]:
+            lost = missing[0] if missing else "everything: its compilation broke off"
+            raise ConfigError(f"{directory} lacks {lost}; compile the model again")
         return cls(directory)
+
+    def changed(self) -> list[str]:
+        """Files that are no longer what `compile` wrote."""
+        manifest = _read_manifest(self.directory)
+        return [] if manifest is None else _damage(self.directory, manifest)[1]
 
     @cached_property
     def model_graph(self) -> Graph:
@@ -101,9 +112,11 @@ class Build:
         """
         path = self.directory / "prediction.json"
         try:
-            return dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"{path}: not a readable prediction ({error}); compile the model again") from error
+            prediction = dict(json.loads(path.read_text()))
+            int(prediction["interval_cycles"]), int(prediction["latency_cycles"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"{path}: not a readable prediction ({error!r}); compile the model again") from error
+        return prediction
 
 
 def compile_model(
@@ -113,7 +126,7 @@ def compile_model(
     fps: float | None = None,
     budget: float | None = None,
     mhz: float | None = None,
-    folding: str | Path | None = None,
+    folding: str | Path | Mapping[str, Any] | None = None,
     output: str | Path,
     progress: Progress = silent,
 ) -> Build:
@@ -125,54 +138,79 @@ def compile_model(
         fps: target in frames a second; by default the design is made as fast as fits.
         budget: fraction of the board's resources to use.
         mhz: clock; the board's by default.
-        folding: a `folding.json` to use instead of a solved one.
+        folding: a `folding.json`, or what it holds, to use instead of a solved one.
         output: the build folder.
         progress: called with the name of each step.
 
     Raises:
         GatewrightError: says what was wrong, where, and what to do.
     """
-    model, output, folding = Path(model), Path(output), None if folding is None else Path(folding)
-    config = CompileConfig(board=board, output=output, fps=fps, budget=budget, mhz=mhz, folding=folding)
+    model, output = Path(model), Path(output)
+    wanted = folding if folding is None or isinstance(folding, Mapping) else _read_folding(Path(folding))
+    source = "folding" if isinstance(folding, Mapping) else str(folding)
+    config = CompileConfig(
+        board=board, output=output, fps=fps, budget=budget, mhz=mhz, folding=None if folding is None else Path(source)
+    )
     target = load_board(config.board)
-    wanted = _read_folding(folding) if folding is not None else None
+    _check_folder(output)
     progress("import")
     graph = import_model(model)
     if rtl.is_taken(graph.name):
         graph = replace(graph, name=f"{graph.name}_net")
+    _check_data(output, graph)
     inputs = _input_hash(model, config, wanted)
     if _is_current(output, inputs):
         progress("up to date")
         _store_samples(output / "data", graph)
         return Build(output)
-    _check_folder(output)
     progress("proof")
     lowered = lower(graph)
     certificates = prove(graph, lowered)
     design = make_design(
-        lowered, target, fps=fps, budget=budget, mhz=mhz, folding=wanted, source=str(folding), progress=progress
+        lowered, target, fps=fps, budget=budget, mhz=mhz, folding=wanted, source=source, progress=progress
     )
     progress("emission")
     files = rtl.emit(design.structure)
-    output.mkdir(parents=True, exist_ok=True)
-    _write_manifest(output, "", {})  # a folder that a broken compilation left is still known as a build's
-    _write(output, model, graph, design, [c.to_json() for c in certificates])
-    if (output / "rtl").is_dir():
-        shutil.rmtree(output / "rtl")
-    files.write(output / "rtl")
-    _store_samples(output / "data", graph)
-    _write_manifest(output, inputs, _file_hashes(output))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _write_manifest(output, "", {})  # a folder that a broken compilation left is still known as a build's
+        _write(output, model, graph, design, [c.to_json() for c in certificates])
+        if (output / "rtl").is_dir():
+            shutil.rmtree(output / "rtl")
+        files.write(output / "rtl")
+        _store_samples(output / "data", graph)
+        _write_manifest(output, inputs, _file_hashes(output))
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written ({error}): choose another output folder") from error
     return Build(output)
 
 
+WRITTEN = ("model.onnx", "graph.json", "design.json", "proof.json", "folding.json", "prediction.json", "rtl")
+"""What a compilation replaces in its folder."""
+
+
 def _check_folder(output: Path) -> None:
-    """Refuse a folder whose contents are not a build's: compiling replaces `rtl/`.
+    """Refuse a folder that cannot be written, or whose contents are not a build's.
 
     Raises:
-        ConfigError: it holds an `rtl/`, but no manifest.
+        ConfigError: says which.
     """
-    if (output / "rtl").exists() and not (output / "manifest.json").is_file():
-        raise ConfigError(f"{output} holds an rtl/ that no build made: choose another output folder")
+    parent = next(p for p in (output, *output.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"{output} cannot be written: {parent} is no folder that you may write to")
+    foreign = [name for name in WRITTEN if (output / name).exists()]
+    if foreign and _read_manifest(output) is None:
+        raise ConfigError(f"{output} holds {foreign[0]}, but no manifest.json of a build: choose another output folder")
+
+
+def _read_manifest(output: Path) -> Mapping[str, Any] | None:
+    """A build's manifest, or None where there is none or it is damaged."""
+    try:
+        manifest = json.loads((output / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) and "inputs" in manifest
+    return manifest if whole else None
 
 
 def _write_manifest(output: Path, inputs: str, files: Mapping[str, str]) -> None:
@@ -209,20 +247,42 @@ def store_data(directory: Path, **arrays: Array) -> None:
         np.save(directory / f"{name}.npy", array)
 
 
+SAMPLES = ("inputs", "labels", "float", "qat")
+"""Arrays that belong together in `data/`."""
+
+
+def _holds_inputs(directory: Path, graph: Graph) -> bool:
+    """Whether the folder holds inputs that fit the network."""
+    try:
+        graph.quantize(*(np.load(directory / _input_name(graph, i), allow_pickle=False) for i in graph.inputs))
+    except (OSError, ValueError, GatewrightError):
+        return False
+    return True
+
+
+def _check_data(output: Path, graph: Graph) -> None:
+    """Refuse a folder without a manifest whose arrays do not fit: compiling would replace them.
+
+    Raises:
+        ConfigError: names the folder.
+    """
+    foreign = any((output / "data" / f"{name}.npy").exists() for name in SAMPLES)
+    if foreign and _read_manifest(output) is None and not _holds_inputs(output / "data", graph):
+        raise ConfigError(f"{output / 'data'} holds arrays that do not fit the network: choose another output folder")
+
+
 def _store_samples(directory: Path, graph: Graph) -> None:
     """Random inputs over the quantisers' whole range, unless the folder holds inputs that fit already.
 
     Labels and reference outputs of other inputs go; nothing else in the folder is touched.
     """
-    try:
-        stored = [np.load(directory / _input_name(graph, i), allow_pickle=False) for i in graph.inputs]
-        graph.quantize(*stored)
-    except (OSError, ValueError, GatewrightError):
-        for name in ("inputs", "labels", "float", "qat"):
-            (directory / f"{name}.npy").unlink(missing_ok=True)
-        rng = np.random.default_rng(0)
-        for item in graph.inputs:
-            store_data(directory, **{_input_name(graph, item)[:-4]: _sample(item, rng)})
+    if _holds_inputs(directory, graph):
+        return
+    for name in SAMPLES:
+        (directory / f"{name}.npy").unlink(missing_ok=True)
+    rng = np.random.default_rng(0)
+    for item in graph.inputs:
+        store_data(directory, **{_input_name(graph, item)[:-4]: _sample(item, rng)})
 
 
 def _input_name(graph: Graph, item: GraphInput) -> str:
@@ -236,10 +296,10 @@ def load_inputs(build: Build, data: str | Path | Array | None = None) -> tuple[A
         ConfigError: no such file, or not an array file.
     """
     graph = build.model_graph
-    if isinstance(data, np.ndarray):
-        return (data,)
     if data is None:
         return tuple(load_array(build.data / _input_name(graph, i)) for i in graph.inputs)
+    if not isinstance(data, (str, Path)):
+        return (np.asarray(data),)
     content = load_array(Path(data))
     if isinstance(content, np.ndarray):
         return (content,)
@@ -259,7 +319,7 @@ def load_array(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{path}: not a readable array file ({error}); save it with numpy.save") from error
+        raise ConfigError(f"{path}: not a readable array file ({error}); write it with numpy.save") from error
 
 
 def _sample(item: GraphInput, rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -298,11 +358,16 @@ def _file_hashes(output: Path) -> dict[str, str]:
 
 def _is_current(output: Path, inputs: str) -> bool:
     """Whether the folder holds, unchanged, what these inputs gave."""
-    try:
-        manifest = json.loads((output / "manifest.json").read_text())
-        return manifest["inputs"] == inputs and all(
-            hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
-            for name, digest in manifest["files"].items()
-        )
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return False
+    manifest = _read_manifest(output)
+    return manifest is not None and manifest["inputs"] == inputs and not any(_damage(output, manifest))
+
+
+def _damage(output: Path, manifest: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Files of the manifest that are missing, and those that changed."""
+    missing = [name for name in manifest["files"] if not (output / name).is_file()]
+    changed = [
+        name
+        for name, digest in manifest["files"].items()
+        if name not in missing and hashlib.sha256((output / name).read_bytes()).hexdigest() != digest
+    ]
+    return missing, changed

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gatewright.errors import ConfigError
 
+LARGEST_MHZ = 1000
+
 
 @dataclass(frozen=True)
 class CompileConfig:
@@ -36,9 +38,11 @@ class CompileConfig:
     def __post_init__(self) -> None:
         for name in ("fps", "mhz"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not (_is_number(value) and math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a number above 0")
-        if self.budget is not None and not 0 < self.budget <= 1:
+        if self.mhz is not None and self.mhz > LARGEST_MHZ:
+            raise ConfigError(f"mhz={self.mhz!r}: no FPGA fabric runs at more than {LARGEST_MHZ} MHz")
+        if self.budget is not None and not (_is_number(self.budget) and 0 < self.budget <= 1):
             raise ConfigError(f"budget={self.budget!r} is a fraction of the board: use a value above 0 and at most 1")
         given = [n for n in ("folding", "fps", "budget") if getattr(self, n) is not None]
         if len(given) > 1:
@@ -48,3 +52,7 @@ class CompileConfig:
             )
         if self.output.exists() and not self.output.is_dir():
             raise ConfigError(f"output={str(self.output)!r} is a file: name a folder")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

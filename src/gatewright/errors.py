@@ -8,7 +8,8 @@
     │   └── UnsupportedError   a node of the model that has no hardware here; carries the node's name
     ├── ProofError         a width or rounding that cannot be proven
     ├── DesignError        a design that does not fit the board, or misses the frame rate
-    ├── ToolError          an external tool that is missing or failed
+    ├── ToolError          an external tool that failed, or rejects what it was given
+    │   └── MissingToolError   an external tool that is not there
     └── SimulationError    a simulation that stalled or broke off
 
 A message says what was wrong, the value, where, and what to do about it.
@@ -56,7 +57,11 @@ class DesignError(GatewrightError):
 
 
 class ToolError(GatewrightError):
-    """An external tool is missing or failed."""
+    """An external tool failed, or rejects what it was given."""
+
+
+class MissingToolError(ToolError):
+    """An external tool is not there: what needs it was not run."""
 
 
 class SimulationError(GatewrightError):

@@ -178,7 +178,58 @@ def test_wrong_requests(build: Build, tmp_path: Path) -> None:
         check(build.directory, stages=["golden", "hls9"])
     with pytest.raises(ConfigError, match=r"stages \[\]: choose from"):
         check(build.directory, stages=[])
-    with pytest.raises(ConfigError, match="frames=0 must be at least 1"):
+    with pytest.raises(ConfigError, match="frames=0 must be an integer of at least 1"):
         check(build.directory, frames=0)
     with pytest.raises(ConfigError, match="is no build folder"):
         check(tmp_path)
+
+
+def rtl_of(build: Build) -> StageResult:
+    return check(build.directory, stages=["rtl"])[0]
+
+
+def test_rtl_that_verilator_rejects_has_failed(copy: Build) -> None:
+    top = copy.rtl / "net.sv"
+    top.write_text(top.read_text() + "garbage\n")
+    said: list[str] = []
+    (result,) = check(copy.directory, stages=["rtl"], progress=lambda step, done=0, total=0: said.append(step))
+    assert result.status == "failed"
+    assert "Verilator rejects the top level 'net'" in result.reason
+    assert "changed since it was compiled: rtl/net.sv" in said
+
+
+def test_cycles_that_were_not_predicted_fail(copy: Build) -> None:
+    path = copy.directory / "prediction.json"
+    prediction = json.loads(path.read_text())
+    interval, latency = prediction["interval_cycles"], prediction["latency_cycles"]
+    path.write_text(json.dumps(prediction | {"interval_cycles": 2 * interval}))
+    result = rtl_of(copy)
+    assert (result.status, result.exact) == ("failed", result.frames)
+    assert f"interval of {interval} cycles, where {2 * interval} were predicted" in result.reason
+    path.write_text(json.dumps(prediction | {"latency_cycles": 2 * latency}))
+    assert f"latency of {latency} cycles, where {2 * latency} were predicted" in rtl_of(copy).reason
+
+
+def test_a_slower_fifo_shows_in_the_cycles(copy: Build) -> None:
+    top = copy.rtl / "net.sv"
+    top.write_text(re.sub(r"\.BLOCK\(0\)", ".BLOCK(1)", top.read_text()))
+    result = rtl_of(copy)
+    assert (result.status, result.exact) == ("failed", result.frames)
+    assert "were predicted" in result.reason
+
+
+def test_labels_and_inputs_in_memory(build: Build) -> None:
+    x = np.load(build.data / "inputs.npy")
+    (result,) = check(str(build.directory), data=x.tolist(), labels=[0] * len(x), stages="golden")
+    assert result.status == "ok"
+    with pytest.raises(DataError, match=r"labels: classes 0\.\.3, where the network tells 0\.\.2 apart"):
+        check(build.directory, data=x[:2], labels=np.array([0, 3]))
+    with pytest.raises(DataError, match="labels: 40 labels for 2 frames"):
+        check(build.directory, data=x[:2], labels=np.zeros(40, int))
+
+
+def test_reference_outputs_that_do_not_fit(copy: Build) -> None:
+    for damaged in (np.zeros((3, CLASSES)), np.zeros(40), np.full((40, CLASSES), "x")):
+        store_data(copy.data, qat=damaged)
+        with pytest.raises(DataError, match=r"qat\.npy: need numbers of shape \(40, 3\); remove or replace it"):
+            check(copy.directory, stages=["golden"])

@@ -105,7 +105,10 @@ class Solver:
         self._mhz = mhz
         interval = math.floor(mhz * 1e6 / fps * (1 + 1e-12))
         if interval < 1:
-            raise DesignError(f"{fps:.6g} frames/s at {mhz:.6g} MHz leave less than one cycle a frame")
+            raise DesignError(
+                f"{fps:.6g} frames/s at {mhz:.6g} MHz leave less than one cycle a frame: "
+                f"ask for at most {mhz * 1e6:.6g}"
+            )
         graph = self.for_interval(interval)
         excess = self.excess(graph)
         if excess:

@@ -28,7 +28,7 @@ from gatewright.ir.importing import (
 from gatewright.ir.op import Op, discover
 
 
-def import_model(path: Path, name: str | None = None) -> Graph:
+def import_model(path: str | Path, name: str | None = None) -> Graph:
     """Read an ONNX file.
 
     Args:
@@ -39,6 +39,7 @@ def import_model(path: Path, name: str | None = None) -> Graph:
         ModelError: no such file, damaged, or no model.
         UnsupportedError: a node that has no hardware, named with its type, shape and a remedy.
     """
+    path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:

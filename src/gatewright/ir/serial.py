@@ -110,12 +110,13 @@ def save_graph(graph: Graph, path: Path) -> None:
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
 
 
-def load_graph(path: Path) -> Graph:
+def load_graph(path: str | Path) -> Graph:
     """Read what `save_graph` wrote.
 
     Raises:
         ModelError: a missing or damaged file, named.
     """
+    path = Path(path)
     try:
         text = json.loads(path.read_text())
         with path.with_suffix(".npz").open("rb") as file, np.load(file, allow_pickle=False) as data:

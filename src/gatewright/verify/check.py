@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.build import Array, Build, load_array, load_inputs
-from gatewright.errors import ConfigError, DataError, GatewrightError, ToolError
+from gatewright.design.plan import PREDICTED_FRAMES
+from gatewright.errors import ConfigError, DataError, GatewrightError, MissingToolError
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.rtl import run_rtl
@@ -120,11 +121,15 @@ def check(
         ConfigError: no build folder, or an unknown stage.
         DataError: inputs or labels of the wrong shape, type or number.
     """
-    wanted = tuple(STAGES) if stages is None else tuple(stages)
+    names = [stages] if isinstance(stages, str) else stages
+    wanted = tuple(STAGES) if names is None else tuple(dict.fromkeys(names))
     unknown = [s for s in wanted if s not in STAGES]
     if unknown or not wanted:
         raise ConfigError(f"stages {unknown or list(wanted)!r}: choose from {', '.join(STAGES)}")
-    case = _case(Build.open(Path(directory)), data, labels, frames, progress)
+    build = Build.open(Path(directory))
+    for name in build.changed():
+        progress(f"changed since it was compiled: {name}")
+    case = _case(build, data, labels, frames, progress)
     return [_run_stage(name, case) for name in wanted]
 
 
@@ -135,8 +140,8 @@ def _case(
     frames: int | None,
     progress: Progress,
 ) -> Case:
-    if frames is not None and frames < 1:
-        raise ConfigError(f"frames={frames!r} must be at least 1")
+    if frames is not None and (not isinstance(frames, int) or frames < 1):
+        raise ConfigError(f"frames={frames!r} must be an integer of at least 1")
     inputs = tuple(np.atleast_1d(x)[:frames] for x in load_inputs(build, data))
     integers = build.model_graph.quantize(*inputs)
     count = len(integers[0])
@@ -146,22 +151,38 @@ def _case(
     stored: dict[str, FloatArray] = {}
     if data is None:
         labels = build.data / "labels.npy" if labels is None and (build.data / "labels.npy").is_file() else labels
-        paths = {name: build.data / f"{name}.npy" for name in REFERENCES}
-        stored = {n: load_array(p)[:count].astype(np.float64) for n, p in paths.items() if p.is_file()}
+        stored = {n: _load_reference(build, n, count) for n in REFERENCES if (build.data / f"{n}.npy").is_file()}
     progress("golden")
-    classes = None if labels is None else _load_labels(labels, count)
-    return Case(build, inputs, integers, build.model_graph.reference(*integers), stored, classes, progress)
+    golden = build.model_graph.reference(*integers)
+    classes = (
+        None if labels is None else _load_labels(labels, count, len(golden[0][0].ravel()), capped=frames is not None)
+    )
+    return Case(build, inputs, integers, golden, stored, classes, progress)
 
 
-def _load_labels(labels: str | Path | Array, frames: int) -> IntArray:
-    source = "labels" if isinstance(labels, np.ndarray) else str(labels)
-    array = labels if isinstance(labels, np.ndarray) else load_array(Path(labels))
+def _load_reference(build: Build, name: str, frames: int) -> FloatArray:
+    """Stored outputs of a reference model, of the shape of the network's first output."""
+    path = build.data / f"{name}.npy"
+    array, shape = load_array(path), build.model_graph.outputs[0].shape
+    fits = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.number) and array.shape[1:] == shape
+    if not fits or len(array) < frames:
+        raise DataError(f"{path}: need numbers of shape ({frames}, {', '.join(map(str, shape))}); remove or replace it")
+    return np.asarray(array[:frames], np.float64)
+
+
+def _load_labels(labels: str | Path | Array, frames: int, outputs: int, *, capped: bool) -> IntArray:
+    source = str(labels) if isinstance(labels, (str, Path)) else "labels"
+    array = load_array(Path(labels)) if isinstance(labels, (str, Path)) else np.asarray(labels)
     if not isinstance(array, np.ndarray) or array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         what = f"shape {array.shape!r} and dtype {array.dtype}" if isinstance(array, np.ndarray) else "an .npz archive"
         raise DataError(f"{source}: {what}: need integer classes of shape (frames,)")
-    if len(array) < frames:
+    if len(array) < frames or (len(array) > frames and not capped):
         raise DataError(f"{source}: {len(array)} labels for {frames} frames: give one label a frame")
-    return np.asarray(array[:frames], np.int64)
+    classes = max(outputs, 2)
+    used = np.asarray(array[:frames], np.int64)
+    if used.min() < 0 or used.max() >= classes:
+        raise DataError(f"{source}: classes {used.min()}..{used.max()}, where the network tells 0..{classes - 1} apart")
+    return used
 
 
 def _run_stage(name: str, case: Case) -> StageResult:
@@ -169,7 +190,7 @@ def _run_stage(name: str, case: Case) -> StageResult:
     start = time.perf_counter()
     try:
         result = STAGES[name](case)
-    except ToolError as error:
+    except MissingToolError as error:
         result = StageResult(name, "not_run", str(error))
     except GatewrightError as error:
         result = StageResult(name, "failed", str(error))
@@ -201,13 +222,29 @@ def _rtl(case: Case) -> StageResult:
     """The emitted Verilog in Verilator, at full speed."""
     run = run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress)
     predicted = case.build.summary()
-    return replace(
+    result = replace(
         compare(case, "rtl", run.outputs),
         interval_cycles=run.interval,
         latency_cycles=run.latency,
         predicted_interval_cycles=predicted["interval_cycles"],
         predicted_latency_cycles=predicted["latency_cycles"],
     )
+    wrong = _mispredicted(result)
+    return replace(result, status="failed", reason=wrong) if wrong and result.status == "ok" else result
+
+
+TOLERANCE = 0.02
+"""How far measured cycles may be from their prediction, relatively."""
+
+
+def _mispredicted(result: StageResult) -> str:
+    """Which cycles are not as predicted; an interval counts once the pipeline is full."""
+    for what in ("interval", "latency"):
+        measured, predicted = getattr(result, f"{what}_cycles"), getattr(result, f"predicted_{what}_cycles")
+        settled = what == "latency" or result.frames >= PREDICTED_FRAMES
+        if settled and measured is not None and abs(measured - predicted) > TOLERANCE * predicted:
+            return f"{what} of {measured} cycles, where {predicted} were predicted: this RTL is not the design's"
+    return ""
 
 
 def compare(case: Case, name: str, outputs: tuple[IntArray, ...]) -> StageResult:
