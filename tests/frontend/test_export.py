@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +16,7 @@ from onnx.numpy_helper import to_array
 from torch import nn
 
 from gatewright.data import digits
-from gatewright.errors import DataError, ModelError
+from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.frontend.export import export
 from gatewright.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, QuantWeightMixin, WeightQuant
 from gatewright.train import calibrate, predict
@@ -172,3 +177,62 @@ def test_a_layer_needs_a_quantised_input(tmp_path):
 def test_unfit_example_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"dtype torch.float64 and shape \(1, 4\): give a float32 tensor"):
         export(nn.Sequential(), tmp_path / "model.onnx", torch.zeros(1, 4, dtype=torch.float64))
+    with pytest.raises(DataError, match=r"shape \(0, 4\): give a float32 tensor"):
+        export(nn.Sequential(), tmp_path / "model.onnx", torch.zeros(0, 4))
+
+
+def small_model() -> nn.Sequential:
+    linear = QuantLinear(4, 3, weight_quant=QUANT, input_bits=4, input_signed=True)
+    return nn.Sequential(QuantIdentity(4, True, max_value=1.0), linear)
+
+
+def test_example_of_a_wrong_shape_is_refused_in_one_line(tmp_path, capfd):
+    with pytest.raises(DataError) as caught:
+        export(small_model(), tmp_path / "model.onnx", torch.zeros(2, 5))
+    assert str(caught.value) == (
+        "example_input of shape (2, 5) does not run in Sequential: mat1 and mat2 shapes cannot be multiplied "
+        "(1x5 and 4x3): give a batch of the shape that the model takes as its only input"
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+class Branch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small_model()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.body(x)
+        return y if y.sum() > 0 else -y
+
+
+def test_what_torch_cannot_export_is_said_in_one_line(tmp_path):
+    """In a process of its own: torch's loggers write to the stderr that they found when they were imported."""
+    program = (
+        "import sys, torch\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_export import Branch, export\n"
+        "try:\n"
+        "    export(Branch(), 'never.onnx', torch.zeros(2, 4))\n"
+        "except Exception as error:\n"
+        "    print(f'{type(error).__name__}: {error}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert re.fullmatch(
+        r"ModelError: torch cannot export Branch: Could not guard on data-dependent .*: use layers .* values\n",
+        done.stdout,
+    )
+    assert done.stderr == ""
+
+
+def test_the_folder_is_made(tmp_path):
+    path = tmp_path / "new" / "folder" / "model.onnx"
+    export(small_model(), path, torch.zeros(1, 4))
+    assert onnx.load(path).graph.output[0].name == "output"
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "model.onnx"):
+        with pytest.raises(ConfigError, match=rf"cannot write '{path}': .*: give the path of a file that can be"):
+            export(small_model(), path, torch.zeros(1, 4))

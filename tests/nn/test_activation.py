@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from gatewright.errors import ConfigError, ModelError
+from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.nn import QuantIdentity, QuantReLU
 
 
@@ -83,6 +83,14 @@ def test_without_a_scale_it_says_what_to_do():
         QuantReLU(4)(torch.ones(1, 2))
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_gives_no_scale(value):
+    quantizer = QuantIdentity(4, True)
+    with pytest.raises(DataError, match=r"QuantIdentity\(bits=4, signed=True\) saw 1 NaN or infinite of 3 .* remove"):
+        quantizer.observe(torch.tensor([1.0, value, 2.0]))
+    assert not bool(quantizer.calibrated)
+
+
 def test_calibrated_scale_survives_the_state_dict():
     trained, fresh = QuantReLU(4, max_value=2.5), QuantReLU(4)
     fresh.load_state_dict(trained.state_dict())
@@ -95,6 +103,10 @@ def test_calibrated_scale_survives_the_state_dict():
     [
         ({"bits": 0}, "bits=0 is no activation width: use 1 to 8 bits"),
         ({"bits": 9}, "bits=9 is no activation width"),
+        ({"bits": 4.5}, "bits=4.5 is no activation width: use 1 to 8 bits, an integer"),
+        ({"bits": "4"}, "bits='4' is no activation width"),
+        ({"bits": True}, "bits=True is no activation width"),
+        ({"bits": None}, "bits=None is no activation width"),
         ({"bits": 4, "percentile": 0}, r"percentile=0 must lie in \(0, 100\]"),
         ({"bits": 4, "max_value": -1.0}, r"max_value=-1.0 must be positive"),
     ],

@@ -72,6 +72,14 @@ def test_layers_stand_where_torch_layers_stand():
         QuantConv2d(3, 2, 3, weight_quant=WeightQuant(), input_bits=4, padding_mode="reflect")
     with pytest.raises(ConfigError, match="input_bits=9 is no activation width: use 1 to 8 bits"):
         QuantLinear(3, 2, weight_quant=WeightQuant(), input_bits=9)
+    with pytest.raises(ConfigError, match="input_bits=True is no activation width: use 1 to 8 bits, an integer"):
+        QuantConv2d(3, 2, 3, weight_quant=WeightQuant(), input_bits=True)
+
+
+@pytest.mark.parametrize("quant", [None, 4])
+def test_weights_need_a_weight_quant(quant):
+    with pytest.raises(ConfigError, match=rf"weight_quant={quant} is no WeightQuant: give .*WeightQuant\(bits=4\)"):
+        QuantLinear(3, 2, weight_quant=quant, input_bits=4)
 
 
 def quant_model() -> nn.Sequential:

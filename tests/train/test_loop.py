@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gatewright.data import Split, digits
-from gatewright.errors import ConfigError, DataError
+from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.nn import QuantIdentity, QuantLinear, QuantReLU, WeightQuant
 from gatewright.train import TrainConfig, calibrate, evaluate, fit, predict
 
@@ -93,6 +93,39 @@ def test_calibrated_range_covers_what_was_seen(data):
     x = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     calibrate(model, x, batch=64)
     assert model[0].scale().item() * 127 == pytest.approx(np.abs(x).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_calibration_on_what_is_not_finite_names_the_quantiser_and_can_be_repeated(value):
+    model = nn.Sequential(nn.Flatten(), QuantIdentity(4, True))
+    bad = np.ones((4, 3), np.float32)
+    bad[3, 1] = value
+    with pytest.raises(DataError, match=r"^1: QuantIdentity\(bits=4, signed=True\) saw 1 NaN or infinite of 6 values"):
+        calibrate(model, bad, batch=2)
+    calibrate(model, np.full((4, 3), 14.0, np.float32))
+    assert model[1].scale().item() == pytest.approx(2.0)
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant = QuantIdentity(4, True)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.quant(x), x
+
+
+def test_two_outputs_are_refused(data):
+    message = "TwoOutputs returns a tuple, not one tensor: wrap it in a module whose forward returns one"
+    model, x = TwoOutputs(), np.ones((2, 3), np.float32)
+    with pytest.raises(ModelError, match=message):
+        calibrate(model, x)
+    assert not bool(model.quant.calibrated)
+    model.quant = QuantIdentity(4, True, max_value=1.0)
+    with pytest.raises(ModelError, match=message):
+        predict(model, x)
+    with pytest.raises(ModelError, match=message):
+        fit(model, data.train, data.test, TrainConfig(epochs=1))
 
 
 @pytest.mark.parametrize("training", [False, True])

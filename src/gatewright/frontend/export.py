@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import ast
 import copy
+import io
 import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from gatewright.errors import DataError, ModelError
+from gatewright.errors import ConfigError, DataError, GatewrightError, ModelError
 from gatewright.nn import QuantIdentity, QuantReLU, QuantWeightMixin
 from gatewright.nn.weight import per_channel
 
@@ -39,27 +40,54 @@ def export(model: nn.Module, path: str | Path, example_input: Tensor) -> onnx.Mo
 
     Args:
         model: built from the layers and quantisers of ``gatewright.nn``.
-        path: the file to write.
+        path: the file to write; its folder is made if missing.
         example_input: float32, (N, ...) with any N; gives the static dimensions.
 
     Returns:
         The model as written.
 
     Raises:
-        DataError: ``example_input`` is not a float32 tensor with a batch dimension.
+        ConfigError: ``path`` cannot be written.
+        DataError: ``example_input`` is not a float32 tensor with a batch of samples, or does not run in the model.
         ModelError: a layer with float weights, or a quantiser without a scale; the message names it.
     """
-    if example_input.dtype != torch.float32 or example_input.dim() < 2:
+    if example_input.dtype != torch.float32 or example_input.dim() < 2 or not len(example_input):
         raise DataError(
             f"example_input has dtype {example_input.dtype!r} and shape {tuple(example_input.shape)!r}: "
             "give a float32 tensor of shape (batch, ...)"
         )
     _refuse_float_layers(model)
-    proto = _to_onnx(_freeze(model), example_input)
+    evaluated = copy.deepcopy(model).eval()
+    _try_example(evaluated, example_input)
+    proto = _to_onnx(_freeze(evaluated), example_input)
     _name_after_modules(proto)
     _check_input_types(proto, model)
-    onnx.save(proto, str(path))
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(proto, str(path))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {str(path)!r}: {error.strerror or error}: give the path of a file that can be written"
+        ) from error
     return proto
+
+
+@torch.no_grad()
+def _try_example(evaluated: nn.Module, example_input: Tensor) -> None:
+    """Run the model itself, which says what is wrong in far fewer words than torch's exporter."""
+    try:
+        evaluated(example_input[:1])
+    except GatewrightError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise DataError(
+            f"example_input of shape {tuple(example_input.shape)!r} does not run in {type(evaluated).__name__}: "
+            f"{_first_line(error)}: give a batch of the shape that the model takes as its only input"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _to_onnx(frozen: nn.Module, example_input: Tensor) -> onnx.ModelProto:
@@ -77,23 +105,27 @@ def _to_onnx(frozen: nn.Module, example_input: Tensor) -> onnx.ModelProto:
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise ModelError(f"torch cannot export {type(frozen).__name__}: {error}") from error
+            # The exporter's own text is about itself; the cause is about the model.
+            raise ModelError(
+                f"torch cannot export {type(frozen).__name__}: {_first_line(error.__cause__ or error)}: use layers "
+                "and operations of fixed shapes, without branches on values"
+            ) from error
     return cast(torch.onnx.ONNXProgram, program).model_proto
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep torch's notes about itself (missing torchvision, own deprecated calls) from the user."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep torch's notes about itself (missing torchvision, own deprecated calls, tracebacks) from the user."""
+    # Each of torch's loggers has a handler of its own, and more of them come with the exporter's imports.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"copyreg|torch\\.")
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"copyreg|torch\\.|onnx")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _refuse_float_layers(model: nn.Module) -> None:
@@ -167,9 +199,8 @@ def _quant(frozen: nn.Module, x: Tensor, signed: bool, narrow: bool) -> Tensor:
     )
 
 
-def _freeze(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose quantisers are constants and Quant nodes; sharing is kept."""
-    frozen = copy.deepcopy(model).eval()
+def _freeze(frozen: nn.Module) -> nn.Module:
+    """Replace the quantisers, in place, by constants and Quant nodes; sharing is kept."""
     done: dict[int, nn.Module] = {}
     for module in list(frozen.modules()):
         if isinstance(module, QuantWeightMixin):

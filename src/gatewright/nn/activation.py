@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gatewright.errors import ConfigError, ModelError
+from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.nn.config import check_activation_bits, integer_limits
 from gatewright.nn.ste import clamp_min, round_half_even, scale_gradient
 from gatewright.nn.weight import SMALLEST
@@ -21,7 +21,7 @@ class QuantIdentity(nn.Module):
 
     s = 2^d, d learned with the gradient of LSQ (Esser et al., ICLR 2020). The scale starts in a calibration pass
     (``gatewright.train.calibrate``) from a percentile of |x|, or from ``max_value``. One signed bit is bipolar:
-    x >= 0 gives +s, else -s.
+    x >= 0 gives +s, else -s; it trains and exports, but the compiler has no hardware for it yet.
 
     Args:
         bits: width, 1 to 8.
@@ -31,7 +31,7 @@ class QuantIdentity(nn.Module):
         max_value: the greatest real value, if known; the module then needs no calibration.
 
     Raises:
-        ConfigError: a setting out of range.
+        ConfigError: a setting of the wrong type or out of range.
     """
 
     calibrated: Tensor
@@ -56,6 +56,7 @@ class QuantIdentity(nn.Module):
         self.power_of_two = power_of_two
         self.percentile = percentile
         self.observing = False
+        self.module_name = ""  # its path in the model while that is calibrated, for messages
         self.log2_scale = nn.Parameter(torch.zeros(()))
         self.register_buffer("calibrated", torch.tensor(False))
         if max_value is not None:
@@ -72,7 +73,16 @@ class QuantIdentity(nn.Module):
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
-        """Widen the range to the percentile of |x| (of the positive values, if unsigned); any shape."""
+        """Widen the range to the percentile of |x| (of the positive values, if unsigned); any shape.
+
+        Raises:
+            DataError: a value that is NaN or infinite.
+        """
+        if unfit := int((~torch.isfinite(x)).sum()):
+            raise DataError(
+                f"{self.module_name or 'a quantiser'}: {self._described()} saw {unfit!r} NaN or infinite of "
+                f"{x.numel()!r} values, which give no scale: remove them from the inputs, or mend the layers before it"
+            )
         magnitude = (x.abs() if self.signed else x.clamp(min=0)).flatten()
         rank = max(1, math.ceil(self.percentile / 100 * magnitude.numel()))
         largest = magnitude.kthvalue(rank).values
@@ -91,7 +101,7 @@ class QuantIdentity(nn.Module):
             return x
         if not bool(self.calibrated):
             raise ModelError(
-                f"{type(self).__name__}(bits={self.bits!r}, signed={self.signed!r}) has no scale yet: run "
+                f"{self._described()} has no scale yet: run "
                 "gatewright.train.calibrate(model, inputs) first, or give max_value"
             )
         low, high = self.limits()
@@ -101,6 +111,9 @@ class QuantIdentity(nn.Module):
             y = torch.clamp(y, low, high)
             return (y + (torch.where(y >= 0, 1.0, -1.0) - y).detach()) * scale
         return torch.clamp(round_half_even(y), low, high) * scale
+
+    def _described(self) -> str:
+        return f"{type(self).__name__}(bits={self.bits!r}, signed={self.signed!r})"
 
     def _gradient_scaled(self, x: Tensor) -> Tensor:
         # LSQ divides the gradient of the scale by sqrt(elements of a sample * greatest integer).

@@ -10,10 +10,15 @@ from gatewright.errors import ConfigError
 WEIGHT_KINDS = ("symmetric", "a2q", "a2q+")
 
 
+def _is_width(bits: object, low: int, high: int) -> bool:
+    # True and False are integers to Python.
+    return isinstance(bits, int) and not isinstance(bits, bool) and low <= bits <= high
+
+
 def check_activation_bits(bits: int, name: str) -> None:
-    """Raise ``ConfigError`` unless ``bits`` is an activation width of 1 to 8 bits."""
-    if not 1 <= bits <= 8:
-        raise ConfigError(f"{name}={bits!r} is no activation width: use 1 to 8 bits")
+    """Raise ``ConfigError`` unless ``bits`` is an activation width: an integer, 1 to 8."""
+    if not _is_width(bits, 1, 8):
+        raise ConfigError(f"{name}={bits!r} is no activation width: use 1 to 8 bits, an integer")
 
 
 def integer_limits(bits: int, signed: bool) -> tuple[int, int]:
@@ -34,7 +39,7 @@ class WeightQuant:
         accumulator_bits: width P of the signed accumulator, 2 to 32. Needed by ``a2q`` and ``a2q+``.
 
     Raises:
-        ConfigError: a value out of range, or ``accumulator_bits`` missing or without use.
+        ConfigError: a width that is no integer, a value out of range, or ``accumulator_bits`` missing or without use.
     """
 
     bits: int = 4
@@ -42,8 +47,8 @@ class WeightQuant:
     accumulator_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
-            raise ConfigError(f"bits={self.bits!r} is no weight width: use 2 to 8 bits")
+        if not _is_width(self.bits, 2, 8):
+            raise ConfigError(f"bits={self.bits!r} is no weight width: use 2 to 8 bits, an integer")
         if self.kind not in WEIGHT_KINDS:
             raise ConfigError(f"kind={self.kind!r} is no weight quantiser: use one of {', '.join(WEIGHT_KINDS)}")
         if self.kind == "symmetric":
@@ -52,7 +57,8 @@ class WeightQuant:
                     f"accumulator_bits={self.accumulator_bits!r} has no effect on kind='symmetric': "
                     "use kind='a2q' or 'a2q+', or leave it out"
                 )
-        elif self.accumulator_bits is None or not 2 <= self.accumulator_bits <= 32:
+        elif not _is_width(self.accumulator_bits, 2, 32):
             raise ConfigError(
-                f"accumulator_bits={self.accumulator_bits!r} with kind={self.kind!r}: give a width of 2 to 32 bits"
+                f"accumulator_bits={self.accumulator_bits!r} with kind={self.kind!r}: "
+                "give a width of 2 to 32 bits, an integer"
             )

@@ -19,6 +19,10 @@ from gatewright.nn.weight import SymmetricWeightQuant, WeightQuantizer
 
 def make_weight_quantizer(weight: Tensor, quant: WeightQuant, input_bits: int, input_signed: bool) -> WeightQuantizer:
     """The quantiser that ``quant`` asks for, started from ``weight`` of shape (C, ...)."""
+    # A caller without a type checker can pass anything.
+    given: object = quant
+    if not isinstance(given, WeightQuant):
+        raise ConfigError(f"weight_quant={given!r} is no WeightQuant: give gatewright.nn.WeightQuant(bits=4), say")
     check_activation_bits(input_bits, "input_bits")
     if quant.accumulator_bits is None:
         return SymmetricWeightQuant(weight, quant.bits)
@@ -49,6 +53,10 @@ class QuantWeightMixin:
 class QuantLinear(QuantWeightMixin, nn.Linear):
     """torch.nn.Linear with quantised weights; the bias stays float.
 
+    Inputs of shape (N, in_features) become hardware. Sequences, (N, T, in_features), train and export, as a Transpose
+    and a MatMul, which the compiler refuses: there a QuantConv2d with a 1x1 kernel, on (N, in_features, T, 1), does
+    the same.
+
     Args:
         in_features, out_features, bias: as in torch.
         weight_quant: how the weights are quantised.
@@ -56,7 +64,7 @@ class QuantLinear(QuantWeightMixin, nn.Linear):
         input_signed: whether that input is signed.
 
     Raises:
-        ConfigError: a setting out of range.
+        ConfigError: a setting of the wrong type or out of range.
     """
 
     def __init__(
@@ -89,7 +97,7 @@ class QuantConv2d(QuantWeightMixin, nn.Conv2d):
         options: torch's stride, padding, dilation, groups and bias.
 
     Raises:
-        ConfigError: a setting out of range, or padding with anything but zeros.
+        ConfigError: a setting of the wrong type or out of range, or padding with anything but zeros.
     """
 
     def __init__(

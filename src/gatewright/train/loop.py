@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatewright.data import Split
-from gatewright.errors import ConfigError, DataError
+from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.nn import QuantIdentity, accumulator_penalty
 from gatewright.progress import Progress, silent
 
@@ -78,7 +78,8 @@ def fit(
         One record per epoch.
 
     Raises:
-        DataError: no training sample.
+        DataError: no training sample, or one that gives NaN or infinite values in calibration.
+        ModelError: the model does not return one tensor.
     """
     if not len(train):
         raise DataError("train has 0 samples: give at least one")
@@ -119,7 +120,7 @@ def _train_epoch(
     shuffled = torch.randperm(len(train), generator=order)
     for start in range(0, len(train), config.batch):
         index = shuffled[start : start + config.batch]
-        logits = model(x[index])
+        logits = _one_output(model, x[index])
         loss = functional.cross_entropy(logits, y[index])
         optimizer.zero_grad()
         torch.autograd.backward(loss + config.penalty * accumulator_penalty(model))
@@ -132,7 +133,12 @@ def _train_epoch(
 
 @torch.no_grad()
 def predict(model: nn.Module, x: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
-    """The model's outputs in evaluation mode, float32, samples first; the training mode is restored."""
+    """The model's outputs in evaluation mode, float32, samples first; the training mode is restored.
+
+    Raises:
+        DataError: no sample.
+        ModelError: the model does not return one tensor.
+    """
     outputs = [out.cpu().numpy() for out in _outputs(model, x, batch)]
     if not outputs:
         raise DataError(f"x has shape {x.shape!r}, no sample: give at least one")
@@ -148,17 +154,25 @@ def evaluate(model: nn.Module, test: Split, batch: int = 256) -> float:
 def calibrate(model: nn.Module, x: NDArray[np.float32], batch: int = 256) -> None:
     """Give every activation quantiser without a scale one from the values it sees in ``x``, samples first.
 
-    Quantisers that have a scale keep it.
+    Quantisers that have a scale keep it. After an error none has a new one.
+
+    Raises:
+        DataError: no sample, or NaN or infinite values at a quantiser; the message names it.
+        ModelError: the model does not return one tensor.
     """
-    waiting = [m for m in model.modules() if isinstance(m, QuantIdentity) and not bool(m.calibrated)]
-    for module in waiting:
-        module.observing = True
+    waiting = {n: m for n, m in model.named_modules() if isinstance(m, QuantIdentity) and not bool(m.calibrated)}
+    for name, module in waiting.items():
+        module.observing, module.module_name = True, name
     try:
         if waiting:
             predict(model, x, batch)
+    except Exception:
+        for module in waiting.values():
+            module.calibrated.fill_(False)
+        raise
     finally:
-        for module in waiting:
-            module.observing = False
+        for module in waiting.values():
+            module.observing, module.module_name = False, ""
 
 
 def _outputs(model: nn.Module, x: NDArray[np.float32], batch: int) -> Iterator[Tensor]:
@@ -166,6 +180,16 @@ def _outputs(model: nn.Module, x: NDArray[np.float32], batch: int) -> Iterator[T
     model.eval()
     try:
         for start in range(0, len(x), batch):
-            yield model(torch.from_numpy(x[start : start + batch]))
+            yield _one_output(model, torch.from_numpy(x[start : start + batch]))
     finally:
         model.train(training)
+
+
+def _one_output(model: nn.Module, x: Tensor) -> Tensor:
+    output: object = model(x)
+    if not isinstance(output, Tensor):
+        raise ModelError(
+            f"{type(model).__name__} returns a {type(output).__name__}, not one tensor: wrap it in a module whose "
+            "forward returns one of its outputs"
+        )
+    return output
