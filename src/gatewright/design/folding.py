@@ -47,7 +47,7 @@ class Solver:
     """
 
     def __init__(self, graph: Graph, board: Board, budget: float = 1.0) -> None:
-        self.graph, self.board, self.budget = graph, board, budget
+        self.graph, self.board, self.budget, self.mhz = graph, board, budget, board.mhz
         self.options = {n.name: self._options(n.op) for n in graph.nodes}
 
     def for_interval(self, interval: int) -> Graph:
@@ -102,7 +102,7 @@ class Solver:
         Raises:
             DesignError: out of reach, or too large: says which resource, by how much, and the largest rate that fits.
         """
-        self._mhz = mhz
+        self.mhz = mhz
         interval = math.floor(mhz * 1e6 / fps * (1 + 1e-12))
         if interval < 1:
             raise DesignError(
@@ -148,7 +148,7 @@ class Solver:
 
     def _rate(self, cycles: int) -> str:
         """Frames a second in six digits, rounded down so that the rate itself can be asked for."""
-        rate = getattr(self, "_mhz", self.board.mhz) * 1e6 / cycles
+        rate = self.mhz * 1e6 / cycles
         unit = 10.0 ** (math.floor(math.log10(rate)) - 5)
         return f"{math.floor(rate / unit) * unit:.6g}"
 
@@ -156,7 +156,7 @@ class Solver:
         return sum(count / self.board.capacity.get(name, 1) for name, count in resources.items() if count)
 
     def _options(self, op: Op) -> list[Option]:
-        """Every folding that no other beats in both time and cost."""
+        """Every folding of an operator."""
         names, values = list(op.foldings()), list(op.foldings().values())
         found = []
         for combination in itertools.product(*values):
@@ -169,8 +169,7 @@ class Solver:
     def _adapters(self, name: str, option: Option, chosen: Mapping[str, Option]) -> float:
         """Cost of the width adapters between a node and its neighbours."""
         cost = 0.0
-        index = next(i for i, n in enumerate(self.graph.nodes) if n.name == name)
-        node = self.graph.nodes[index]
+        node = self.graph.node(name)
         for other in self.graph.nodes:
             for port, tensor in enumerate(other.inputs):
                 if tensor in node.outputs:
