@@ -353,6 +353,14 @@ def test_an_output_that_cannot_be_written(layers: Path, tmp_path: Path) -> None:
         compile_model(layers, BOARD, output=tmp_path / "file" / "build")
 
 
+def test_a_file_that_cannot_be_replaced_is_said(layers: Path, tmp_path: Path) -> None:
+    compile_model(layers, BOARD, fps=1e5, output=tmp_path)
+    (tmp_path / "folding.json").unlink()
+    (tmp_path / "folding.json").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot be written \(.*folding\.json.*\): choose another output folder"):
+        compile_model(layers, BOARD, fps=1e5, output=tmp_path)
+
+
 def test_a_folding_in_memory(layers: Path, tmp_path: Path) -> None:
     first = compile_model(str(layers), BOARD, fps=1e5, output=str(tmp_path / "a"))
     folding = json.loads((tmp_path / "a" / "folding.json").read_text())

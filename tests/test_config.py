@@ -19,6 +19,8 @@ from gatewright.errors import ConfigError
         ({"fps": 0.0}, "fps=0.0 must be a number above 0"),
         ({"fps": math.inf}, "fps=inf must be a number above 0"),
         ({"mhz": math.nan}, "mhz=nan must be a number above 0"),
+        ({"mhz": 1e5}, "mhz=100000.0: no FPGA fabric runs at more than 1000 MHz"),
+        ({"fps": "100"}, "fps='100' must be a number above 0"),
         ({"budget": 0.0}, "budget=0.0 is a fraction of the board"),
         ({"budget": 70.0}, "budget=70.0 is a fraction of the board"),
         ({"fps": 100.0, "budget": 0.5}, "fps and budget each decide the folding: give one of them"),

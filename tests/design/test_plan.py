@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
-from tests.models import small_network
+from tests.models import Builder, small_network
 
 from gatewright.boards import load_board
-from gatewright.design.fifos import unit_interval
+from gatewright.design.fifos import size_fifos, unit_interval
 from gatewright.design.plan import Design, make_design
+from gatewright.errors import DesignError
 from gatewright.frontend.importer import from_onnx
+from gatewright.ir.graph import Graph
 from gatewright.passes.lower import lower
+from gatewright.progress import Progress
 
 BOARD = load_board("pynq-z2")
 
@@ -33,6 +38,24 @@ def test_clock_scales_the_rate() -> None:
     slow, fast = design(fps=5e4, mhz=50.0), design(fps=1e5, mhz=100.0)
     assert slow.graph.digest() == fast.graph.digest()
     assert slow.fps == pytest.approx(fast.fps / 2)
+
+
+def test_a_rate_that_the_cycle_model_does_not_show_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the computed depths were a word short in front of the joins: then units wait for one another."""
+    b = Builder((4, 8, 8))
+    x = b.quant("x", 0.5, 4)
+    y = b.quant(b.node("Conv", x, b.weight(np.ones((4, 4, 3, 3)), 0.125), pads=[1] * 4), 0.5, 4)
+    graph = lower(from_onnx(b.model(b.quant(b.node("Add", x, y), 1.0, 4))))
+    sound = make_design(graph, BOARD)
+
+    def short(folded: Graph, progress: Progress) -> Graph:
+        sized = size_fifos(folded, progress)
+        return replace(sized, depths={edge: depth - 1 for edge, depth in sized.depths.items()})
+
+    assert make_design(graph, BOARD, fps=sound.fps).fps == sound.fps
+    monkeypatch.setattr("gatewright.design.plan.size_fifos", short)
+    with pytest.raises(DesignError, match=r"units wait for one another, and the cycle model shows only .* ask for a"):
+        make_design(graph, BOARD, fps=sound.fps)
 
 
 def test_summary_adds_up() -> None:

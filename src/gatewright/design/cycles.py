@@ -30,13 +30,11 @@ class Timing:
         last_out: per output and frame, cycle of the last output handshake.
         peak: per link name, most words held.
         cycles: length of the run.
-        window: per unit name, steps made between the ends of the first and the last frame.
     """
 
     first_in: IntArray
     last_out: IntArray
     peak: dict[str, int]
-    window: dict[str, int]
     cycles: int
 
     @property
@@ -59,10 +57,10 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None) -> Ti
     """
     tables = _tables(design)
     first_in, last_out = (np.zeros((len(beats), frames), np.int64) for beats in (tables.top_in, tables.top_out))
-    peak, window = np.zeros(len(design.links), np.int64), np.zeros(len(design.units), np.int64)
+    peak = np.zeros(len(design.links), np.int64)
     total = sum(u.schedule.steps for u in design.units)
     limit = limit or (frames + 4) * (total + 200 * len(design.units) + 1000)
-    cycles = int(_run(frames, limit, tables, first_in, last_out, peak, window))
+    cycles = int(_run(frames, limit, tables, first_in, last_out, peak))
     if cycles < 0:
         what = "stops" if cycles == -1 else f"does not finish in {limit} cycles"
         raise DesignError(
@@ -72,7 +70,6 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None) -> Ti
         first_in,
         last_out,
         dict(zip([link.name for link in design.links], peak.tolist(), strict=True)),
-        dict(zip([u.name for u in design.units], window.tolist(), strict=True)),
         cycles,
     )
 
@@ -161,10 +158,8 @@ def _list(k: int, listed: IntArray, changed: IntArray) -> None:
 # One long function on purpose: numba counts references whenever an array passes between functions or out of a record,
 # and split up this took twenty times as long.
 @numba.njit(cache=True)
-def _run(
-    frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntArray, peak: IntArray, window: IntArray
-) -> int:
-    """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`. Fills the four arrays."""
+def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntArray, peak: IntArray) -> int:
+    """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`. Fills the three arrays."""
     all_steps, stages, in_at, in_link, in_beats, need, need_at, after, after_at = t[:9]
     out_at, produce, produce_at, branch, branch_at, depth, block, sink, ends, reader, top_in, top_out = t[9:]
     units, links, ports = len(all_steps), len(depth), out_at[-1]
@@ -189,7 +184,6 @@ def _run(
                 for b in range(branch_at[ports + i], branch_at[ports + i + 1]):
                     push[branch[b]] = 1
                     _list(branch[b], listed, changed)
-        steady = 0 < got[0] // top_out[0] < frames
         moved = False
         for u in range(units):
             # A unit that could do nothing sleeps until one of its FIFOs changes.
@@ -241,7 +235,6 @@ def _run(
                     _list(in_link[p], listed, changed)
             for o in range(out_at[u], out_at[u + 1]):
                 pipe[o] |= produce[produce_at[o] + now]
-            window[u] += steady
             step[u] = now + 1
             if step[u] == steps:
                 step[u] = 0
