@@ -1,73 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line.
-
-Tables and JSON go to stdout; progress and errors go to stderr. The exit status is 0 only when everything asked for
-was done and agreed. Modules that take time to load are imported by the command that needs them.
-"""
+"""From a model to a build folder and its checks, and what there is to build with."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
 
-from gatewright import __version__
-from gatewright.errors import ConfigError, GatewrightError
+from gatewright.cli.app import Json, app, error_console, number, output_console, print_json, status_text
+from gatewright.errors import ConfigError
 from gatewright.progress import bars
 
 if TYPE_CHECKING:
     from gatewright.build import Build
     from gatewright.ir.op import Op
     from gatewright.verify.check import StageResult
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
-_STYLES = {"ok": "green", "failed": "red", "not_run": "yellow", "missing": "red"}
-
-
-class _Group(TyperGroup):
-    """Prints an error of Gatewright as one red line and exits with 1; `--debug` lets it through."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except GatewrightError as error:
-            if ctx.params.get("debug"):
-                raise
-            _errors().print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
-            raise typer.Exit(1) from None
-
-
-app = typer.Typer(
-    cls=_Group,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="From a PyTorch model to gates that provably compute it.",
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"gatewright {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _global_options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", hidden=True, help="Show the traceback of an error.")] = False,
-) -> None:
-    """Options before the command."""
 
 
 @app.command()
@@ -91,7 +42,7 @@ def doctor(as_json: Json = False) -> None:
             "remedy": None if tool else required.remedy,
         })  # fmt: skip
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         _print_tools(rows)
     if any(row["status"] == "missing" and not row["optional"] for row in rows):
@@ -107,7 +58,7 @@ def demo(
     """Train a small model, compile it and check every stage against the golden integers."""
     from gatewright.demo import run_demo
 
-    with bars(_errors()) as progress:
+    with bars(error_console()) as progress:
         results = run_demo(output, seed=seed, progress=progress)
     _report_stages(results, None, as_json)
 
@@ -130,7 +81,7 @@ def compile_(
     """Compile a model: import it, prove it, fold it for a board, write the RTL."""
     from gatewright.build import compile_model
 
-    with bars(_errors()) as progress:
+    with bars(error_console()) as progress:
         build = compile_model(
             model,
             board,
@@ -142,7 +93,7 @@ def compile_(
             progress=progress,
         )
     if as_json:
-        _print_json(build.summary())
+        print_json(build.summary())
     else:
         _print_build(build)
 
@@ -162,7 +113,7 @@ def check(
     requested = _split_stages(stages)
     from gatewright.verify.check import check as run_check
 
-    with bars(_errors()) as progress:
+    with bars(error_console()) as progress:
         results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=progress)
     _report_stages(results, requested, as_json)
 
@@ -174,13 +125,13 @@ def ops(as_json: Json = False) -> None:
 
     rows = [_describe_operator(name, cls) for name, cls in discover().items()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     table = Table("operator", "kernels", "examples", "computes")
     for row in rows:
         kernels = "composite" if row["composite"] else ", ".join(row["kernels"]) or "none"
         table.add_row(row["name"], kernels, str(row["examples"]), Text(row["summary"]))
-    _output().print(table)
+    output_console().print(table)
 
 
 @app.command()
@@ -191,7 +142,7 @@ def boards(as_json: Json = False) -> None:
     found = [load_board(name) for name in list_boards()]
     if as_json:
         keys = ("name", "title", "part", "family", "flow", "mhz", "memory_bits", "memory_ports")
-        _print_json([{k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity)} for b in found])
+        print_json([{k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity)} for b in found])
         return
     resources = list(dict.fromkeys(resource for board in found for resource in board.capacity))
     table = Table("board", "part", "family", "flow", "MHz")
@@ -200,33 +151,16 @@ def boards(as_json: Json = False) -> None:
     for board in found:
         counts = (f"{board.capacity.get(resource, 0):,}" for resource in resources)
         table.add_row(board.name, board.part, board.family, board.flow, f"{board.mhz:g}", *counts)
-    _output().print(table)
-
-
-def _output() -> Console:
-    # A pipe has no width: wide enough that no cell is cut.
-    return Console(width=None if sys.stdout.isatty() else 180, highlight=False)
-
-
-def _errors() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _status(status: str) -> Text:
-    return Text(status, style=_STYLES.get(status, ""))
+    output_console().print(table)
 
 
 def _print_tools(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table("tool", "status", "version", "for", "path, or how to get it")
     for row in rows:
         lacking = row["status"] == "missing" and row["optional"]
-        status = Text("missing (optional)", "yellow") if lacking else _status(row["status"])
+        status = Text("missing (optional)", "yellow") if lacking else status_text(row["status"])
         table.add_row(row["name"], status, row["version"] or "", row["purpose"], Text(row["path"] or row["remedy"]))
-    _output().print(table)
+    output_console().print(table)
 
 
 def _split_stages(stages: str | None) -> list[str] | None:
@@ -254,7 +188,7 @@ def _report_stages(results: Sequence[StageResult], requested: Sequence[str] | No
     """Print the stages, and exit with 1 unless something ran, nothing failed and whatever was asked for by name ran."""
     rows = [result.to_json() for result in results]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         _print_stages(rows)
     statuses = [row["status"] for row in rows]
@@ -278,29 +212,25 @@ def _print_stages(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(
             row["name"],
-            _status(row["status"]),
-            _number(row["frames"] or None, "d"),
-            _number(row["exact"], "d"),
-            _number(row["accuracy"], ".2%"),
-            _number(row["max_float_error"], ".3g"),
+            status_text(row["status"]),
+            number(row["frames"] or None, "d"),
+            number(row["exact"], "d"),
+            number(row["accuracy"], ".2%"),
+            number(row["max_float_error"], ".3g"),
             _cycles(row, "interval"),
             _cycles(row, "latency"),
-            _number(row["seconds"], ".1f"),
+            number(row["seconds"], ".1f"),
         )
-    console = _output()
+    console = output_console()
     console.print(table)
     for row in rows:
         if row["reason"]:
             console.print(Text(f"{row['name']}: {row['reason']}"), soft_wrap=True)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
 def _cycles(row: Mapping[str, Any], what: str) -> str:
     measured, predicted = row[f"{what}_cycles"], row[f"predicted_{what}_cycles"]
-    return _number(measured, ",.6g") + ("" if predicted is None else f" ({predicted:,.6g})")
+    return number(measured, ",.6g") + ("" if predicted is None else f" ({predicted:,.6g})")
 
 
 def _print_build(build: Build) -> None:
@@ -317,7 +247,7 @@ def _print_build(build: Build) -> None:
     for name, total in summary["capacity"].items():
         used = summary["resources"].get(name, 0)
         resources.add_row(name, f"{used:,.0f}", f"{total:,}", f"{used / total:.1%}")
-    console = _output()
+    console = output_console()
     console.print(units, resources)
     console.print(
         f"interval {summary['interval_cycles']:,} cycles, latency {summary['latency_cycles']:,} cycles, "
