@@ -2,10 +2,15 @@
 // Matrix-vector unit: y[r] = sum over k of W[r,k] * x[k], for every vector of COLS elements in the frame.
 //
 // Beats: SIMD columns in, PE rows out. Row group outer, column group inner; the first pass over a vector takes it in,
-// later ones reread it from a buffer. ROM word nf * (COLS/SIMD) + sf holds the signed weights of PE rows and SIMD
-// columns, element p * SIMD + s. The accumulator has ACC_BITS bits, proven enough for every partial sum.
-// Depth 3 + ceil(ceil(log2 SIMD) / 2): operands, products, a register after every two adder levels, accumulator.
-// One step a cycle, (ROWS/PE) * (COLS/SIMD) steps a vector. DSP 1 pays for wide operands, BLOCK_ROM 1 for many words.
+// later ones reread it from a buffer. One step a cycle, (ROWS/PE) * (COLS/SIMD) steps a vector.
+// Depth 2 + SUM_CYCLES: operands, products and their sum, accumulator of ACC_BITS bits, proven enough.
+//
+// DSP 0: every bit of a weight meets every bit of an input in one gate, and a bit_heap adds what comes out; so one bit
+// costs an XNOR, and no width pays for a multiplier. WEIGHT word nf * (COLS/SIMD) + sf holds bit planes of PE rows and
+// SIMD columns, bit (i * SIMD + s) * PE + p. What the gates count too much (a negative plane counts 1 - product, a
+// bipolar bit stands for -1 or 1) is known before: accumulators start from START word nf, so their values are exact
+// modulo 2**ACC_BITS at any time and exact at the end.
+// DSP 1, for wide operands: a multiplier a product and an adder_tree; WEIGHT element p * SIMD + s, START all 0.
 `default_nettype none
 module dense #(
   parameter int IN_BITS = 4,
@@ -21,10 +26,17 @@ module dense #(
   parameter int ROWS = 1,
   parameter int COLS = 1,
   parameter int ACC_BITS = 8,
+  parameter int SUM_CYCLES = 1,
+  parameter int IN_BIPOLAR = 0,
   parameter int BLOCK_ROM = 0,
   parameter int DSP = 0,
-  parameter int WEIGHT_BITS = 4,
-  parameter WEIGHT_FILE = ""
+  parameter int PLANES = 4,
+  parameter int WEIGHT_SIGNED = 1,
+  parameter int WEIGHT_BIPOLAR = 0,
+  parameter int WEIGHT_BITS = 1,
+  parameter WEIGHT_FILE = "",
+  parameter int START_BITS = 8,
+  parameter START_FILE = ""
 ) (
   input  wire  clk,
   input  wire  rst_n,
@@ -42,9 +54,7 @@ module dense #(
   localparam int SF_BITS = SF > 1 ? $clog2(SF) : 1;
   localparam int NF_BITS = NF > 1 ? $clog2(NF) : 1;
   localparam int ADDR_BITS = NF * SF > 1 ? $clog2(NF * SF) : 1;
-  localparam int X_BITS = IN_BITS + (IN_SIGNED != 0 ? 0 : 1);
-  localparam int PRODUCT_BITS = X_BITS + WEIGHT_BITS < ACC_BITS ? X_BITS + WEIGHT_BITS : ACC_BITS;
-  localparam int DEPTH = 3 + ($clog2(SIMD) + 1) / 2;
+  localparam int DEPTH = 2 + SUM_CYCLES;
 
   if (IN_LANES != SIMD || COLS % SIMD != 0) begin : g_bad_simd
     $fatal(1, "dense %m: SIMD=%0d must equal IN_LANES=%0d and divide COLS=%0d", SIMD, IN_LANES, COLS);
@@ -56,6 +66,17 @@ module dense #(
     $fatal(1, "dense %m: IN_BEATS=%0d of %0d a vector do not match OUT_BEATS=%0d of %0d a vector",
            IN_BEATS, SF, OUT_BEATS, NF);
   end
+  if (START_BITS != ACC_BITS || (IN_BIPOLAR != 0 && (IN_BITS != 1 || IN_SIGNED != 0))) begin : g_bad_encoding
+    $fatal(1, "dense %m: START_BITS=%0d must equal ACC_BITS=%0d, and IN_BIPOLAR=%0d means IN_BITS=1, not %0d",
+           START_BITS, ACC_BITS, IN_BIPOLAR, IN_BITS);
+  end
+  if (WEIGHT_BITS != (DSP != 0 ? PLANES : 1)) begin : g_bad_planes
+    $fatal(1, "dense %m: WEIGHT_BITS=%0d must be PLANES=%0d with multipliers, else 1", WEIGHT_BITS, PLANES);
+  end
+  if (WEIGHT_BIPOLAR != 0 && PLANES != 1 || DSP != 0 && (IN_BIPOLAR != 0 || WEIGHT_BIPOLAR != 0)) begin : g_bad_weight
+    $fatal(1, "dense %m: WEIGHT_BIPOLAR=%0d means PLANES=1, not %0d, and DSP=%0d takes numbers only",
+           WEIGHT_BIPOLAR, PLANES, DSP);
+  end
   if (ACC_BITS < OUT_BITS || (OUT_SIGNED != 0 && OUT_SIGNED != 1)) begin : g_bad_acc
     $fatal(1, "dense %m: ACC_BITS=%0d must be at least OUT_BITS=%0d, and OUT_SIGNED=%0d 0 or 1",
            ACC_BITS, OUT_BITS, OUT_SIGNED);
@@ -66,8 +87,8 @@ module dense #(
   logic [NF_BITS-1:0] nf;
   logic [ADDR_BITS-1:0] word;
   logic [IN_BITS*SIMD-1:0] x_d, x_q;
-  logic [WEIGHT_BITS*PE*SIMD-1:0] weights;
-  logic [DEPTH-2:0] step_q, first_q;  // beside the registers in front of the accumulator
+  logic [PLANES*PE*SIMD-1:0] weights;
+  logic [DEPTH-2:0] step_q;  // beside the registers in front of the accumulator
 
   counter #(.COUNT(SF)) u_sf (
     .clk(clk), .rst_n(rst_n), .step(step), .value(sf), .last(sf_last)
@@ -90,8 +111,11 @@ module dense #(
   assign s_axis_tready = en && first_pass;
   assign step = en && (s_axis_tvalid || !first_pass);
 
-  if (NF > 1) begin : g_reuse
-    logic [IN_BITS*SIMD-1:0] vector[SF];
+  // A vector of one beat stays where it is; a longer one is kept for the passes after the first.
+  if (NF > 1 && SF == 1) begin : g_hold
+    assign x_d = first_pass ? s_axis_tdata : x_q;
+  end else if (NF > 1) begin : g_reuse
+    (* ram_style = "distributed" *) logic [IN_BITS*SIMD-1:0] vector[SF];
 
     always_ff @(posedge clk) if (step && first_pass) vector[sf] <= s_axis_tdata;
     assign x_d = first_pass ? s_axis_tdata : vector[sf];
@@ -106,33 +130,84 @@ module dense #(
       step_q <= (DEPTH-1)'({step_q, step});
     end
   end
-  always_ff @(posedge clk) begin
-    if (en) begin
-      first_q <= (DEPTH-1)'({first_q, sf == '0});
-      x_q <= x_d;
-    end
-  end
+  always_ff @(posedge clk) if (en) x_q <= x_d;
 
-  rom #(.WIDTH(WEIGHT_BITS * PE * SIMD), .DEPTH(NF * SF), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
+  rom #(.WIDTH(PLANES * PE * SIMD), .DEPTH(NF * SF), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
     .clk(clk), .en(en), .addr(word), .data(weights)
   );
 
-  for (genvar p = 0; p < PE; p++) begin : g_row
-    logic [PRODUCT_BITS*SIMD-1:0] products;
-    logic [ACC_BITS-1:0] sum, acc_q;
+  logic [ACC_BITS*PE-1:0] sums;  // of one column group, for every row
 
-    for (genvar s = 0; s < SIMD; s++) begin : g_column
-      multiplier #(.A_BITS(X_BITS), .B_BITS(WEIGHT_BITS), .P_BITS(PRODUCT_BITS), .DSP(DSP)) u_product (
-        .clk(clk), .en(en), .a(X_BITS'(x_q[s*IN_BITS+:IN_BITS])),
-        .b(weights[(p*SIMD+s)*WEIGHT_BITS+:WEIGHT_BITS]), .p(products[s*PRODUCT_BITS+:PRODUCT_BITS])
+  if (DSP != 0) begin : g_multiply
+    localparam int X_BITS = IN_BITS + (IN_SIGNED != 0 ? 0 : 1);
+    localparam int PRODUCT_BITS = X_BITS + PLANES < ACC_BITS ? X_BITS + PLANES : ACC_BITS;
+
+    for (genvar p = 0; p < PE; p++) begin : g_row
+      logic [PRODUCT_BITS*SIMD-1:0] products;
+
+      for (genvar s = 0; s < SIMD; s++) begin : g_column
+        multiplier #(.A_BITS(X_BITS), .B_BITS(PLANES), .P_BITS(PRODUCT_BITS), .DSP(1)) u_product (
+          .clk(clk), .en(en), .a(X_BITS'(x_q[s*IN_BITS+:IN_BITS])),
+          .b(weights[(p*SIMD+s)*PLANES+:PLANES]), .p(products[s*PRODUCT_BITS+:PRODUCT_BITS])
+        );
+      end
+      adder_tree #(.N(SIMD), .IN_BITS(PRODUCT_BITS), .OUT_BITS(ACC_BITS)) u_sum (
+        .clk(clk), .en(en), .terms(products), .sum(sums[p*ACC_BITS+:ACC_BITS])
       );
     end
-    adder_tree #(.N(SIMD), .IN_BITS(PRODUCT_BITS), .OUT_BITS(ACC_BITS)) u_sum (
-      .clk(clk), .en(en), .terms(products), .sum(sum)
+  end else begin : g_planes
+    logic [PLANES*IN_BITS*SIMD*PE-1:0] products;
+    logic [ACC_BITS*PE-1:0] counts;
+
+    for (genvar i = 0; i < PLANES; i++) begin : g_weight_plane
+      for (genvar j = 0; j < IN_BITS; j++) begin : g_input_plane
+        localparam bit NEGATIVE = (WEIGHT_SIGNED != 0 && i == PLANES - 1) ^ (IN_SIGNED != 0 && j == IN_BITS - 1);
+
+        for (genvar s = 0; s < SIMD; s++) begin : g_column
+          logic [PE-1:0] w, x;
+
+          assign w = weights[(i*SIMD+s)*PE+:PE];
+          assign x = {PE{x_q[s*IN_BITS+j]}};
+          if (WEIGHT_BIPOLAR != 0) begin : g_xnor
+            assign products[((i*IN_BITS+j)*SIMD+s)*PE+:PE] = IN_SIGNED != 0 && j == IN_BITS - 1 ? w ^ x : w ~^ x;
+          end else begin : g_and
+            assign products[((i*IN_BITS+j)*SIMD+s)*PE+:PE] = NEGATIVE ? ~(w & x) : w & x;
+          end
+        end
+      end
+    end
+    bit_heap #(
+      .N(SIMD), .A_BITS(PLANES), .B_BITS(IN_BITS), .WIDTH(PE), .OUT_BITS(ACC_BITS), .CYCLES(SUM_CYCLES)
+    ) u_heap (
+      .clk(clk), .en(en), .products(products), .sum(counts)
     );
+    for (genvar p = 0; p < PE; p++) begin : g_row
+      // A bipolar input is twice its bit, less one.
+      assign sums[p*ACC_BITS+:ACC_BITS] = counts[p*ACC_BITS+:ACC_BITS] << IN_BIPOLAR;
+    end
+  end
+
+  // Where the sums arrive, the step is another one than at the input.
+  logic [ACC_BITS*PE-1:0] starts[NF], start;
+  logic [SF_BITS-1:0] summed_sf;
+  logic [NF_BITS-1:0] summed_nf;
+  logic add, summed_last, unused_summed_nf_last;
+
+  assign add = en && step_q[DEPTH-2];
+  initial $readmemh(START_FILE, starts);
+  counter #(.COUNT(SF)) u_summed_sf (
+    .clk(clk), .rst_n(rst_n), .step(add), .value(summed_sf), .last(summed_last)
+  );
+  counter #(.COUNT(NF)) u_summed_nf (
+    .clk(clk), .rst_n(rst_n), .step(add && summed_last), .value(summed_nf), .last(unused_summed_nf_last)
+  );
+  assign start = starts[summed_nf];
+
+  for (genvar p = 0; p < PE; p++) begin : g_accumulator
+    logic [ACC_BITS-1:0] acc_q;
 
     always_ff @(posedge clk) begin
-      if (en && step_q[DEPTH-2]) acc_q <= first_q[DEPTH-2] ? sum : acc_q + sum;
+      if (add) acc_q <= (summed_sf == '0 ? start[p*ACC_BITS+:ACC_BITS] : acc_q) + sums[p*ACC_BITS+:ACC_BITS];
     end
     assign m_axis_tdata[p*OUT_BITS+:OUT_BITS] = acc_q[OUT_BITS-1:0];
   end

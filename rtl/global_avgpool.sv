@@ -2,13 +2,14 @@
 // y[c] = sum over all PIXELS of x[pixel,c]: the global average, whose division lives in the scale of the output.
 //
 // Beats: PE channels in and out; pixel outer, channel group inner. A step takes a beat; the steps of the last pixel
-// give one. Depth 1, one step a cycle.
+// give one. Depth 1, one step a cycle. IN_BIPOLAR 1: a stored bit 0 means -1, 1 means +1.
 `default_nettype none
 module global_avgpool #(
   parameter int IN_BITS = 4,
   parameter int IN_LANES = 1,
   parameter int IN_BEATS = 1,
   parameter int IN_SIGNED = 0,
+  parameter int IN_BIPOLAR = 0,
   parameter int OUT_BITS = 4,
   parameter int OUT_LANES = 1,
   parameter int OUT_BEATS = 1,
@@ -39,15 +40,18 @@ module global_avgpool #(
     $fatal(1, "global_avgpool %m: IN_BEATS=%0d must be PIXELS=%0d times, and OUT_BEATS=%0d once CHANNELS/PE=%0d",
            IN_BEATS, PIXELS, OUT_BEATS, GROUPS);
   end
-  if (OUT_SIGNED == 0 && IN_SIGNED != 0) begin : g_bad_sign
+  if (OUT_SIGNED == 0 && (IN_SIGNED != 0 || IN_BIPOLAR != 0)) begin : g_bad_sign
     $fatal(1, "global_avgpool %m: sums of a signed input need OUT_SIGNED=1, not %0d", OUT_SIGNED);
   end
+  if (IN_BIPOLAR != 0 && (IN_BITS != 1 || IN_SIGNED != 0)) begin : g_bad_encoding
+    $fatal(1, "global_avgpool %m: IN_BIPOLAR=%0d needs IN_BITS=1 and IN_SIGNED=0, not %0d and %0d",
+           IN_BIPOLAR, IN_BITS, IN_SIGNED);
+  end
 
-  logic en, step, first, group_last, last;
+  logic en, step, group_last, last;
   logic [(GROUPS > 1 ? $clog2(GROUPS) : 1)-1:0] group;
   logic [(PIXELS > 1 ? $clog2(PIXELS) : 1)-1:0] pixel;
-  logic [OUT_BITS*PE-1:0] sums[GROUPS];
-  logic [OUT_BITS*PE-1:0] sums_q, sums_d;
+  logic [OUT_BITS*PE-1:0] terms, sums;
 
   counter #(.COUNT(GROUPS)) u_group (
     .clk(clk), .rst_n(rst_n), .step(step), .value(group), .last(group_last)
@@ -63,21 +67,21 @@ module global_avgpool #(
     .clk(clk), .rst_n(rst_n), .tvalid(s_axis_tvalid), .tready(s_axis_tready), .tlast(s_axis_tlast)
   );
 
-  assign first = pixel == '0;
   assign s_axis_tready = en;
   assign step = en && s_axis_tvalid;
-  assign sums_q = sums[group];
 
-  // Modulo 2**OUT_BITS, which holds the last sum, partial sums may leave the range.
   for (genvar p = 0; p < PE; p++) begin : g_lane
-    logic [OUT_BITS-1:0] x, sum;
+    logic [IN_BITS-1:0] stored;
+    logic [X_BITS-1:0] x;
 
-    assign x = OUT_BITS'($signed(X_BITS'(s_axis_tdata[p*IN_BITS+:IN_BITS])));
-    assign sum = first ? '0 : sums_q[p*OUT_BITS+:OUT_BITS];
-    assign sums_d[p*OUT_BITS+:OUT_BITS] = sum + x;
+    assign stored = s_axis_tdata[p*IN_BITS+:IN_BITS];
+    assign x = IN_BIPOLAR != 0 ? X_BITS'({~stored[0], 1'b1}) : X_BITS'(stored);
+    assign terms[p*OUT_BITS+:OUT_BITS] = OUT_BITS'($signed(x));
   end
 
-  always_ff @(posedge clk) if (step) sums[group] <= sums_d;
-  always_ff @(posedge clk) if (en) m_axis_tdata <= sums_d;
+  running_sum #(.BITS(OUT_BITS), .LANES(PE), .DEPTH(GROUPS)) u_sums (
+    .clk(clk), .step(step), .first(pixel == '0), .addr(group), .terms(terms), .sums(sums)
+  );
+  always_ff @(posedge clk) if (en) m_axis_tdata <= sums;
 endmodule
 `default_nettype wire

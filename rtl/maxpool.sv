@@ -46,7 +46,6 @@ module maxpool #(
   logic en, step, first, group_last, last;
   logic [(GROUPS > 1 ? $clog2(GROUPS) : 1)-1:0] group;
   logic [(WINDOW > 1 ? $clog2(WINDOW) : 1)-1:0] k;
-  logic [IN_BITS*PE-1:0] best[GROUPS];
   logic [IN_BITS*PE-1:0] best_q, best_d;
 
   counter #(.COUNT(GROUPS)) u_group (
@@ -66,7 +65,6 @@ module maxpool #(
   assign first = k == '0;
   assign s_axis_tready = en;
   assign step = en && s_axis_tvalid;
-  assign best_q = best[group];
 
   for (genvar p = 0; p < PE; p++) begin : g_lane
     // Flipping the sign bit of signed numbers makes their order that of unsigned ones.
@@ -78,7 +76,16 @@ module maxpool #(
     assign best_d[p*IN_BITS+:IN_BITS] = first || (x ^ FLIP) > (b ^ FLIP) ? x : b;
   end
 
-  always_ff @(posedge clk) if (step) best[group] <= best_d;
+  if (GROUPS > 1) begin : g_memory
+    (* ram_style = "distributed" *) logic [IN_BITS*PE-1:0] best[GROUPS];
+
+    assign best_q = best[group];
+    always_ff @(posedge clk) if (step) best[group] <= best_d;
+  end else begin : g_register
+    wire unused_group = group;
+
+    always_ff @(posedge clk) if (step) best_q <= best_d;
+  end
   always_ff @(posedge clk) if (en) m_axis_tdata <= best_d;
 endmodule
 `default_nettype wire

@@ -4,6 +4,7 @@
 //
 // Beats: PE channels in and out, channel group 0..CHANNELS/PE-1 for every pixel. Binary search, one comparison a
 // pipeline stage: level i reads the threshold that the i code bits found so far select and adds one bit.
+// BIPOLAR 1: code 0 stands for -1, code 1 for +1, which changes nothing here.
 // LEVEL ROM i: word {group, code prefix of i bits} holds PE thresholds. FALLING ROM: word group holds PE bits.
 // Depth LEVELS + 1, one beat a cycle. Use requant where 2**LEVELS words a channel outgrow a multiplier.
 `default_nettype none
@@ -17,6 +18,7 @@ module threshold #(
   parameter int OUT_BEATS = 1,
   parameter int OUT_SIGNED = 0,
   parameter int PE = 1,
+  parameter int BIPOLAR = 0,
   parameter int CHANNELS = 1,
   parameter int LEVELS = 2,
   parameter int LO = 0,
@@ -54,6 +56,9 @@ module threshold #(
   end
   if (LEVEL_BITS < X_BITS) begin : g_bad_level_bits
     $fatal(1, "threshold %m: LEVEL_BITS=%0d must hold an input as signed number of %0d bits", LEVEL_BITS, X_BITS);
+  end
+  if (BIPOLAR != 0 && (LO != 0 || HI != 1 || OUT_SIGNED != 0)) begin : g_bad_bipolar
+    $fatal(1, "threshold %m: with BIPOLAR=%0d the codes are LO=0 and HI=1, unsigned", BIPOLAR);
   end
   if (FALLING_BITS != 1) begin : g_bad_falling
     $fatal(1, "threshold %m: FALLING_BITS=%0d must be 1", FALLING_BITS);
@@ -100,6 +105,11 @@ module threshold #(
 
     logic [IN_BITS*PE-1:0] x_q;
     logic [LEVELS*PE-1:0] code_q;
+`ifdef YOSYS
+    (* rom_style = "logic" *)  // what Yosys calls a ROM in LUTs
+`else
+    (* rom_style = "distributed" *)
+`endif
     logic [LEVEL_BITS*PE-1:0] mem[WORDS];
 
     initial $readmemh({LEVEL_FILE, DIGIT, ".mem"}, mem);

@@ -99,57 +99,69 @@ module window #(
     .clk(clk), .rst_n(rst_n), .tvalid(s_axis_tvalid), .tready(s_axis_tready), .tlast(s_axis_tlast)
   );
 
-  // Reader: the position of the beat that the next step reads, as beat of the frame, ring address, row and column.
-  logic signed [BEAT_BITS-1:0] beat;
+  // Reader: of the beat that the next step reads, how many beats behind the writer it is (0 or less: not written yet),
+  // its ring address, row and column.
+  logic signed [BEAT_BITS-1:0] behind;
   logic signed [ADDR_BITS+1:0] read_addr;
-  logic signed [ROW_BITS-1:0] row;
-  logic signed [COLUMN_BITS-1:0] column;
-  logic is_pad;
+  logic is_pad, begun;
   wire unused_sign = &{1'b0, read_addr[ADDR_BITS+1:ADDR_BITS]};
 
   loop_nest #(.N0(GROUPS), .N1(KERNEL_W), .N2(KERNEL_H), .N3(OUT_WIDTH), .N4(OUT_HEIGHT)) u_loops (
     .clk(clk), .rst_n(rst_n), .step(step), .level(level)
   );
   loop_value #(
-    .BITS(BEAT_BITS), .START(-PAD_TOP * ROW - PAD_LEFT * GROUPS),
-    .N0(GROUPS), .N1(KERNEL_W), .N2(KERNEL_H), .N3(OUT_WIDTH), .N4(OUT_HEIGHT),
-    .S0(1), .S1(DILATION_W * GROUPS), .S2(DILATION_H * ROW), .S3(STRIDE_W * GROUPS), .S4(STRIDE_H * ROW)
-  ) u_beat (
-    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .value(beat)
+    .BITS(BEAT_BITS), .START(PAD_TOP * ROW + PAD_LEFT * GROUPS),
+    .N0(GROUPS), .N1(KERNEL_W), .N2(KERNEL_H), .N3(OUT_WIDTH), .N4(OUT_HEIGHT), .S0(-1), .S1(-DILATION_W * GROUPS),
+    .S2(-DILATION_H * ROW), .S3(-STRIDE_W * GROUPS), .S4(-STRIDE_H * ROW), .S5(-FRAME)
+  ) u_behind (
+    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .up(accept), .value(behind)
   );
   loop_value #(
     .BITS(ADDR_BITS + 2), .MODULUS(RING), .START(-PAD_TOP * ROW - PAD_LEFT * GROUPS),
     .N0(GROUPS), .N1(KERNEL_W), .N2(KERNEL_H), .N3(OUT_WIDTH), .N4(OUT_HEIGHT), .S0(1), .S1(DILATION_W * GROUPS),
     .S2(DILATION_H * ROW), .S3(STRIDE_W * GROUPS), .S4(STRIDE_H * ROW), .S5(FRAME)
   ) u_read_addr (
-    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .value(read_addr)
-  );
-  loop_value #(
-    .BITS(ROW_BITS), .START(-PAD_TOP), .N2(KERNEL_H), .N4(OUT_HEIGHT), .S2(DILATION_H), .S4(STRIDE_H)
-  ) u_row (
-    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .value(row)
-  );
-  loop_value #(
-    .BITS(COLUMN_BITS), .START(-PAD_LEFT), .N1(KERNEL_W), .N3(OUT_WIDTH), .S1(DILATION_W), .S3(STRIDE_W)
-  ) u_column (
-    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .value(column)
+    .clk(clk), .rst_n(rst_n), .step(step), .level(level), .up(1'b0), .value(read_addr)
   );
 
   if (PAD_TOP + PAD_LEFT + PAD_BOTTOM + PAD_RIGHT > 0) begin : g_padded
+    logic signed [ROW_BITS-1:0] row;
+    logic signed [COLUMN_BITS-1:0] column;
+    // Frames of which the writer has begun and the reader has not ended.
+    localparam int OPEN_BITS = $clog2(BUFFER_ROWS / HEIGHT + 3);
+    logic [OPEN_BITS-1:0] open_q;
+    logic between_q, opens;  // the next beat that is written is the first of a frame
+
+    loop_value #(
+      .BITS(ROW_BITS), .START(-PAD_TOP), .N2(KERNEL_H), .N4(OUT_HEIGHT), .S2(DILATION_H), .S4(STRIDE_H)
+    ) u_row (
+      .clk(clk), .rst_n(rst_n), .step(step), .level(level), .up(1'b0), .value(row)
+    );
+    loop_value #(
+      .BITS(COLUMN_BITS), .START(-PAD_LEFT), .N1(KERNEL_W), .N3(OUT_WIDTH), .S1(DILATION_W), .S3(STRIDE_W)
+    ) u_column (
+      .clk(clk), .rst_n(rst_n), .step(step), .level(level), .up(1'b0), .value(column)
+    );
     assign is_pad = row < 0 || row >= ROW_BITS'(HEIGHT) || column < 0 || column >= COLUMN_BITS'(WIDTH);
+
+    assign opens = accept && between_q;
+    assign begun = open_q != '0;
+    always_ff @(posedge clk) begin
+      if (!rst_n) begin
+        open_q <= '0;
+        between_q <= 1'b1;
+      end else begin
+        if (opens && !frame_end) open_q <= open_q + 1'b1;
+        else if (frame_end && !opens) open_q <= open_q - 1'b1;
+        if (accept) between_q <= s_axis_tlast;
+      end
+    end
   end else begin : g_unpadded
-    wire unused_position = &{1'b0, row, column};
     assign is_pad = 1'b0;
+    assign begun = 1'b1;
   end
 
-  // Beats of the reader's frame that are written; negative while an earlier frame is not complete.
-  logic signed [BEAT_BITS-1:0] written_q;
-
-  always_ff @(posedge clk) begin
-    if (!rst_n) written_q <= '0;
-    else written_q <= written_q + (accept ? BEAT_BITS'(1) : '0) - (frame_end ? BEAT_BITS'(FRAME) : '0);
-  end
-  assign step = en && (is_pad ? written_q > 0 : written_q > beat);
+  assign step = en && (is_pad ? begun : behind > 0);
   assign row_end = step && level >= 3'd4;
   assign frame_end = step && level == 3'd5;
 

@@ -2,6 +2,7 @@
 // START + i0 * S0 + ... + i4 * S4 over the turns i0..i4 of a loop_nest with counts N0..N4, without a multiplier: one
 // addition of a constant a step, chosen by the nest's level. When the nest starts anew, the value goes back to START,
 // moved on by S5. With MODULUS > 0 the value is kept modulo MODULUS. BITS: signed, enough for 2 * MODULUS.
+// A cycle with up adds one besides; not with a MODULUS.
 `default_nettype none
 module loop_value #(
   parameter int BITS = 8,
@@ -23,6 +24,7 @@ module loop_value #(
   input  wire  rst_n,
   input  wire  step,
   input  wire  [2:0] level,
+  input  wire  up,
   output logic signed [BITS-1:0] value
 );
   if (MODULUS < 0 || (MODULUS > 0 && BITS < $clog2(MODULUS) + 2)) begin : g_bad_bits
@@ -36,49 +38,52 @@ module loop_value #(
   localparam int T3 = T2 + (N3 - 1) * S3;
   localparam int T4 = T3 + (N4 - 1) * S4;
 
-  logic signed [BITS-1:0] start;
+  localparam int D0 = S0;
+  localparam int D1 = S1 - T0;
+  localparam int D2 = S2 - T1;
+  localparam int D3 = S3 - T2;
+  localparam int D4 = S4 - T3;
+  localparam int D5 = S5 - T4;
 
-  if (MODULUS > 0) begin : g_modulo
-    localparam int D0 = (S0 % MODULUS + MODULUS) % MODULUS;
-    localparam int D1 = ((S1 - T0) % MODULUS + MODULUS) % MODULUS;
-    localparam int D2 = ((S2 - T1) % MODULUS + MODULUS) % MODULUS;
-    localparam int D3 = ((S3 - T2) % MODULUS + MODULUS) % MODULUS;
-    localparam int D4 = ((S4 - T3) % MODULUS + MODULUS) % MODULUS;
-    localparam int D5 = ((S5 - T4) % MODULUS + MODULUS) % MODULUS;
+  if (MODULUS > 0 && (MODULUS & (MODULUS - 1)) != 0) begin : g_modulo
     logic signed [BITS-1:0] wrapped;
 
     // The sum less MODULUS, in one addition: its sign says whether the sum has to wrap.
     always_comb begin
       case (level)
-        3'd0: wrapped = value + BITS'(D0 - MODULUS);
-        3'd1: wrapped = value + BITS'(D1 - MODULUS);
-        3'd2: wrapped = value + BITS'(D2 - MODULUS);
-        3'd3: wrapped = value + BITS'(D3 - MODULUS);
-        3'd4: wrapped = value + BITS'(D4 - MODULUS);
-        default: wrapped = value + BITS'(D5 - MODULUS);
+        3'd0: wrapped = value + BITS'((D0 % MODULUS + MODULUS) % MODULUS - MODULUS);
+        3'd1: wrapped = value + BITS'((D1 % MODULUS + MODULUS) % MODULUS - MODULUS);
+        3'd2: wrapped = value + BITS'((D2 % MODULUS + MODULUS) % MODULUS - MODULUS);
+        3'd3: wrapped = value + BITS'((D3 % MODULUS + MODULUS) % MODULUS - MODULUS);
+        3'd4: wrapped = value + BITS'((D4 % MODULUS + MODULUS) % MODULUS - MODULUS);
+        default: wrapped = value + BITS'((D5 % MODULUS + MODULUS) % MODULUS - MODULUS);
       endcase
     end
-    assign start = BITS'((START % MODULUS + MODULUS) % MODULUS);
     always_ff @(posedge clk) begin
-      if (!rst_n) value <= start;
+      if (!rst_n) value <= BITS'((START % MODULUS + MODULUS) % MODULUS);
       else if (step) value <= wrapped < 0 ? wrapped + BITS'(MODULUS) : wrapped;
     end
+    wire unused_up = up;
   end else begin : g_linear
-    assign start = BITS'(START);
-    always_ff @(posedge clk) begin
-      if (!rst_n) begin
-        value <= start;
-      end else if (step) begin
-        case (level)
-          3'd0: value <= value + BITS'(S0);
-          3'd1: value <= value + BITS'(S1 - T0);
-          3'd2: value <= value + BITS'(S2 - T1);
-          3'd3: value <= value + BITS'(S3 - T2);
-          3'd4: value <= value + BITS'(S4 - T3);
-          default: value <= value + BITS'(S5 - T4);
-        endcase
-      end
+    // A power of two needs no more than as many bits.
+    localparam int KEPT = MODULUS > 1 ? $clog2(MODULUS) : MODULUS == 1 ? 1 : BITS;
+    logic signed [KEPT-1:0] kept, move, move_up;
+
+    always_comb begin
+      case (level)
+        3'd0: {move, move_up} = {KEPT'(D0), KEPT'(D0 + 1)};
+        3'd1: {move, move_up} = {KEPT'(D1), KEPT'(D1 + 1)};
+        3'd2: {move, move_up} = {KEPT'(D2), KEPT'(D2 + 1)};
+        3'd3: {move, move_up} = {KEPT'(D3), KEPT'(D3 + 1)};
+        3'd4: {move, move_up} = {KEPT'(D4), KEPT'(D4 + 1)};
+        default: {move, move_up} = {KEPT'(D5), KEPT'(D5 + 1)};
+      endcase
     end
+    always_ff @(posedge clk) begin
+      if (!rst_n) kept <= KEPT'(START);
+      else if (step || up) kept <= kept + (up ? step ? move_up : KEPT'(1) : move);
+    end
+    assign value = MODULUS == 0 ? BITS'(kept) : BITS'($unsigned(kept));
   end
 endmodule
 `default_nettype wire

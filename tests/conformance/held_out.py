@@ -8,18 +8,38 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gatewright.ir.op import Op, as_int64
-from gatewright.ir.types import Tensor
+from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.add import Add
+from gatewright.ops.avgpool import Avgpool
+from gatewright.ops.concat import Concat
 from gatewright.ops.dense import Dense
+from gatewright.ops.depthwise import Depthwise
 from gatewright.ops.global_avgpool import GlobalAvgpool
+from gatewright.ops.grouped import Grouped
+from gatewright.ops.lut import Lut, inputs_of
 from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.requant import Requant
+from gatewright.ops.reshape import Reshape
 from gatewright.ops.threshold import Threshold
+from gatewright.ops.upsample import Upsample
 from gatewright.ops.window import Window
 
 
 def _dense(rows: int, cols: int, limits: tuple[int, int], source: Tensor, pe: int, simd: int) -> Dense:
     weight = np.random.default_rng(rows * cols).integers(limits[0], limits[1] + 1, (rows, cols))
+    return Dense(source, as_int64(weight), pe=pe, simd=simd)
+
+
+def _bipolar(*shape: int) -> Tensor:
+    return Tensor(shape, -1, 1, encoding="bipolar")
+
+
+def _weights(limits: tuple[int, int], *shape: int) -> IntArray:
+    return as_int64(np.random.default_rng(sum(shape)).integers(limits[0], limits[1] + 1, shape))
+
+
+def _bipolar_dense(rows: int, cols: int, source: Tensor, pe: int, simd: int) -> Dense:
+    weight = np.random.default_rng(rows * cols).choice([-1, 1], (rows, cols))
     return Dense(source, as_int64(weight), pe=pe, simd=simd)
 
 
@@ -43,6 +63,82 @@ def _add() -> list[Op]:
     ]
 
 
+def _avgpool() -> list[Op]:
+    return [
+        Avgpool(Tensor((1, 1, 25 * 3), -1, 0), 25, 3),
+        Avgpool(Tensor((2, 7), -128, -100), 7),
+        Avgpool(Tensor((3, 2, 6 * 10), 0, 65535), 6, 5),
+        Avgpool(Tensor((11, 3 * 7), 2, 3), 3, 1),
+        Avgpool(_bipolar(3, 5 * 7), 5, 7),
+    ]
+
+
+def _depthwise() -> list[Op]:
+    return [
+        Depthwise(Tensor((1, 1), 0, 1), _weights((-1, 1), 1, 1)),
+        Depthwise(Tensor((3, 25 * 3), -1, 0), _weights((-3, 3), 3, 25), pe=3),
+        Depthwise(Tensor((2, 2, 9 * 35), 0, 15), _weights((-8, 7), 35, 9), pe=1),
+        Depthwise(Tensor((5, 2 * 14), 5, 9), _weights((0, 3), 14, 2), pe=7),
+        Depthwise(Tensor((4, 3 * 5), -77, 100), _weights((-128, 127), 20, 3), pe=5),
+        Depthwise(Tensor((7, 11), -8, 7), _weights((-8, -1), 1, 11)),
+        Depthwise(_bipolar(3, 3, 4 * 6), _weights((-3, 3), 12, 4), pe=3),
+        Depthwise(Tensor((2, 4 * 2), -8, 7), _weights((0, 0), 2, 4), pe=2),
+    ]
+
+
+def _concat() -> list[Op]:
+    return [
+        Concat(Tensor((1,), -1, 0), Tensor((1,), 5, 5), 0),
+        Concat(Tensor((7, 1, 15), 0, 255), Tensor((7, 1, 10), -1, 0), 2, 5),
+        Concat(Tensor((1, 3, 6), -300, -7), Tensor((4, 3, 6), -2, 900), 0, 3),
+        Concat(Tensor((5, 1, 2), 0, 1), Tensor((5, 6, 2), -4, 3), 1, 1),
+        Concat(Tensor((3, 7), 3, 9), Tensor((3, 77), 0, 4000), 1, 7),
+    ]
+
+
+def _lut() -> list[Op]:
+    rng = np.random.default_rng(11)
+
+    def case(source: Tensor, rows: int, lo: int, hi: int, pe: int) -> Lut:
+        return Lut(source, as_int64(rng.integers(lo, hi + 1, (rows, len(inputs_of(source))))), pe=pe)
+
+    return [
+        case(Tensor((1,), -1, 0), 1, 0, 1, 1),
+        case(Tensor((1, 1, 9), 0, 1023), 9, -70000, 70000, 3),
+        case(Tensor((11, 2), -512, 100), 1, -1, 0, 2),
+        case(Tensor((2, 3, 7), 5, 5), 7, 0, 255, 7),
+        case(Tensor((13, 10), -1, 1, 1.0, "bipolar"), 10, -8, 7, 5),
+    ]
+
+
+def _reshape() -> list[Op]:
+    rng = np.random.default_rng(12)
+
+    def moved(shape: tuple[int, ...], axes: tuple[int, ...], pe: int = 1) -> Reshape:
+        order = np.arange(np.prod(shape)).reshape(shape).transpose(axes).ravel()
+        return Reshape(Tensor(shape, -5, 9), (order.size,), as_int64(order), pe)
+
+    return [
+        moved((2, 1), (1, 0)),
+        moved((1, 17, 3), (0, 2, 1)),
+        moved((3, 2, 2, 5), (3, 1, 0, 2)),
+        moved((2, 2, 2, 2, 2, 3), (4, 1, 3, 0, 2, 5), 3),
+        moved((4, 3, 2, 2, 2, 2), (5, 3, 1, 4, 2, 0)),
+        Reshape(Tensor((300,), 0, 1), (300,), as_int64(rng.permutation(300))),
+        Reshape(Tensor((2,), 0, 255), (1, 2), as_int64([1, 0])),
+    ]
+
+
+def _upsample() -> list[Op]:
+    return [
+        Upsample(Tensor((1, 1, 5), -1, 0), 1, 7, 5),
+        Upsample(Tensor((7, 3, 1), 0, 65535), 5, 1),
+        Upsample(Tensor((2, 11, 6), -9, -4), 3, 2, 3),
+        Upsample(Tensor((3, 1, 10), 0, 1), 1, 2, 2),
+        Upsample(Tensor((9, 2, 3), -128, 127), 2, 5, 1),
+    ]
+
+
 def _dense_cases() -> list[Op]:
     return [
         _dense(1, 1, (-1, 1), Tensor((1,), 0, 1), 1, 1),
@@ -54,6 +150,11 @@ def _dense_cases() -> list[Op]:
         _dense(3, 260, (-1, 1), Tensor((260,), 0, 3), 3, 2),
         _dense(4, 33, (-127, 127), Tensor((2, 33), -128, 127), 2, 33),
         _dense(6, 4, (0, 0), Tensor((4,), -8, 7), 2, 1),
+        _dense(6, 26, (-2, 1), _bipolar(2, 26), 3, 13),
+        _dense(5, 21, (0, 6), Tensor((21,), -4, 3), 5, 7),
+        _bipolar_dense(10, 33, _bipolar(3, 33), 5, 11),
+        _bipolar_dense(7, 9, Tensor((2, 9), -20, 11), 7, 3),
+        _bipolar_dense(6, 75, Tensor((75,), 0, 1), 2, 75),
     ]
 
 
@@ -66,12 +167,26 @@ def _global_avgpool() -> list[Op]:
     ]
 
 
+def _grouped() -> list[Op]:
+    return [
+        Grouped(Tensor((1, 2), 0, 1), _weights((-1, 1), 2, 1, 1)),
+        Grouped(Tensor((3, 25 * 6), -1, 0), _weights((-3, 3), 6, 25, 3), pe=3, simd=1),
+        Grouped(Tensor((2, 2, 3 * 35), 0, 15), _weights((-8, 7), 15, 3, 7), pe=1, simd=7),
+        Grouped(Tensor((5, 14), 5, 9), _weights((0, 3), 4, 1, 7), pe=2, simd=7),
+        Grouped(Tensor((4, 3 * 10), -77, 100), _weights((-128, 127), 35, 3, 2), pe=7, simd=2),
+        Grouped(Tensor((7, 6), -8, 7), _weights((-8, -1), 9, 1, 2), pe=1, simd=1),
+        Grouped(_bipolar(3, 4 * 15), _weights((-1, 1), 6, 4, 5), pe=1, simd=5),
+        Grouped(Tensor((3, 2 * 4), 0, 7), _weights((-4, 3), 5, 2, 4), pe=5, simd=2),
+    ]
+
+
 def _maxpool() -> list[Op]:
     return [
         Maxpool(Tensor((1, 1, 25 * 3), -1, 1), 25, 3),
         Maxpool(Tensor((1, 7), -128, -100), 7),
         Maxpool(Tensor((3, 2, 6 * 10), 0, 65535), 6, 5),
         Maxpool(Tensor((11, 3 * 7), -4, 3), 3, 1),
+        Maxpool(_bipolar(3, 5 * 7), 5, 7),
     ]
 
 
@@ -110,16 +225,26 @@ def _window() -> list[Op]:
         Window(Tensor((6, 6, 1), -8, 7), 3, 3, 1, 1, 0, 2, 3, 0, 2, 1),
         Window(Tensor((2, 2, 7), 0, 1), 2, 2, simd=7),
         Window(Tensor((1, 1, 1), 0, 1), 1, 1),
+        Window(Tensor((11, 4), 0, 255), 1, 5, 1, 3, 0, 2, 0, 2, simd=2),
+        Window(_bipolar(5, 4, 6), 2, 3, 2, 1, simd=3),
+        Window(_bipolar(3, 3, 2), 2, 2, 1, 1, 1, 0, 0, 1, pad_value=-1, simd=2),
     ]
 
 
 HELD_OUT: Mapping[str, Callable[[], list[Op]]] = {
     "add": _add,
+    "concat": _concat,
+    "avgpool": _avgpool,
     "dense": _dense_cases,
+    "depthwise": _depthwise,
     "global_avgpool": _global_avgpool,
+    "grouped": _grouped,
+    "lut": _lut,
     "maxpool": _maxpool,
     "requant": _requant_cases,
+    "reshape": _reshape,
     "threshold": _threshold_cases,
+    "upsample": _upsample,
     "window": _window,
 }
 """Made when they are asked for: an operator that refuses its shapes fails its own test only."""

@@ -51,14 +51,14 @@ def quant(source: str, output: str, scale: str, bits: str, signed: int) -> onnx.
 
 
 def write_model(path: Path) -> Path:
-    """Quant (6 bits) -> Abs -> Quant (4 bits, unsigned) -> MatMul."""
+    """Quant (6 bits) -> an Abs of its own domain -> Quant (4 bits, unsigned) -> MatMul."""
     constants: dict[str, float | FloatArray] = {
         "zero": 0.0, "bits4": 4.0, "bits6": 6.0,
         "scale_x": INPUT_SCALE, "scale_m": MIDDLE_SCALE, "scale_w": WEIGHT_SCALE, "w": weights(),
     }  # fmt: skip
     nodes = [
         quant("x", "xq", "scale_x", "bits6", 1),
-        helper.make_node("Abs", ["xq"], ["magnitude"], "magnitude"),
+        helper.make_node("Abs", ["xq"], ["magnitude"], "magnitude", domain="my.ops"),
         quant("magnitude", "mq", "scale_m", "bits4", 0),
         quant("w", "wq", "scale_w", "bits4", 1),
         helper.make_node("MatMul", ["mq", "wq"], ["y"], "matmul"),
@@ -90,7 +90,8 @@ def test_it_is_there_while_its_folder_is_on_the_path(extension: Path, monkeypatc
 
 
 def test_without_it_the_node_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match=r"magnitude: operator Abs on frames of shape \(12,\) has no hardware"):
+    message = r"magnitude: operator my.ops.Abs on frames of shape \(12,\) has no hardware"
+    with pytest.raises(UnsupportedError, match=message):
         import_model(write_model(tmp_path / "model.onnx"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gatewright.ir.heap import heap
 from gatewright.ir.op import Op, discover, package_root
 from gatewright.sim.tools import find_verilator
 
@@ -21,6 +22,10 @@ LIBRARY: Mapping[str, list[Parameters]] = {
     "adder_tree": [
         {"N": n, "IN_BITS": 5, "OUT_BITS": bits} for n in (1, 2, 3, 4, 5, 16, 17, 70) for bits in (5, 6, 13)
     ],
+    "bit_heap": [
+        {"N": n, "A_BITS": a, "B_BITS": b, "WIDTH": 3, "OUT_BITS": out, "CYCLES": heap(n, a, b, out).cycles}
+        for n, a, b, out in ((1, 1, 1, 1), (2, 1, 1, 2), (5, 2, 3, 4), (18, 1, 1, 9), (7, 4, 4, 12))
+    ],
     "counter": [{"COUNT": n} for n in (1, 2, 3, 8, 9)],
     "fifo": [{"WIDTH": w, "DEPTH": d, "BLOCK": b} for w in (1, 7) for d in (2, 3, 8, 300) for b in (0, 1)],
     "frame_check": [{"BEATS": n} for n in (1, 2, 5)],
@@ -28,7 +33,9 @@ LIBRARY: Mapping[str, list[Parameters]] = {
     "loop_value": [{"BITS": 9, "MODULUS": m, "START": -5, "N1": 3, "S0": 1, "S1": -7, "S5": 40} for m in (0, 1, 31)],
     "multiplier": [{"A_BITS": 4, "B_BITS": 3, "P_BITS": p, "DSP": d} for p in (2, 7, 9) for d in (0, 1)],
     "pipeline": [{"DEPTH": d, "BEATS": b} for d in (1, 2, 9) for b in (1, 6)],
+    "ping_pong": [{"WIDTH": w, "BLOCK": b} for w in (1, 7) for b in (1, 2, 5, 300)],
     "rom": [{"WIDTH": 5, "DEPTH": d, "BLOCK": b, "FILE": "rom.mem"} for d in (1, 2, 3) for b in (0, 1)],
+    "running_sum": [{"BITS": 6, "LANES": n, "DEPTH": d} for n in (1, 3) for d in (1, 2, 40)],
     "sdp_ram": [{"WIDTH": w, "DEPTH": d} for w in (1, 9) for d in (1, 2, 5, 600)],
     "stream_fork": [{"WIDTH": 3, "BRANCHES": n} for n in (1, 2, 3)],
     "width_adapter": [
@@ -40,6 +47,8 @@ LIBRARY: Mapping[str, list[Parameters]] = {
 
 REFUSED: list[tuple[str, Parameters, str]] = [
     ("lib/adder_tree", {"IN_BITS": 9, "OUT_BITS": 8}, "OUT_BITS=8 at least IN_BITS"),
+    ("lib/bit_heap", {"N": 0}, "N=0, A_BITS=1"),
+    ("lib/bit_heap", {"N": 32, "CYCLES": 1}, "CYCLES=1 does not fit 4 levels"),
     ("lib/counter", {"COUNT": 0}, "COUNT=0 must be at least 1"),
     ("lib/fifo", {"DEPTH": 1}, "DEPTH=1 must be at least 2"),
     ("lib/frame_check", {"BEATS": 0}, "BEATS=0 must be at least 1"),
@@ -50,10 +59,46 @@ REFUSED: list[tuple[str, Parameters, str]] = [
     ("add", {"PE": 2}, "PE=2 must equal IN0_LANES=1"),
     ("add", {"IN1_BEATS": 3}, "IN1_BEATS=3 must equal OUT_BEATS=1"),
     ("add", {"IN0_SIGNED": 1, "IN1_SIGNED": 1}, "needs OUT_SIGNED=1, not 0"),
+    ("lib/ping_pong", {"BLOCK": 0}, "BLOCK=0 must be at least 1"),
+    ("concat", {"PE": 2}, "PE=2 must equal IN0_LANES=1"),
+    ("concat", {"TURN0": 2}, "do not fill OUT_BEATS=2 in turns of 2 and 1"),
+    ("concat", {"IN1_BITS": 5}, "OUT_BITS=4 with OUT_SIGNED=0 cannot hold both IN0_BITS=4 and IN1_BITS=5"),
+    ("concat", {"IN0_SIGNED": 1}, "OUT_SIGNED=0 cannot hold both"),
+    ("lut", {"PE": 2}, "PE=2 must equal IN_LANES=1"),
+    ("lut", {"CHANNELS": 3}, "must equal OUT_BEATS=1 and be a multiple of CHANNELS/PE=3"),
+    ("lut", {"TABLE_BITS": 3}, "TABLE_BITS=3 must equal OUT_BITS=4"),
+    ("lut", {"IN_BITS": 17}, "IN_BITS=17 (IN_SIGNED=0) must be at most 16"),
+    ("reshape", {"PE": 2}, "PE=2 must equal IN_LANES=1"),
+    ("reshape", {"OUT_BITS": 5}, "must equal OUT_BITS=5"),
+    ("reshape", {"N1": 2}, "the loops 1*2*1*1*1 do not make OUT_BEATS=1"),
+    ("reshape", {"TABLE": 1, "ORDER_BITS": 2}, "ORDER_BITS=2 must be 1 for IN_BEATS=1"),
+    ("upsample", {"PE": 2}, "PE=2 must equal IN_LANES=1"),
+    ("upsample", {"FACTOR_H": 3}, "OUT_BEATS=4 must be FACTOR_H=3 * FACTOR_W=2 times IN_BEATS=1"),
+    ("upsample", {"OUT_SIGNED": 1}, "must equal OUT_BITS=4, OUT_SIGNED=1"),
     ("dense", {"SIMD": 2}, "SIMD=2 must equal IN_LANES=1 and divide COLS=1"),
     ("dense", {"PE": 3}, "PE=3 must equal OUT_LANES=1 and divide ROWS=1"),
     ("dense", {"COLS": 2}, "IN_BEATS=1 of 2 a vector do not match"),
     ("dense", {"ACC_BITS": 7}, "ACC_BITS=7 must be at least OUT_BITS=8"),
+    ("dense", {"START_BITS": 7}, "START_BITS=7 must equal ACC_BITS=8"),
+    ("dense", {"IN_BIPOLAR": 1}, "IN_BIPOLAR=1 means IN_BITS=1"),
+    ("dense", {"WEIGHT_BIPOLAR": 1}, "WEIGHT_BIPOLAR=1 means PLANES=1, not 4"),
+    ("dense", {"WEIGHT_BITS": 4}, "WEIGHT_BITS=4 must be PLANES=4 with multipliers, else 1"),
+    ("lib/running_sum", {"DEPTH": 0}, "DEPTH=0 must be at least 1"),
+    ("avgpool", {"PE": 2}, "PE=2 must equal IN_LANES=1"),
+    ("avgpool", {"WINDOW": 4}, "IN_BEATS=1 must be WINDOW=4 times OUT_BEATS=1"),
+    ("avgpool", {"IN_SIGNED": 1}, "need OUT_SIGNED=1, not 0"),
+    ("avgpool", {"IN_BIPOLAR": 1, "OUT_SIGNED": 1}, "IN_BIPOLAR=1 needs IN_BITS=1"),
+    ("depthwise", {"PE": 2}, "PE=2 must equal IN_LANES=1"),
+    ("depthwise", {"MULTIPLIER": 2}, "be OUT_LANES=1 / MULTIPLIER=2"),
+    ("depthwise", {"TAPS": 4}, "IN_BEATS=1 must be TAPS=4 times OUT_BEATS=1"),
+    ("depthwise", {"ACC_BITS": 7}, "ACC_BITS=7 must be at least OUT_BITS=8"),
+    ("depthwise", {"IN_BIPOLAR": 1}, "IN_BIPOLAR=1 needs IN_BITS=1"),
+    ("grouped", {"SIMD": 2}, "SIMD=2 must equal IN_LANES=1 and divide GROUP_IN=1"),
+    ("grouped", {"PE": 3}, "PE=3 must equal OUT_LANES=1 and divide GROUP_OUT=1"),
+    ("grouped", {"TAPS": 2}, "IN_BEATS=1 of 2 a vector do not match"),
+    ("grouped", {"ACC_BITS": 7}, "ACC_BITS=7 must be at least OUT_BITS=8"),
+    ("grouped", {"IN_BIPOLAR": 1}, "IN_BIPOLAR=1 needs IN_BITS=1"),
+    ("global_avgpool", {"IN_BIPOLAR": 1, "OUT_SIGNED": 1}, "IN_BIPOLAR=1 needs IN_BITS=1"),
     ("global_avgpool", {"PIXELS": 4}, "IN_BEATS=1 must be PIXELS=4 times"),
     ("global_avgpool", {"IN_SIGNED": 1}, "need OUT_SIGNED=1, not 0"),
     ("maxpool", {"WINDOW": 4}, "IN_BEATS=1 must be WINDOW=4 times OUT_BEATS=1"),

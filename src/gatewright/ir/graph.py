@@ -74,7 +74,8 @@ class GraphInput:
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
         if isinstance(self.tensor.scale, tuple):
             raise ModelError(f"input {self.name!r} has one scale per channel; quantise it with one scale")
-        return quantize(evaluate(self.steps, real), self.tensor.scale, self.tensor.lo, self.tensor.hi)
+        t = self.tensor
+        return quantize(evaluate(self.steps, real), self.tensor.scale, t.lo, t.hi, t.encoding == "bipolar")
 
 
 @dataclass(frozen=True, eq=False)

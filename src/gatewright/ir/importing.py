@@ -8,7 +8,7 @@ the next quantiser, a reshape that only renumbers elements).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -199,15 +199,46 @@ class ImportContext:
         Raises:
             UnsupportedError: its operand is not finite, or neither one number nor one per channel.
         """
-        if step.values and len(step.values) not in (1, value.channels):
+        if step.per_channel and len(step.values) not in (1, value.channels):
             raise UnsupportedError(
                 node.name, f"{len(step.values)} constants for {value.channels} channels: give one, or one per channel"
             )
-        if not np.isfinite(step.values).all() or (step.kind == "div" and 0.0 in step.values):
+        finite = step.kind == "clip" or bool(np.isfinite(step.values).all())
+        if not finite or (step.kind == "div" and 0.0 in step.values):
             raise UnsupportedError(
                 node.name, f"{step.kind} by constants that are not finite or 0: train the model again"
             )
         self.values[output] = replace(value, steps=(*value.steps, step), origin=(*value.origin, node.name))
+
+    def relay_input(self, name: str, order: IntArray, shape: tuple[int, ...]) -> bool:
+        """Let the host send a graph input in another order; says whether it can, which it cannot once a node reads it.
+
+        Args:
+            order: int64 of shape (elements,): which element of the present order each of the new one is.
+            shape: of the tensor then.
+        """
+        place = next((i for i, g in enumerate(self.inputs) if g.name == name), None)
+        values = {k: v for k, v in self.values.items() if v.tensor == name}
+        if place is None or any(name in n.inputs for n in self.nodes):
+            return False
+        known = self.inputs[place]
+        chains = [known.steps, *(v.steps for v in values.values())]
+        if any(s.per_channel and len(s.values) > 1 for steps in chains for s in all_steps(steps)):
+            return False
+        for key, value in values.items():
+            tensor = None if value.type is None else replace(value.type, shape=shape)
+            self.values[key] = replace(value, type=tensor, index=value.index.ravel()[order].reshape(shape))
+        index = known.index.ravel()[order].reshape(shape)
+        self.inputs[place] = replace(known, tensor=replace(known.tensor, shape=shape), index=index)
+        return True
+
+
+def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """The steps of a chain and of all its branches."""
+    for step in steps:
+        yield step
+        for branch in step.branches:
+            yield from all_steps(branch)
 
 
 def check_size(node: OnnxNode, tensor: Tensor) -> None:

@@ -18,13 +18,14 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, estimate
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Stream, Tensor
 
@@ -54,15 +55,13 @@ class Memory:
 
     def hex_lines(self) -> list[str]:
         """One hexadecimal word a row, for `$readmemh`."""
-        digits = -(-self.bits * self.words.shape[1] // 4)
-        mask = (1 << self.bits) - 1
-        lines = []
-        for row in self.words.tolist():
-            word = 0
-            for element in reversed(row):
-                word = word << self.bits | element & mask
-            lines.append(f"{word:0{digits}x}")
-        return lines
+        width = self.bits * self.words.shape[1]
+        bits = np.empty((*self.words.shape, self.bits), np.uint8)
+        for i in range(self.bits):
+            bits[..., i] = self.words >> i & 1
+        rows = np.packbits(bits.reshape(len(bits), width), axis=1, bitorder="little")[:, ::-1]
+        digits = -(-width // 4)
+        return [row.tobytes().hex()[-digits:] for row in np.ascontiguousarray(rows)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,7 @@ class Op(ABC):
         """Small instances for tests: every field takes several values, edges included."""
 
     def lower(self) -> tuple[Op, ...] | None:
-        """For a composite operator with one input and output: the chain of operators that equals it."""
+        """For an operator with one input and output: the chain of operators that equals it; None to keep it."""
         return None
 
     def step_positions(self) -> IntArray | None:
@@ -174,9 +173,16 @@ class Op(ABC):
         """When the kernel takes and gives each beat."""
         raise NotImplementedError(f"{self.name()} has no hardware")
 
-    def resources(self) -> Mapping[str, float]:
-        """Estimated LUT, FF, BRAM36 and DSP of the kernel."""
-        return {}
+    def features(self) -> Features | None:
+        """What the kernel is built of, for the resource model; None leaves the model the widths of the ports alone."""
+        return None
+
+    def resources(self, family: str = "xc7") -> Mapping[str, float]:
+        """Estimated LUT, FF, BRAM36 and DSP of the kernel on a family of chips ("xc7" or "xcup")."""
+        features = self.features() or Features({})
+        sides = {"in_bits": self.in_streams, "out_bits": self.out_streams}
+        ports = {name: float(sum(s.width for s in streams)) for name, streams in sides.items()}
+        return estimate(self.name(), replace(features, counts=ports | dict(features.counts)), family)
 
     def memories(self) -> Mapping[str, Memory | tuple[Memory, ...]]:
         """ROM contents by name; a tuple is a family of ROMs numbered from 0."""

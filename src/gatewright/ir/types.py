@@ -26,12 +26,16 @@ def bits_for(lo: int, hi: int) -> int:
 
 @dataclass(frozen=True)
 class Stream:
-    """A tensor on a wire: `beats` words a frame, each of `lanes` elements of `bits` bits, element 0 in the low bits."""
+    """A tensor on a wire: `beats` words a frame, each of `lanes` elements of `bits` bits, element 0 in the low bits.
+
+    A bipolar stream carries -1 as 0 and +1 as 1.
+    """
 
     bits: int
     lanes: int
     beats: int
     signed: bool
+    bipolar: bool = False
 
     @property
     def width(self) -> int:
@@ -44,7 +48,8 @@ class Stream:
         return -(-self.width // 8) * 8
 
     def __str__(self) -> str:
-        return f"{self.beats}x{self.lanes} {'s' if self.signed else 'u'}int{self.bits}"
+        kind = "bipolar" if self.bipolar else f"{'s' if self.signed else 'u'}int{self.bits}"
+        return f"{self.beats}x{self.lanes} {kind}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class Tensor:
         """
         if self.size % lanes:
             raise ConfigError(f"lanes={lanes!r} does not divide the {self.size} elements of {self}")
-        return Stream(self.bits, lanes, self.size // lanes, self.signed)
+        return Stream(self.bits, lanes, self.size // lanes, self.signed, self.encoding == "bipolar")
 
     def carries(self, other: Tensor) -> bool:
         """Whether a consumer that expects `other` may read this tensor as it is: equal, or equal but for a reshape."""

@@ -9,17 +9,23 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.errors import ProofError, UnsupportedError
-from gatewright.ir.chain import Step, affine_form, direction, evaluate, quantize
+from gatewright.errors import ConfigError, ProofError, UnsupportedError
+from gatewright.ir.chain import MIXED, Step, affine_form, direction, evaluate, quantize
+from gatewright.ir.functions import float_steps
 from gatewright.ir.graph import GraphInput
 from gatewright.ir.importing import ImportContext, OnnxNode, QuantizedConstant, Value
 from gatewright.ir.op import Bounds, Op, as_int64, step_probes
 from gatewright.ir.types import FloatArray, IntArray, Tensor
+from gatewright.ops.lut import MAX_BITS, Lut, inputs_of
 from gatewright.ops.requant import Requant
 from gatewright.ops.threshold import Threshold
 
 THRESHOLD_BITS = 4
 """Outputs up to this many bits become thresholds; wider ones a multiplication if one is exact."""
+
+COMPARED = 1 << 26
+"""Inputs times channels up to which a function of the mathematical library is compared everywhere."""
+CHUNK = 1 << 12
 
 REQUANT_BITS = 16
 """Widest output whose every step is compared."""
@@ -34,6 +40,7 @@ class Activation(Op):
         steps: the float steps, on real values (source scale * integer).
         scale: of the output.
         quant_lo, quant_hi: limits of the quantiser; the output's own limits are those that are reached.
+        bipolar: the quantiser gives -1 and +1 only, +1 from 0 up.
     """
 
     composite = True
@@ -43,11 +50,38 @@ class Activation(Op):
     scale: float
     quant_lo: int
     quant_hi: int
+    bipolar: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.monotone and self.source.bits > MAX_BITS:
+            kinds = ", ".join(s.kind for s in self.steps)
+            raise ConfigError(
+                f"a function that may rise and fall ({kinds}) of {self.source.bits} bits has no hardware: "
+                f"quantise to at most {MAX_BITS} bits before it"
+            )
+        if any(np.isnan(end).any() for end in self._probe):
+            raise ConfigError(
+                f"the steps before the quantiser are no number for some inputs of {self.source}: "
+                "clip them to where the function is defined"
+            )
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the definition never rises and falls in one channel."""
+        return MIXED not in direction(self.steps, self.source.channels)
+
+    @cached_property
+    def _probe(self) -> FloatArray:
+        """The steps' real values at both limits of the input, or at every input: shape (inputs, channels)."""
+        ends = as_int64([self.source.lo, self.source.hi]) if self.monotone else inputs_of(self.source)
+        x = np.broadcast_to(ends[:, None], (len(ends), self.source.channels)).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            return evaluate(self.steps, x * np.asarray(self.source.scale))
 
     def define(self, x: IntArray) -> IntArray:
         """The definition on integers of shape (..., channels)."""
         real = x.astype(np.float64) * np.asarray(self.source.scale)
-        return quantize(evaluate(self.steps, real), self.scale, self.quant_lo, self.quant_hi)
+        return quantize(evaluate(self.steps, real), self.scale, self.quant_lo, self.quant_hi, self.bipolar)
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
         """The definition."""
@@ -55,20 +89,22 @@ class Activation(Op):
 
     @cached_property
     def _ends(self) -> tuple[IntArray, IntArray]:
-        """The definition at both limits of the input: int64 of shape (channels,) each."""
-        at_lo, at_hi = (self.define(np.full((1, self.source.channels), v))[0] for v in (self.source.lo, self.source.hi))
-        return at_lo, at_hi
+        """Least and greatest value of the definition: int64 of shape (channels,) each."""
+        y = quantize(self._probe, self.scale, self.quant_lo, self.quant_hi, self.bipolar)
+        return as_int64(y.min(axis=0)), as_int64(y.max(axis=0))
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """The quantised values, with the limits that are reached."""
+        if self.bipolar:
+            return (Tensor(self.source.shape, -1, 1, self.scale, "bipolar"),)
         at_lo, at_hi = self._ends
         lo, hi = int(np.minimum(at_lo, at_hi).min()), int(np.maximum(at_lo, at_hi).max())
         # A constant tensor still needs one bit of range, or nothing could be told apart behind it.
         return (Tensor(self.source.shape, lo, max(hi, lo + 1), self.scale),)
 
     def bounds(self) -> tuple[Bounds, ...]:
-        """Every step is monotone, so the limits of the input reach those of the output."""
+        """Reached at the input's limits where the steps are monotone; else the extremes over every input."""
         at_lo, at_hi = self._ends
         return (
             Bounds(
@@ -81,7 +117,8 @@ class Activation(Op):
     # --- lowering ---------------------------------------------------------------------------------------------------
 
     def lower(self) -> tuple[Op, ...]:
-        """A `threshold` for narrow outputs, else a `requant` that is equal everywhere, else a `threshold` up to 8 bits.
+        """A `threshold` for narrow outputs, else a `requant` that is equal everywhere, else a `lut` of a narrow input,
+        else a `threshold` up to 8 bits. Always a `lut` where the steps are not monotone or the input is bipolar.
 
         Raises:
             ProofError: none of them equals the definition.
@@ -90,11 +127,15 @@ class Activation(Op):
         steps = out.hi - out.lo
         if steps >= 1 << REQUANT_BITS:
             raise ProofError(f"the quantiser to {out} has {steps} steps: use at most {REQUANT_BITS} output bits")
+        if not self.monotone or self.source.encoding == "bipolar":
+            return (self._lut(),)
         if steps < 1 << THRESHOLD_BITS:
             return (self._threshold(),)
         requant = self._requant()
         if requant is not None:
             return (requant,)
+        if self.source.bits <= MAX_BITS:
+            return (self._lut(),)
         if steps < 1 << 8:
             return (self._threshold(),)
         raise ProofError(
@@ -107,9 +148,14 @@ class Activation(Op):
 
         For a rising channel position k is the least x with f(x) > lo + k, for a falling one the least x with
         f(x) < hi - k; source.hi + 1 where there is none. Bisection is exact because every step is monotone.
+        Where one is not, every input but the least may be a step: only comparing all of them proves anything.
         """
+        if not self.monotone:
+            inputs = np.arange(self.source.lo + 1, self.source.hi + 1)
+            return as_int64(np.broadcast_to(inputs, (self.source.channels, len(inputs))))
         (out,) = self.outputs
-        codes = np.arange(1, out.hi - out.lo + 1)[:, None]
+        step = 2 if self.bipolar else 1
+        codes = np.arange(step, out.hi - out.lo + 1, step)[:, None]
         falling = self._falling == 1
         low = np.full((len(codes), self.source.channels), self.source.lo)
         high = np.full_like(low, self.source.hi + 1)
@@ -125,9 +171,38 @@ class Activation(Op):
     def _falling(self) -> IntArray:
         return as_int64(direction(self.steps, self.source.channels) < 0)
 
+    def _lut(self) -> Lut:
+        inputs = inputs_of(self.source)[:, None]
+        table = self.define(np.broadcast_to(inputs, (len(inputs), self.source.channels))).T
+        shared = (table == table[0]).all()
+        return Lut(self.source, as_int64(table[:1] if shared else table), self.scale, self.outputs[0].encoding)
+
     def _threshold(self) -> Threshold:
         (out,) = self.outputs
-        return Threshold(self.source, self.step_positions(), self._falling, out.lo, out.hi, self.scale)
+        threshold = Threshold(
+            self.source, self.step_positions(), self._falling, out.lo, out.hi, self.scale, bipolar=self.bipolar
+        )
+        if not all(s.exact for s in self.steps):
+            self._compare(threshold)
+        return threshold
+
+    def _compare(self, threshold: Threshold) -> None:
+        """Compare every input: a library's exp may fall by its last bit where the function rises.
+
+        Raises:
+            ProofError: too many inputs, or one that differs.
+        """
+        source = self.source
+        if (source.hi - source.lo + 1) * source.channels > COMPARED:
+            kinds = ", ".join(s.kind for s in self.steps)
+            raise ProofError(
+                f"the steps {kinds} of {source} cannot be compared for every input: quantise to fewer bits before them"
+            )
+        for start in range(source.lo, source.hi + 1, CHUNK):
+            inputs = np.arange(start, min(start + CHUNK, source.hi + 1))[:, None]
+            x = np.broadcast_to(inputs, (len(inputs), source.channels))
+            if (threshold.reference(x)[0] != self.define(x)).any():
+                raise ProofError(f"the steps before the quantiser to {self.outputs[0]} are not monotone in float64")
 
     def _requant(self) -> Requant | None:
         """The narrowest multiplication that equals the definition at and just below every step, or None."""
@@ -155,18 +230,18 @@ class Activation(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Quant`, and the float steps that wait for it: `BatchNormalization`, `Relu`, `Mul`, `Div`, `Add`, `Sub`."""
-        if node.op_type in ("Quant", "IntQuant"):
+        """`Quant`, `BipolarQuant`, and the float functions before them: see `gatewright.ir.functions`."""
+        if node.op_type in ("Quant", "IntQuant", "BipolarQuant"):
             if ctx.is_dynamic(node.inputs[0]):
                 _quantize_value(node, ctx)
             else:
                 _quantize_constant(node, ctx)
             return True
-        steps = _float_steps(node, ctx)
-        if steps is None:
+        found = float_steps(node, ctx)
+        if found is None:
             return False
-        value, new = steps
-        for step in new:
+        value, steps = found
+        for step in steps:
             ctx.extend(value, step, node.outputs[0], node)
             value = ctx.values[node.outputs[0]]
         return True
@@ -191,57 +266,25 @@ class Activation(Op):
         ]
 
 
-def _float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, list[Step]] | None:
-    """The value that a float node reads and the steps that it adds; None when the node is none of these."""
-    if not any(ctx.is_dynamic(i) for i in node.inputs):
-        return None
-    if node.op_type == "Relu":
-        return ctx.values[node.inputs[0]], [Step("relu")]
-    if node.op_type == "BatchNormalization":
-        value = ctx.values[node.inputs[0]]
-        return value, _batch_norm(node, ctx, value)
-    if node.op_type not in ("Mul", "Div", "Add", "Sub"):
-        return None
-    dynamic = [ctx.is_dynamic(i) for i in node.inputs]
-    if all(dynamic):
-        return None
-    if node.op_type == "Div" and dynamic[1]:
-        raise UnsupportedError(node.name, "division by an activation has no hardware")
-    position = dynamic.index(True)
-    value, constant = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position).astype(np.float64)
-    vector = value.channel_vector(constant)
-    if vector is None:
-        raise UnsupportedError(
-            node.name,
-            f"constant of shape {constant.shape!r} varies within a channel: use one value, or one per channel",
-        )
-    if node.op_type == "Sub":
-        negated = tuple(-v for v in vector)
-        return value, [Step("add", negated)] if position == 0 else [Step("mul", (-1.0,)), Step("add", vector)]
-    kinds: dict[str, Step] = {"Mul": Step("mul", vector), "Div": Step("div", vector), "Add": Step("add", vector)}
-    return value, [kinds[node.op_type]]
+@dataclass(frozen=True, eq=False)
+class _Quantizer:
+    """Settings of a QONNX quantiser."""
+
+    scale: FloatArray
+    bits: int
+    lo: int
+    hi: int
+    bipolar: bool
 
 
-def _batch_norm(node: OnnxNode, ctx: ImportContext, value: Value) -> list[Step]:
-    gamma, beta, mean, variance = (ctx.constant(node, i).astype(np.float64) for i in range(1, 5))
-    variance = variance + node.attributes.get("epsilon", 1e-5)
-    if not (variance > 0).all():
-        raise UnsupportedError(node.name, f"variance {float(variance.min())!r} is not positive: train the model again")
-    factor = gamma / np.sqrt(variance)
-    axis = (-1, *(1,) * (len(value.shape) - 1))  # the model's own channels, whatever the layout of the integers
-    vectors = [value.channel_vector(v.reshape(axis)) for v in (factor, beta - mean * factor)]
-    if vectors[0] is None or vectors[1] is None:
-        raise UnsupportedError(
-            node.name,
-            f"{factor.size} batch norm channels on frames of shape {value.shape!r} are not those of the layer before: "
-            "put the batch norm before the reshape or transposition",
-        )
-    return [Step("mul", vectors[0]), Step("add", vectors[1])]
-
-
-def _quant_settings(node: OnnxNode, ctx: ImportContext) -> tuple[FloatArray, int, int, int]:
-    """Scale, bits, lo and hi of a QONNX quantiser; refuses zero points, other roundings and fractional widths."""
-    scale, zero, bits = (ctx.constant(node, i).astype(np.float64) for i in (1, 2, 3))
+def _settings(node: OnnxNode, ctx: ImportContext) -> _Quantizer:
+    """Reads a quantiser; refuses zero points, other roundings and fractional widths."""
+    scale = ctx.constant(node, 1).astype(np.float64)
+    if not (scale > 0).all() or not np.isfinite(scale).all():
+        raise UnsupportedError(node.name, f"scale {scale.ravel()[:4].tolist()!r} must be positive and finite")
+    if node.op_type == "BipolarQuant":
+        return _Quantizer(scale, 1, -1, 1, True)
+    zero, bits = (ctx.constant(node, i).astype(np.float64) for i in (2, 3))
     mode = node.attributes.get("rounding_mode", "ROUND")
     mode = mode.decode() if isinstance(mode, bytes) else mode
     if mode.upper() not in ("ROUND", "HALF_EVEN"):
@@ -253,35 +296,35 @@ def _quant_settings(node: OnnxNode, ctx: ImportContext) -> tuple[FloatArray, int
         )
     if bits.size != 1 or not 1 <= bits.item() <= 32 or bits.item() != int(bits.item()):
         raise UnsupportedError(node.name, f"bit width {bits.ravel()[:4].tolist()!r}: use one whole number from 1 to 32")
-    if not (scale > 0).all() or not np.isfinite(scale).all():
-        raise UnsupportedError(node.name, f"scale {scale.ravel()[:4].tolist()!r} must be positive and finite")
     n, signed, narrow = int(bits.item()), bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0))
     lo = -(1 << n - 1) + narrow if signed else 0
     hi = (1 << n - 1) - 1 if signed else (1 << n) - 1 - narrow
-    return scale, n, lo, hi
+    return _Quantizer(scale, n, lo, hi, False)
 
 
 def _quantize_constant(node: OnnxNode, ctx: ImportContext) -> None:
     """A weight: rounded in the constant's own precision, as every reader of the file does."""
     constant: npt.NDArray[np.generic] = ctx.constant(node, 0)
-    scale, bits, lo, hi = _quant_settings(node, ctx)
+    quantizer = _settings(node, ctx)
     if not np.issubdtype(constant.dtype, np.floating) or not np.isfinite(constant).all():
         raise UnsupportedError(
             node.name, f"the constant ({constant.dtype}) is not made of finite floats: export it again"
         )
-    ratio = constant / scale.astype(constant.dtype)
+    ratio = constant / quantizer.scale.astype(constant.dtype)
     # One signed bit is bipolar in QONNX: -1 or +1.
-    values = np.where(ratio >= 0, 1, -1) if (lo, bits) == (-1, 1) else np.clip(np.rint(ratio), lo, hi)
-    ctx.quantized[node.outputs[0]] = QuantizedConstant(as_int64(values), scale, bits)
-    ctx.constants[node.outputs[0]] = np.asarray(ctx.quantized[node.outputs[0]].values * scale)
+    bipolar = quantizer.bipolar or (quantizer.lo, quantizer.bits) == (-1, 1)
+    values = np.where(ratio >= 0, 1, -1) if bipolar else np.clip(np.rint(ratio), quantizer.lo, quantizer.hi)
+    ctx.quantized[node.outputs[0]] = QuantizedConstant(as_int64(values), quantizer.scale, quantizer.bits)
+    ctx.constants[node.outputs[0]] = np.asarray(ctx.quantized[node.outputs[0]].values * quantizer.scale)
 
 
 def _quantize_value(node: OnnxNode, ctx: ImportContext) -> None:
     value = ctx.values[node.inputs[0]]
-    scale, bits, lo, hi = _quant_settings(node, ctx)
-    if bits == 1 and node.attributes.get("signed", 1):
+    quantizer = _settings(node, ctx)
+    scale, lo, hi, bipolar = quantizer.scale, quantizer.lo, quantizer.hi, quantizer.bipolar
+    if quantizer.bits == 1 and lo < 0 and not bipolar:
         raise UnsupportedError(
-            node.name, "one signed bit (bipolar) has no hardware for activations: use 2 bits, or 1 unsigned"
+            node.name, "one signed bit means -1 and 0 here and bipolar elsewhere: use BipolarQuant, or 1 bit unsigned"
         )
     if scale.size != 1 and not (scale == scale.ravel()[0]).all():
         raise UnsupportedError(
@@ -289,7 +332,7 @@ def _quantize_value(node: OnnxNode, ctx: ImportContext) -> None:
         )
     step = float(scale.ravel()[0])
     if value.type is None:
-        tensor = Tensor(value.index.shape, lo, hi, step)
+        tensor = Tensor(value.index.shape, lo, hi, step, "bipolar" if bipolar else "twos")
         known = next((i for i in ctx.inputs if i.name == value.tensor), None)
         if known is None:
             ctx.inputs.append(GraphInput(value.tensor, tensor, value.shape, value.index, value.steps))
@@ -300,10 +343,15 @@ def _quantize_value(node: OnnxNode, ctx: ImportContext) -> None:
             )
         ctx.values[node.outputs[0]] = Value(value.tensor, tensor, value.shape, value.index)
         return
-    same = not value.steps and value.type.scale == step and lo <= value.type.lo and value.type.hi <= hi
-    if same:
+    kept = lo <= value.type.lo and value.type.hi <= hi and (not bipolar or value.type.encoding == "bipolar")
+    if kept and not value.steps and value.type.scale == step:
         ctx.values[node.outputs[0]] = value
         return
     ctx.emit(
-        Activation(value.type, value.steps, step, lo, hi), (value,), node.outputs[0], node, value.shape, value.index
+        Activation(value.type, value.steps, step, lo, hi, bipolar),
+        (value,),
+        node.outputs[0],
+        node,
+        value.shape,
+        value.index,
     )

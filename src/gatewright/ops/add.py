@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
-from gatewright.ir.importing import ImportContext, OnnxNode, Value
+from gatewright.ir.cost import Features, counter_bits
+from gatewright.ir.functions import one_tensor
+from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule, streaming
 from gatewright.ir.types import IntArray, Tensor
+from gatewright.ops.lut import Lut, inputs_of
 from gatewright.ops.requant import Requant
+from gatewright.ops.reshape import in_layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +41,8 @@ class Add(Op):
                 f"add: {self.left} (scale {self.left.scale!r}) and {self.right} (scale "
                 f"{self.right.scale!r}) must have one shape and one scale"
             )
+        if "bipolar" in (self.left.encoding, self.right.encoding):
+            raise ConfigError("add: a bipolar input must be in two's complement: put a lut in front of it")
         self.check_folding(pe=(self.left.channels, "channels"))
 
     @property
@@ -63,21 +71,25 @@ class Add(Op):
         """`Add` of two activations; unequal scales are first brought to a common finer one, exactly."""
         if node.op_type != "Add" or not all(ctx.is_dynamic(i) for i in node.inputs):
             return False
-        (left, a), (right, b) = (ctx.integer(node, i) for i in range(2))
-        if left.shape != right.shape or not np.array_equal(left.index, right.index):
+        values = [ctx.values[i] for i in node.inputs]
+        if one_tensor(*values) and any(v.steps for v in values):
+            return False  # a float function of one tensor, as x + sigmoid(x)
+        values = [ctx.integer(node, i)[0] for i in range(2)]
+        if values[0].shape != values[1].shape:
             raise UnsupportedError(
                 node.name,
-                f"Add of frames {left.shape!r} and {right.shape!r}: both must have one "
-                "shape and layout; broadcasting activations has no hardware",
+                f"Add of frames {values[0].shape!r} and {values[1].shape!r}: both must have one "
+                "shape; broadcasting activations has no hardware",
             )
-        if isinstance(a.scale, tuple) or isinstance(b.scale, tuple):
+        if any(v.type is not None and isinstance(v.type.scale, tuple) for v in values):
             raise UnsupportedError(
                 node.name,
                 "Add of an accumulator with a scale per channel: put a Quant node with one "
                 "scale in front of each addend",
             )
-        if a.scale != b.scale:
-            left, right = _common_scale(node, ctx, left, a, right, b)
+        index = _layout(values)
+        values = [in_layout(ctx, v, node, index) for v in values]
+        left, right = common_scale(node, ctx, [as_twos(node, ctx, v) for v in values])
         assert left.type is not None and right.type is not None  # noqa: S101  # both came from ctx.integer
         ctx.emit(cls(left.type, right.type), (left, right), node.outputs[0], node, left.shape, left.index)
         return True
@@ -97,10 +109,12 @@ class Add(Op):
         """One register."""
         return streaming(self.cycles, 1, inputs=2)
 
-    def resources(self) -> dict[str, float]:
-        """First model: one LUT a sum bit."""
-        bits = self.outputs[0].bits * self.pe
-        return {"LUT": bits + 8.0, "FF": bits + 8.0, "BRAM36": 0.0, "DSP": 0.0}
+    def features(self) -> Features:
+        """An adder a lane: a LUT for every bit that both addends have, sign bits included."""
+        total = self.outputs[0].bits
+        both = min(total - 1 if t.signed else t.bits for t in self.inputs)
+        counts = {"both": float(self.pe * both), "sum": float(self.pe * total), "counter": counter_bits(self.cycles)}
+        return Features(counts)
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -114,38 +128,65 @@ class Add(Op):
 
 
 LARGEST_FACTOR = 1 << 16
-"""An addend is multiplied by at most this on the way to the common scale."""
+"""An operand is multiplied by at most this on the way to the common scale."""
 TOLERANCE = Fraction(1, 1 << 22)
 """How far, relatively, the ratio of the factors may be from that of the scales: of the order of
 what float32 itself rounds away, so that only rounding ties of a float32 model can differ."""
 
 
-def _common_scale(
-    node: OnnxNode, ctx: ImportContext, left: Value, a: Tensor, right: Value, b: Tensor
-) -> tuple[Value, Value]:
-    """Both addends as integers of one finer scale, by the smallest factors in the ratio of their scales."""
-    ratio = Fraction(float(a.scale)) / Fraction(float(b.scale))  # type: ignore[arg-type]  # checked to be scalars
-    limits = (1 << n for n in range(LARGEST_FACTOR.bit_length()))
-    near = next((f for n in limits if abs((f := ratio.limit_denominator(n)) / ratio - 1) <= TOLERANCE), None)
-    if near is None or max(near.numerator, near.denominator) > LARGEST_FACTOR:
+def _layout(values: Sequence[Value]) -> IntArray:
+    """The order in which two frames meet: one that either has already, channels last if possible."""
+    usual = standard_index(values[0].shape)
+    return next((usual for v in values if np.array_equal(v.index.ravel(), usual.ravel())), values[0].index)
+
+
+def as_twos(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
+    """A bipolar value in two's complement, by a table; any other value as it is."""
+    if value.type is None or value.type.encoding != "bipolar":
+        return value
+    op = Lut(value.type, inputs_of(value.type)[None], float(value.type.scale))  # type: ignore[arg-type]  # one scale
+    ctx.emit(op, (value,), f"{node.outputs[0]}_twos", node, value.shape, value.index)
+    return ctx.values.pop(f"{node.outputs[0]}_twos")
+
+
+def common_scale(node: OnnxNode, ctx: ImportContext, values: Sequence[Value]) -> list[Value]:
+    """The operands as integers of one finer scale, by the smallest factors in the ratio of their scales.
+
+    Operands with a scale per channel stay as they are.
+
+    Raises:
+        UnsupportedError: only large factors would bring them to one scale.
+    """
+    scales = [v.type.scale for v in values if v.type is not None]
+    if len(set(scales)) == 1 or any(isinstance(s, tuple) for s in scales):
+        return list(values)
+    reals = [float(s) for s in scales]  # type: ignore[arg-type]  # scalars, as checked above
+    ratios = [_ratio(s, reals[-1]) for s in reals]
+    whole = math.lcm(*(r.denominator for r in ratios if r is not None))
+    if None in ratios or max(r * whole for r in ratios if r is not None) > LARGEST_FACTOR:
         raise UnsupportedError(
             node.name,
-            f"Add of scales {a.scale!r} and {b.scale!r}: no factors up to {LARGEST_FACTOR} bring both to one scale; "
-            "share one quantiser between both addends, or use power-of-two scales",
+            f"{node.op_type} of scales {' and '.join(map(repr, reals))}: no factors up to {LARGEST_FACTOR} bring "
+            "both to one scale; share one quantiser between both operands, or use power-of-two scales",
         )
-    scale = float(b.scale) / near.denominator  # type: ignore[arg-type]
-    return (
-        _multiply(node, ctx, left, a, near.numerator, scale, "left"),
-        _multiply(node, ctx, right, b, near.denominator, scale, "right"),
-    )
+    scale = reals[-1] / whole
+    factors = [int(r * whole) for r in ratios if r is not None]
+    return [_multiply(node, ctx, v, f, scale, i) for i, (v, f) in enumerate(zip(values, factors, strict=True))]
 
 
-def _multiply(
-    node: OnnxNode, ctx: ImportContext, value: Value, tensor: Tensor, factor: int, scale: float, side: str
-) -> Value:
+def _ratio(scale: float, to: float) -> Fraction | None:
+    """The simplest fraction near the ratio of two scales; None where only large numbers come near."""
+    ratio = Fraction(scale) / Fraction(to)
+    limits = (1 << n for n in range(LARGEST_FACTOR.bit_length()))
+    return next((f for n in limits if abs((f := ratio.limit_denominator(n)) / ratio - 1) <= TOLERANCE), None)
 
-    n = tensor.channels
+
+def _multiply(node: OnnxNode, ctx: ImportContext, value: Value, factor: int, scale: float, position: int) -> Value:
+    tensor = value.type
+    assert tensor is not None  # noqa: S101  # it has a scale
+    if tensor.scale == scale:
+        return value
+    n, name = tensor.channels, f"{node.outputs[0]}_{position}"
     op = Requant(tensor, as_int64([factor] * n), as_int64([0] * n), 0, tensor.lo * factor, tensor.hi * factor, scale)
-    name = f"{node.outputs[0]}_{side}"
     ctx.emit(op, (value,), name, node, value.shape, value.index)
-    return ctx.values[name]
+    return ctx.values.pop(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two-dimensional convolution."""
+"""Convolution over one or two image axes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gatewright.errors import UnsupportedError
+from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense
+from gatewright.ops.depthwise import Depthwise
+from gatewright.ops.grouped import Grouped
+from gatewright.ops.reshape import in_layout
 from gatewright.ops.window import Window
 
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Op):
-    """A convolution of an image (height, width, channels); lowered to `window` and `dense`, or to `dense` alone.
+    """A convolution of an image (height, width, channels) or a row (width, channels), in groups of channels.
+
+    Lowered to `window` and a product: `dense` for one group, `depthwise` for groups of one channel, else `grouped`;
+    a 1x1 kernel of stride 1 needs no window.
 
     Attributes:
         source: the image.
-        weight: int64 of shape (filters, kernel_h, kernel_w, channels).
+        weight: int64 of shape (filters, kernel_h, kernel_w, channels / groups).
         weight_scale: one, or one per filter.
+        groups: divides the channels and the filters; each group of filters reads its own group of channels.
     """
 
     composite = True
@@ -39,6 +46,15 @@ class Conv2d(Op):
     pad_right: int = 0
     dilation_h: int = 1
     dilation_w: int = 1
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        filters, inputs = len(self.weight), self.weight.shape[-1]
+        if self.weight.ndim != 4 or inputs * self.groups != self.source.channels or filters % self.groups:
+            raise ConfigError(
+                f"conv2d: weight shape {self.weight.shape!r} in groups={self.groups!r} does not fit {self.source}: "
+                "need (filters, height, width, channels / groups) with groups that divide the filters and the channels"
+            )
 
     @property
     def _window(self) -> Window:
@@ -56,15 +72,20 @@ class Conv2d(Op):
             self.dilation_w,
         )
 
-    def _dense(self, vectors: Tensor) -> Dense:
-        return Dense(vectors, as_int64(self.weight.reshape(len(self.weight), -1)), self.weight_scale)
+    def _product(self, vectors: Tensor) -> Op:
+        filters, _, _, inputs = self.weight.shape
+        if self.groups == 1:
+            return Dense(vectors, as_int64(self.weight.reshape(filters, -1)), self.weight_scale)
+        if inputs == 1:
+            return Depthwise(vectors, as_int64(self.weight.reshape(filters, -1)), self.weight_scale)
+        return Grouped(vectors, as_int64(self.weight.reshape(filters, -1, inputs)), self.weight_scale)
 
     def lower(self) -> tuple[Op, ...]:
-        """The sliding window and the matrix-vector product; a 1x1 kernel of stride 1 needs no window."""
+        """The sliding window, where there is one, and the product."""
         window = self._window
         if (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1) and not window.padded:
-            return (self._dense(self.source),)
-        return window, self._dense(window.outputs[0])
+            return (self._product(self.source),)
+        return window, self._product(window.outputs[0])
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -72,51 +93,45 @@ class Conv2d(Op):
         return self.lower()[-1].outputs
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
-        """Sum over taps, written apart from `window` and `dense` so that lowering is checked against it."""
+        """Sum over taps, written apart from the units so that lowering is checked against it."""
         (x,) = xs
         w = self._window
-        pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0))
-        image = np.pad(x, pads)
-        out = np.zeros((len(x), w.out_height, w.out_width, len(self.weight)), np.int64)
+        pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0), (0, 0))
+        image = np.pad(x.reshape(-1, w.height, w.width, self.groups, self.weight.shape[-1]), pads)
+        weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
+        out = np.zeros((len(x), w.out_height, w.out_width, *weight.shape[:2]), np.int64)
         for i in range(w.kernel_h):
             for j in range(w.kernel_w):
                 rows = slice(i * w.dilation_h, i * w.dilation_h + (w.out_height - 1) * w.stride_h + 1, w.stride_h)
                 cols = slice(j * w.dilation_w, j * w.dilation_w + (w.out_width - 1) * w.stride_w + 1, w.stride_w)
-                out += np.einsum("nhwc,fc->nhwf", image[:, rows, cols], self.weight[:, i, j], optimize=True)
-        return (out,)
+                out += np.einsum("nhwgc,gfc->nhwgf", image[:, rows, cols], weight[:, :, i, j], optimize=True)
+        return (out.reshape(-1, *self.outputs[0].shape),)
 
     def bounds(self) -> tuple[Bounds, ...]:
-        """Those of the matrix-vector product."""
+        """Those of the product."""
         return self.lower()[-1].bounds()
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Conv` with two image axes and one group."""
+        """`Conv` with one or two image axes and any groups."""
         if node.op_type != "Conv" or node.domain not in ("", "ai.onnx"):
             return False
         weight = ctx.weight(node, 1)
-        value, tensor = ctx.integer(node, 0)
-        if node.attributes.get("group", 1) != 1:
-            raise UnsupportedError(
-                node.name, f"Conv with group={node.attributes['group']!r} has no hardware yet: use group=1"
-            )
-        check_image(node, value)
-        filters = weight.values
-        if filters.ndim != 4 or filters.shape[1] != value.channels:
-            raise UnsupportedError(
-                node.name, f"weight of shape {filters.shape!r} does not fit an image of {value.channels} channels"
-            )
+        value = as_image(node, ctx, ctx.integer(node, 0)[0])
+        assert value.type is not None  # noqa: S101  # it came from ctx.integer
+        filters, groups = weight.values, node.attributes.get("group", 1)
+        _check_filters(node, filters.shape, groups, value)
         scale = np.broadcast_to(weight.scale, filters.shape).reshape(len(filters), -1)
         if not (scale == scale[:, :1]).all():
             raise UnsupportedError(
                 node.name, "the weight's scale varies within a filter: use one scale per output channel"
             )
-        stride, dilation, pads = geometry(node)
-        op = cls(
-            tensor, as_int64(filters.transpose(0, 2, 3, 1)), tuple(scale[:, 0].tolist()), *stride, *pads, *dilation
-        )
-        height, width, count = op.outputs[0].shape
-        ctx.emit(op, (value,), node.outputs[0], node, (count, height, width))
+        stride, dilation, pads = geometry(node, filters.shape[2:], value.shape[1:])
+        kernel = filters.shape[2:] if filters.ndim == 4 else (1, filters.shape[2])
+        taps = as_int64(np.moveaxis(filters.reshape(*filters.shape[:2], *kernel), 1, -1))
+        op = cls(value.type, taps, tuple(scale[:, 0].tolist()), *stride, *pads, *dilation, groups)
+        *sides, count = op.outputs[0].shape
+        ctx.emit(op, (value,), node.outputs[0], node, (count, *sides))
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = tuple(ctx.constant(node, 2).astype(np.float64).tolist())
             ctx.extend(ctx.values[node.outputs[0]], Step("add", bias), node.outputs[0], node)
@@ -124,11 +139,18 @@ class Conv2d(Op):
 
     @classmethod
     def examples(cls) -> list[Op]:
-        """Strides, padding, dilation, 1x1."""
+        """Strides, padding, dilation, 1x1, groups of one channel and of several, one axis."""
         rng = np.random.default_rng(0)
 
+        def weight(source: Tensor, shape: tuple[int, int, int], groups: int = 1) -> IntArray:
+            return as_int64(rng.integers(-7, 8, (*shape, source.channels // groups)))
+
         def example(source: Tensor, shape: tuple[int, int, int], *geometry: int) -> Conv2d:
-            return cls(source, as_int64(rng.integers(-7, 8, (*shape, source.channels))), (1.0,), *geometry)
+            return cls(source, weight(source, shape), (1.0,), *geometry)
+
+        def grouped(source: Tensor, groups: int, shape: tuple[int, int, int], stride: int = 1, pad: int = 0) -> Conv2d:
+            sides = (stride, stride, pad, pad, pad, pad, 1, 1)
+            return cls(source, weight(source, shape, groups), (1.0,), *sides, groups)
 
         return [
             example(Tensor((6, 6, 3), 0, 15), (4, 3, 3), 1, 1, 1, 1, 1, 1),
@@ -136,55 +158,87 @@ class Conv2d(Op):
             example(Tensor((5, 5, 4), 0, 3), (6, 1, 1)),
             example(Tensor((8, 8, 2), 0, 3), (2, 1, 1), 2, 2),
             example(Tensor((9, 9, 1), 0, 255), (2, 3, 3), 1, 1, 2, 2, 2, 2, 2, 2),
+            example(Tensor((12, 3), -8, 7), (4, 1, 5), 1, 2, 0, 2, 0, 1, 1, 2),
+            grouped(Tensor((6, 6, 4), 0, 15), 4, (4, 3, 3), pad=1),
+            grouped(Tensor((7, 7, 3), -8, 7), 3, (6, 3, 3), stride=2),
+            grouped(Tensor((6, 5, 6), 0, 15), 2, (4, 3, 3), pad=1),
+            grouped(Tensor((4, 4, 6), 0, 15), 3, (9, 1, 1)),
         ]
 
 
-def check_image(node: OnnxNode, value: Value) -> None:
-    """Refuse a value that is not an image laid out channels first in the model.
+def _check_filters(node: OnnxNode, shape: tuple[int, ...], groups: int, value: Value) -> None:
+    """Refuse filters of a shape (filters, channels / groups, *kernel) that does not fit the image."""
+    if groups < 1 or len(shape) != len(value.shape) + 1 or shape[1] * groups != value.channels or shape[0] % groups:
+        raise UnsupportedError(
+            node.name,
+            f"weight of shape {shape!r} does not fit an image of {value.channels} channels"
+            + (f" in {groups} groups" if groups != 1 else ""),
+        )
+
+
+def as_image(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
+    """`value` laid out channels last, for a layer that reads an image; it must be quantised.
 
     Raises:
         UnsupportedError: says what it is.
     """
-    if len(value.shape) != 3:
+    if len(value.shape) not in (2, 3):
         raise UnsupportedError(
             node.name,
-            f"{node.op_type} on frames of shape {value.shape!r}: only images (channels, height, width) have hardware",
+            f"{node.op_type} on frames of shape {value.shape!r}: only images (channels, height, width) and rows "
+            "(channels, width) have hardware",
         )
-    if value.index.shape != standard_index(value.shape).shape or (value.index != standard_index(value.shape)).any():
+    return in_layout(ctx, value, node, standard_index(value.shape))
+
+
+def geometry(
+    node: OnnxNode, kernel: tuple[int, ...], size: tuple[int, ...]
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    """Strides, dilations and (top, left, bottom, right) padding of a node with a kernel over one or two image axes.
+
+    Args:
+        kernel, size: of the kernel and of the image, along each axis.
+    """
+    axes, auto = len(size), node.attributes.get("auto_pad", "NOTSET")
+    stride = tuple(node.attributes.get("strides", (1,) * axes))
+    dilation = tuple(node.attributes.get("dilations", (1,) * axes))
+    pads = tuple(node.attributes.get("pads", (0, 0) * axes))
+    if not len(kernel) == len(stride) == len(dilation) == axes or len(pads) != 2 * axes:
         raise UnsupportedError(
-            node.name, f"{node.op_type} reads a transposed or reshaped image: undo the transposition before it"
+            node.name,
+            f"{node.op_type} with kernel {kernel!r}, strides {stride!r}, dilations {dilation!r} and pads {pads!r} "
+            f"on {axes} image axes: give one of each an axis, and two pads",
         )
-
-
-def geometry(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-    """Strides, dilations and (top, left, bottom, right) padding of a node with two image axes."""
-    auto = node.attributes.get("auto_pad", "NOTSET")
-    if auto not in ("NOTSET", "VALID"):
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        total = [
+            max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
+            for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)
+        ]
+        less, more = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
+        pads = less + more if auto == "SAME_UPPER" else more + less
+    elif auto not in ("NOTSET", "VALID"):
         raise UnsupportedError(node.name, f"auto_pad={auto!r} has no hardware: export explicit pads")
-    stride = tuple(node.attributes.get("strides", (1, 1)))
-    dilation = tuple(node.attributes.get("dilations", (1, 1)))
-    pads = tuple(node.attributes.get("pads", (0, 0, 0, 0)))
-    if len(stride) != 2 or len(dilation) != 2 or len(pads) != 4:
-        raise UnsupportedError(node.name, f"{node.op_type} with {len(stride)} image axes: only two have hardware")
+    if axes == 1:
+        stride, dilation, pads = (1, *stride), (1, *dilation), (0, pads[0], 0, pads[1])
     return (stride[0], stride[1]), (dilation[0], dilation[1]), (pads[0], pads[1], pads[2], pads[3])
 
 
-def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, tuple[int, int, int]]:
-    """The window of a pooling node and the frame shape (channels, height, width) of the pool's output.
+def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, tuple[int, ...]]:
+    """The window of a pooling node and the frame shape (channels, *sides) of the pool's output.
 
     Raises:
         UnsupportedError: a form of pooling without hardware.
     """
-    check_image(node, value)
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UnsupportedError(
             node.name, f"{node.op_type} with indices as a second output has no hardware: remove that output"
         )
     kernel = tuple(node.attributes["kernel_shape"])
-    stride, dilation, pads = geometry(node)
+    stride, dilation, pads = geometry(node, kernel, value.shape[1:])
     if value.type is None:
         raise UnsupportedError(node.name, f"{node.op_type} reads the float input: put a quantiser on the model's input")
-    window = Window(value.type, kernel[0], kernel[1], *stride, *pads, *dilation, pad_value=pad_value)
+    sides = kernel if len(kernel) == 2 else (1, kernel[0])
+    window = Window(value.type, sides[0], sides[1], *stride, *pads, *dilation, pad_value=pad_value)
     check_size(node, window.outputs[0])
     if node.attributes.get("ceil_mode", 0):
         exact = replace(window, stride_h=1, stride_w=1)
@@ -192,4 +246,13 @@ def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, t
             raise UnsupportedError(
                 node.name, "ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad"
             )
-    return window, (value.channels, window.out_height, window.out_width)
+    return window, (value.channels, *window.outputs[0].shape[:-1])
+
+
+def emit_pool(node: OnnxNode, ctx: ImportContext, value: Value, window: Window, op: Op, shape: tuple[int, ...]) -> None:
+    """Emit a window and the pool behind it, whose frame has `shape`; float steps before the window move behind both."""
+    vectors, name = window.outputs[0], f"{node.outputs[0]}_window"
+    ctx.emit(window, (value,), name, node, (vectors.size,), np.arange(vectors.size).reshape(vectors.shape))
+    ctx.emit(op, (ctx.values[name],), node.outputs[0], node, shape)
+    for step in value.steps:
+        ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)

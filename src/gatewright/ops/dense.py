@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
+from gatewright.ir.cost import Features, Product, Ram, counter_bits, rom_features
+from gatewright.ir.heap import Heap, heap
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
+from gatewright.ir.primitives import rom_luts
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
+from gatewright.ops.reshape import as_vectors
+
+SHARED_DEPTH = 12
+"""Words up to which a ROM's columns are compared: of longer ones hardly two are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +119,17 @@ class Dense(Op):
                 node.name, "Gemm with transA or alpha other than 1 has no hardware: fold them into the weight"
             )
         weight = ctx.weight(node, 1)
-        value, tensor = ctx.integer(node, 0)
-        if len(value.shape) != 1:
+        value, _ = ctx.integer(node, 0)
+        if weight.values.ndim != 2 or (node.op_type == "Gemm" and len(value.shape) != 1):
             raise UnsupportedError(
                 node.name,
-                f"{node.op_type} on frames of shape {value.shape!r} has no hardware: "
-                "flatten the input to (batch, features) first",
+                f"{node.op_type} of a weight of shape {weight.values.shape!r} on frames of shape {value.shape!r} "
+                "has no hardware: use a matrix, and MatMul on sequences",
             )
         matrix = weight.values if node.attributes.get("transB", 0) else weight.values.T
-        if matrix.shape[1] != value.shape[0]:
+        if matrix.shape[1] != value.shape[-1]:
             raise UnsupportedError(
-                node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[0]}"
+                node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[-1]}"
             )
         scale = np.broadcast_to(weight.scale, weight.values.shape)
         scale = scale if node.attributes.get("transB", 0) else scale.T
@@ -130,10 +137,11 @@ class Dense(Op):
             raise UnsupportedError(
                 node.name, "the weight's scale varies along the inputs: use one scale per output channel"
             )
-        op = cls(
-            replace(tensor, shape=(tensor.size,)), as_int64(matrix[:, value.index.ravel()]), tuple(scale[:, 0].tolist())
-        )
-        ctx.emit(op, (value,), node.outputs[0], node, (op.rows,))
+        value, vectors, columns = as_vectors(ctx, value, node)
+        assert value.type is not None  # noqa: S101  # it came from ctx.integer
+        op = cls(value.type, as_int64(matrix[:, columns]), tuple(scale[:, 0].tolist()))
+        index = (vectors[:, None] * op.rows + np.arange(op.rows)).reshape(op.outputs[0].shape)
+        ctx.emit(op, (value,), node.outputs[0], node, (*value.shape[:-1], op.rows), index)
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = ctx.constant(node, 2) * node.attributes.get("beta", 1.0)
             result = ctx.values[node.outputs[0]]
@@ -178,9 +186,22 @@ class Dense(Op):
         )
 
     @cached_property
+    def weight_bipolar(self) -> bool:
+        """Whether every weight is -1 or +1, which one stored bit tells apart."""
+        return bool((np.abs(self.weight) == 1).all())
+
+    @cached_property
+    def weight_signed(self) -> bool:
+        """Whether a stored weight has a sign bit; always for multipliers."""
+        return not self.weight_bipolar and (self.dsp or bool((self.weight < 0).any()))
+
+    @cached_property
     def weight_bits(self) -> int:
-        """Signed width of a stored weight."""
-        return bits_for(min(int(self.weight.min()), -1), int(self.weight.max()))
+        """Width of a stored weight."""
+        if self.weight_bipolar:
+            return 1
+        lo = int(self.weight.min())
+        return bits_for(min(lo, -1) if self.dsp else lo, int(self.weight.max()))
 
     @property
     def in_lanes(self) -> tuple[int, ...]:
@@ -197,9 +218,14 @@ class Dense(Op):
         return self.vectors * (self.rows // self.pe) * (self.cols // self.simd)
 
     @property
-    def tree_registers(self) -> int:
-        """Register levels in the adder tree: one after every two levels of adders."""
-        return -(-(self.simd - 1).bit_length() // 2)
+    def heap(self) -> Heap:
+        """The bit heap of one row, where products are gates."""
+        return heap(self.simd, self.weight_bits, self.source.bits, self.acc_bits)
+
+    @property
+    def sum_cycles(self) -> int:
+        """Cycles from operands to sums: the heap's, or a multiplier and a register after every two levels of adders."""
+        return 1 - (-(self.simd - 1).bit_length() // 2) if self.dsp else self.heap.cycles
 
     def schedule(self) -> Schedule:
         """Row group after row group; the first pass over a vector takes it in, later ones reread it."""
@@ -207,52 +233,105 @@ class Dense(Op):
         one = np.concatenate([np.arange(1, sf + 1), np.full((nf - 1) * sf, sf)])
         need = (np.arange(self.vectors)[:, None] * sf + one).ravel()
         produce = np.arange(1, self.cycles + 1) % sf == 0
-        return Schedule(self.cycles, 3 + self.tree_registers, (need,), (produce,))
+        return Schedule(self.cycles, 2 + self.sum_cycles, (need,), (produce,))
 
     @property
     def block_rom(self) -> bool:
         """Whether the weights go to block RAM: words enough that LUTs (64 words each) would cost more."""
         return self.cycles // self.vectors > 128
 
-    @property
+    @cached_property
     def dsp(self) -> bool:
         """Whether products go to DSP slices: wide ones only, narrow ones cost fewer LUTs than they would block."""
-        return self.weight_bits + self.source.bits > 12
+        weight = bits_for(min(int(self.weight.min()), -1), int(self.weight.max()))
+        return min(weight, self.source.bits) > 3 and weight + self.source.bits > 12
 
     def parameters(self) -> dict[str, int]:
-        """Adds the shape and the exact widths."""
+        """Adds the shape, the exact widths and the encodings."""
         return super().parameters() | {
             "rows": self.rows,
             "cols": self.cols,
             "acc_bits": self.acc_bits,
+            "sum_cycles": self.sum_cycles,
+            "in_bipolar": int(self.source.encoding == "bipolar"),
             "block_rom": int(self.block_rom),
             "dsp": int(self.dsp),
+            "planes": self.weight_bits,
+            "weight_signed": int(self.weight_signed),
+            "weight_bipolar": int(self.weight_bipolar),
         }
 
     def memories(self) -> dict[str, Memory]:
-        """One word a step: row group outer, column group inner; element p * simd + s."""
+        """WEIGHT: one word a step, row group outer, column group inner; START: one word a row group."""
         nf, sf = self.rows // self.pe, self.cols // self.simd
-        words = self.weight.reshape(nf, self.pe, sf, self.simd).transpose(0, 2, 1, 3).reshape(nf * sf, -1)
-        return {"weight": Memory(words, self.weight_bits)}
+        blocks = self.weight.reshape(nf, self.pe, sf, self.simd).transpose(0, 2, 1, 3)
+        if self.dsp:
+            weight = Memory(as_int64(blocks.reshape(nf * sf, -1)), self.weight_bits)
+        else:
+            planes = self._planes(blocks.transpose(0, 1, 3, 2))
+            weight = Memory(as_int64(planes.transpose(1, 2, 0, 3, 4).reshape(nf * sf, -1)), 1)
+        return {"weight": weight, "start": Memory(self._starts.reshape(nf, self.pe), self.acc_bits)}
 
-    def resources(self) -> dict[str, float]:
-        """First model: products and adder tree in LUTs (or a DSP a product), ROM by shape."""
-        macs, product = self.pe * self.simd, self.weight_bits + self.source.bits
-        lut: float = self.pe * (self.acc_bits + (self.simd - 1) * (product + 1)) + 40
-        if not self.dsp:
-            lut += macs * self.weight_bits * (self.source.bits + (not self.source.signed)) * 1.45
-        if self.rows > self.pe:
-            lut += self.simd * self.source.bits * -(-(self.cols // self.simd) // 32) * 0.7
-        width, depth = macs * self.weight_bits, self.cycles // self.vectors
-        if not self.block_rom:
-            lut += width * -(-depth // 64) * (1 if depth > 16 else depth / 16)
-        bram = -(-width // 36) * -(-depth // 1024) if depth > 512 else -(-width // 72)
-        return {
-            "LUT": lut,
-            "FF": macs * (product + self.weight_bits) + self.pe * self.acc_bits * 2 + 60,
-            "BRAM36": float(bram) if self.block_rom else 0.0,
-            "DSP": float(macs) if self.dsp else 0.0,
+    def _planes(self, weight: IntArray) -> IntArray:
+        """The stored bits of weights, one plane after the other, as a new first axis."""
+        if self.weight_bipolar:
+            return np.asarray(weight > 0, np.int64)[None]
+        return np.stack([weight >> i & 1 for i in range(self.weight_bits)])
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """What each row's gates count too little, told by inputs whose bits are all 0."""
+        if self.dsp:
+            return as_int64(np.zeros(self.rows))
+        bipolar = self.source.encoding == "bipolar"
+        ones = self._planes(self.weight).sum(axis=2)  # (planes, rows)
+        counted = np.zeros(self.rows, np.int64)
+        for j in range(self.source.bits):
+            top = self.source.signed and j == self.source.bits - 1
+            for i in range(self.weight_bits):
+                if self.weight_bipolar:
+                    counted += (ones[0] if top else self.cols - ones[0]) << j
+                elif top != (self.weight_signed and i == self.weight_bits - 1):
+                    counted += self.cols << i + j
+        return as_int64(-self.weight.sum(axis=1) - 2 * counted if bipolar else -counted)
+
+    def features(self) -> Features:
+        """A bit heap and an accumulator a row, or products in DSP slices and an adder tree; weights, starts, buffer."""
+        nf, sf = self.rows // self.pe, self.cols // self.simd
+        start = Memory(self._starts.reshape(nf, self.pe), self.acc_bits)
+        counts = {
+            **self._weight_rom(nf * sf),
+            "start": rom_features("start", start)["start"],
+            "accumulator": float(self.pe * self.acc_bits),
+            "data": float(self.simd * self.source.bits),
+            "reread": float(self.simd * self.source.bits * (nf > 1)),
+            "counter": counter_bits(nf, nf, sf, sf, nf * sf, self.vectors * sf, self.vectors * nf),
         }
+        memories, products = [], []
+        if self.dsp:
+            a_bits = self.source.bits + (not self.source.signed)
+            p_bits = min(a_bits + self.weight_bits, self.acc_bits)
+            products.append(Product(a_bits, self.weight_bits, p_bits, self.pe * self.simd))
+            counts["tree"] = float(self.pe * (self.simd - 1) * (p_bits + 1))
+        else:
+            kind = "heap" if nf * sf > 1 else "constant_heap"  # constant weights are no gates
+            counts |= {kind: float(self.pe * self.heap.luts), "chain": float(self.pe * self.heap.chain)}
+            counts["heap_bits"] = float(self.pe * self.heap.registers)
+        if self.block_rom:
+            memories.append(Ram(self.pe * self.simd * self.weight_bits, nf * sf, True, "rom"))
+        if nf > 1:
+            memories.append(Ram(self.simd * self.source.bits, sf))
+        return Features(counts, tuple(memories), tuple(products))
+
+    def _weight_rom(self, depth: int) -> dict[str, float]:
+        """LUTs and registers of the weights, if they lie in LUTs; short ROMs have columns in common."""
+        if self.block_rom:
+            return {}
+        if depth <= SHARED_DEPTH:
+            memory = self.memories()["weight"]
+            return rom_features("rom", memory)
+        columns = self.pe * self.simd * self.weight_bits
+        return {"rom": float(columns), "rom_deep": rom_luts(columns, depth) - columns, "rom_bits": float(columns)}
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -264,6 +343,9 @@ class Dense(Op):
             weight = rng.integers(-limit, limit + 1, (rows, cols))
             weight.flat[0] = limit
             return cls(source, as_int64(weight), pe=pe, simd=simd)
+
+        def bipolar(rows: int, source: Tensor, pe: int, simd: int) -> Dense:
+            return cls(source, as_int64(rng.integers(0, 2, (rows, source.channels)) * 2 - 1), pe=pe, simd=simd)
 
         return [
             example(4, 8, 4, Tensor((8,), 0, 15), 2, 4),
@@ -278,4 +360,9 @@ class Dense(Op):
             example(16, 128, 4, Tensor((2, 128), 0, 15), 1, 1),
             example(4, 6, 3, Tensor((4, 6), 2, 5), 2, 3),
             cls(Tensor((2, 8), 0, 1), as_int64(-rng.integers(0, 2, (4, 8))), pe=2, simd=4),
+            bipolar(8, Tensor((2, 36), -1, 1, encoding="bipolar"), 4, 18),
+            bipolar(4, Tensor((3, 10), 0, 3), 2, 5),
+            bipolar(6, Tensor((27,), -128, 127), 3, 9),
+            example(4, 12, 3, Tensor((2, 12), -1, 1, encoding="bipolar"), 4, 3),
+            cls(Tensor((2, 8), -2, 1), as_int64(rng.integers(0, 4, (4, 8))), pe=1, simd=8),
         ]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.cost import Features, Ram, counter_bits
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.conv2d import check_image
+from gatewright.ops.conv2d import as_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +59,19 @@ class GlobalAvgpool(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`GlobalAveragePool`, and `ReduceMean` over the two image axes; affine steps before it move behind it."""
-        if node.op_type == "ReduceMean":
-            axes = node.attributes.get("axes")
-            if axes is None and len(node.inputs) > 1:
-                axes = ctx.constant(node, 1).ravel().tolist()
-            if sorted(a % 4 for a in axes or ()) != [2, 3]:
-                raise UnsupportedError(
-                    node.name,
-                    f"ReduceMean over axes {axes!r}: only the mean over both image axes (2 and 3) has hardware",
-                )
-        elif node.op_type != "GlobalAveragePool":
+        """`GlobalAveragePool`, and `ReduceMean` over all image axes; affine steps before it move behind it."""
+        if node.op_type not in ("GlobalAveragePool", "ReduceMean"):
             return False
         value = ctx.values[node.inputs[0]]
-        if value.type is None or len(value.shape) != 3 or not all(s.affine for s in value.steps):
+        if node.op_type == "ReduceMean":
+            _check_axes(node, ctx, len(value.shape) + 1)
+        if value.type is None or len(value.shape) not in (2, 3) or not all(s.affine for s in value.steps):
             raise UnsupportedError(node.name, f"{node.op_type} needs a quantised image: put a Quant node before it")
-        check_image(node, value)
+        value = as_image(node, ctx, value)
+        assert value.type is not None  # noqa: S101  # checked above
         op = cls(value.type)
         keep = node.op_type == "GlobalAveragePool" or node.attributes.get("keepdims", 1)
-        shape = (value.channels, 1, 1) if keep else (value.channels,)
+        shape = (value.channels, *(1,) * (len(value.shape) - 1)) if keep else (value.channels,)
         ctx.emit(op, (value,), node.outputs[0], node, shape, np.arange(value.channels))
         for step in value.steps:
             ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)
@@ -100,26 +95,35 @@ class GlobalAvgpool(Op):
         return Schedule(self.cycles, 1, (step + 1,), (produce,))
 
     def parameters(self) -> dict[str, int]:
-        """Adds the shape."""
-        return super().parameters() | {"channels": self.source.channels, "pixels": self.pixels}
+        """Adds the shape and the encoding."""
+        encoding = {"in_bipolar": int(self.source.encoding == "bipolar")}
+        return super().parameters() | encoding | {"channels": self.source.channels, "pixels": self.pixels}
 
-    def resources(self) -> dict[str, float]:
-        """First model: an adder a lane, the running sums in distributed RAM."""
-        bits = self.pe * self.outputs[0].bits
-        return {
-            "LUT": 1.2 * bits + bits * -(-self.source.channels // self.pe // 32) + 25,
-            "FF": bits + 25.0,
-            "BRAM36": 0.0,
-            "DSP": 0.0,
-        }
+    def features(self) -> Features:
+        """An adder a lane, and the running sums in LUT RAM, or in registers where there is one group."""
+        bits, groups = self.pe * self.outputs[0].bits, self.source.channels // self.pe
+        counter = counter_bits(groups, self.pixels, groups)
+        store = (Ram(bits, groups),) if groups > 1 else ()
+        return Features({"sum": float(bits), "counter": counter, "held": float(bits * (groups == 1))}, store)
 
     @classmethod
     def examples(cls) -> list[Op]:
-        """One pixel and many, signed and unsigned, positive-only limits."""
+        """One pixel and many, signed, unsigned and bipolar, positive-only limits."""
         return [
             cls(Tensor((4, 4, 6), 0, 15), 2),
             cls(Tensor((1, 1, 3), -8, 7)),
             cls(Tensor((3, 5, 4), -128, 127), 4),
             cls(Tensor((7, 2), 0, 1)),
             cls(Tensor((2, 2, 2), 3, 9), 1),
+            cls(Tensor((3, 3, 8), -1, 1, encoding="bipolar"), 4),
         ]
+
+
+def _check_axes(node: OnnxNode, ctx: ImportContext, rank: int) -> None:
+    """Refuse a ReduceMean of a tensor of `rank` axes, batch included, that is not over all its image axes."""
+    axes = node.attributes.get("axes")
+    if axes is None and len(node.inputs) > 1:
+        axes = ctx.constant(node, 1).ravel().tolist()
+    image = "the image axis (2)" if rank == 3 else "both image axes (2 and 3)"
+    if rank not in (3, 4) or sorted(a % rank for a in axes or ()) != list(range(2, rank)):
+        raise UnsupportedError(node.name, f"ReduceMean over axes {axes!r}: only the mean over {image} has hardware")

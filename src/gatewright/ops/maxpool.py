@@ -9,11 +9,12 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import direction
+from gatewright.ir.cost import Features, Ram, counter_bits
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.conv2d import pool_window
+from gatewright.ops.conv2d import as_image, emit_pool, pool_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,26 +65,17 @@ class Maxpool(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`MaxPool` in two dimensions; float steps before it that never fall are moved behind it."""
+        """`MaxPool` over one or two image axes; float steps before it that never fall are moved behind it."""
         if node.op_type != "MaxPool":
             return False
         value = ctx.values[node.inputs[0]]
         if value.type is None or (direction(value.steps, value.channels) < 0).any():
             raise UnsupportedError(node.name, "MaxPool reads a tensor without a quantiser: put a Quant node before it")
+        value = as_image(node, ctx, value)
+        assert value.type is not None  # noqa: S101  # checked above
         window, shape = pool_window(node, value, pad_value=value.type.lo)
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
-        steps = value.steps
-        ctx.emit(
-            window,
-            (value,),
-            f"{node.outputs[0]}_window",
-            node,
-            (window.outputs[0].size,),
-            np.arange(window.outputs[0].size).reshape(window.outputs[0].shape),
-        )
-        ctx.emit(op, (ctx.values[f"{node.outputs[0]}_window"],), node.outputs[0], node, shape)
-        for step in steps:
-            ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)
+        emit_pool(node, ctx, value, window, op, shape)
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -108,23 +100,21 @@ class Maxpool(Op):
         """Adds the channels."""
         return super().parameters() | {"channels": self.channels}
 
-    def resources(self) -> dict[str, float]:
-        """First model: a comparator and a multiplexer a lane, the running maxima in distributed RAM."""
-        bits = self.pe * self.source.bits
-        return {
-            "LUT": 1.5 * bits + bits * -(-self.channels // self.pe // 32) + 25,
-            "FF": bits + 25.0,
-            "BRAM36": 0.0,
-            "DSP": 0.0,
-        }
+    def features(self) -> Features:
+        """A comparator and a multiplexer a lane; the maxima in LUT RAM, or in registers where there is one group."""
+        bits, groups = self.pe * self.source.bits, self.channels // self.pe
+        counter = counter_bits(groups, self.window, self.outputs[0].size // self.pe)
+        store = (Ram(bits, groups),) if groups > 1 else ()
+        return Features({"data": float(bits), "counter": counter, "held": float(bits * (groups == 1))}, store)
 
     @classmethod
     def examples(cls) -> list[Op]:
-        """Signed and unsigned, one tap and many, one channel and many."""
+        """Signed, unsigned and bipolar, one tap and many, one channel and many."""
         return [
             cls(Tensor((2, 2, 4 * 2), 0, 15), 4),
             cls(Tensor((3, 1, 9 * 4), -8, 7), 9, 2),
             cls(Tensor((2, 2, 6), -100, 27), 1, 3),
             cls(Tensor((5, 2 * 1), 0, 1), 2),
             cls(Tensor((3, 4 * 6), -2048, 2047), 4, 6),
+            cls(Tensor((2, 2, 4 * 4), -1, 1, encoding="bipolar"), 4, 2),
         ]

@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, Product, counter_bits, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
+from gatewright.ir.primitives import varying_bits
 from gatewright.ir.schedule import Schedule, streaming
 from gatewright.ir.types import IntArray, Tensor, bits_for
 
@@ -125,16 +127,25 @@ class Requant(Op):
 
         return {"mult": rom(self.mult), "add": rom(self.add)}
 
-    def resources(self) -> dict[str, float]:
-        """First model: one DSP a lane up to 25x18 bits, two beyond; rounding in LUTs."""
-        mult = self.memories()["mult"].bits
-        dsp = 1 if mult <= 18 and self.source.bits <= 25 else 2
-        return {
-            "LUT": self.pe * (self.sum_bits * 2.2 + mult) + 20,
-            "FF": self.pe * (self.sum_bits * 3) + 20,
-            "BRAM36": 0.0,
-            "DSP": float(dsp * self.pe),
+    def features(self) -> Features:
+        """ROMs, a product a lane in DSP slices that also add, and the rounding and clipping behind them."""
+        groups, roms = self.channels // self.pe, self.memories()
+        added = varying_bits(roms["add"].words, roms["add"].bits).shape[1]
+        planes = roms["add"].words[..., None] >> np.arange(self.sum_bits) & 1
+        mult = Product(self.source.bits + (not self.source.signed), roms["mult"].bits, self.sum_bits, self.pe)
+        counts = {
+            **rom_features("rom", roms["mult"], roms["add"]),
+            "add_bits": float(added),
+            "add_deep": float(added * (groups > 16)),  # its clock enable no longer fits into the ROM's LUTs
+            "round": float(self.pe * (max(self.sum_bits - self.shift, 1) + 1)),
+            "data": float(self.pe * self.source.bits),
+            "sum": float(self.pe * self.sum_bits),
+            "summed": float((planes != planes[:1]).any(axis=0).sum()),  # a bit that is the same for all is no adder
+            "dropped": float(self.pe * self.shift),
+            "out": float(self.pe * self.outputs[0].bits),
+            "counter": counter_bits(groups, self.cycles),
         }
+        return Features(counts, (), (mult,))
 
     @classmethod
     def examples(cls) -> list[Op]:

@@ -9,18 +9,21 @@ from functools import cached_property
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, add_counts, counter_bits, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule, streaming
-from gatewright.ir.types import IntArray, Tensor, bits_for
+from gatewright.ir.types import Encoding, IntArray, Tensor, bits_for
 
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Op):
     """y = lo + the number of a channel's thresholds that x reaches (falling channels: hi - it), by binary search.
 
+    A bipolar output has one threshold a channel: -1 below it, +1 from it on.
+
     Attributes:
         source: input of shape (..., channels).
-        thresholds: int64 of shape (channels, hi - lo), ascending per channel.
+        thresholds: int64 of shape (channels, hi - lo), or (channels, 1) where bipolar; ascending per channel.
         falling: int64 of shape (channels,): 1 where the function falls.
         lo, hi: of the output; at most 8 bits.
         scale: of the output.
@@ -34,6 +37,7 @@ class Threshold(Op):
     hi: int
     scale: float = 1.0
     pe: int = 1
+    bipolar: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.hi - self.lo <= 255:
@@ -41,7 +45,7 @@ class Threshold(Op):
                 f"threshold: outputs {self.lo}..{self.hi} need {self.hi - self.lo} thresholds a channel; "
                 "1 to 255 are possible: use requant for wider outputs"
             )
-        want = (self.source.channels, self.hi - self.lo)
+        want = (self.source.channels, (self.hi - self.lo) // self._step)
         if self.thresholds.shape != want or self.falling.shape != want[:1]:
             raise ConfigError(
                 f"threshold: tables of shapes {self.thresholds.shape!r} and {self.falling.shape!r}, "
@@ -50,6 +54,11 @@ class Threshold(Op):
         if (np.diff(self.thresholds, axis=1) < 0).any():
             raise ConfigError("threshold: the thresholds of a channel must ascend")
         self.check_folding(pe=(self.channels, "channels"))
+
+    @property
+    def _step(self) -> int:
+        """Distance of one output from the next."""
+        return 2 if self.bipolar else 1
 
     @property
     def channels(self) -> int:
@@ -64,21 +73,22 @@ class Threshold(Op):
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """The codes."""
-        return (Tensor(self.source.shape, self.lo, self.hi, self.scale),)
+        encoding: Encoding = "bipolar" if self.bipolar else "twos"
+        return (Tensor(self.source.shape, self.lo, self.hi, self.scale, encoding),)
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
         """Counts thresholds channel by channel."""
         (x,) = xs
         y = np.empty_like(x)
         for c in range(self.channels):
-            count = np.searchsorted(self.thresholds[c], x[..., c], side="right")
+            count = np.searchsorted(self.thresholds[c], x[..., c], side="right") * self._step
             y[..., c] = self.hi - count if self.falling[c] else self.lo + count
         return (y,)
 
     def bounds(self) -> tuple[Bounds, ...]:
         """The codes at both limits of the input, per channel."""
-        at_lo = (self.thresholds <= self.source.lo).sum(axis=1)
-        at_hi = (self.thresholds <= self.source.hi).sum(axis=1)
+        at_lo = (self.thresholds <= self.source.lo).sum(axis=1) * self._step
+        at_hi = (self.thresholds <= self.source.hi).sum(axis=1) * self._step
         lo = np.where(self.falling == 1, self.hi - at_hi, self.lo + at_lo)
         hi = np.where(self.falling == 1, self.hi - at_lo, self.lo + at_hi)
         return (Bounds(tuple(lo.tolist()), tuple(hi.tolist()), witness="the input's own limits"),)
@@ -92,7 +102,7 @@ class Threshold(Op):
     @property
     def levels(self) -> int:
         """Comparisons of the binary search."""
-        return (self.hi - self.lo).bit_length()
+        return self.thresholds.shape[1].bit_length()
 
     @property
     def cycles(self) -> int:
@@ -109,8 +119,9 @@ class Threshold(Op):
         return bits_for(min(self.source.lo, -1), self.source.hi + 1)
 
     def parameters(self) -> dict[str, int]:
-        """Adds the depth of the search."""
-        return super().parameters() | {"channels": self.channels, "levels": self.levels}
+        """Adds the depth of the search; a bipolar output counts as 0 and 1."""
+        codes = {"lo": 0, "hi": 1} if self.bipolar else {}
+        return super().parameters() | {"channels": self.channels, "levels": self.levels} | codes
 
     def memories(self) -> dict[str, Memory | tuple[Memory, ...]]:
         """Level i holds, at address {channel group, code prefix of i bits}, the threshold that decides the next bit."""
@@ -129,16 +140,29 @@ class Threshold(Op):
             "falling": Memory(self.falling.reshape(groups, self.pe), 1),
         }
 
-    def resources(self) -> dict[str, float]:
-        """First model: a comparator and a ROM in LUTs for every level and lane, registers for every level."""
-        bits, groups = self.level_bits, self.channels // self.pe
-        rom = sum(-(-groups * (1 << i) // 64) * bits * min(1.0, groups * (1 << i) / 16) for i in range(self.levels))
-        return {
-            "LUT": self.pe * (self.levels * bits * 0.6 + rom * 1.3) + 20,
-            "FF": self.pe * (self.levels * 2 * bits + self.levels * self.levels / 2) + 20,
-            "BRAM36": 0.0,
-            "DSP": 0.0,
+    def features(self) -> Features:
+        """A ROM and a comparator for every level and lane, registers for every level."""
+        groups, bits = self.channels // self.pe, self.level_bits
+        levels = self.memories()["level"]
+        # Each lane reads at an address of its own, and only its own part of the word.
+        roms = [
+            rom_features("rom", Memory(memory.words[:, lane : lane + 1], bits))
+            for memory in (levels if isinstance(levels, tuple) else (levels,))
+            for lane in range(self.pe)
+        ]
+        fixed = self.pe * bits if groups == 1 else 0  # compared with a constant
+        counts = {
+            **add_counts(*roms),
+            "compare": float(self.pe * self.levels * bits - fixed),
+            "compare_constant": float(fixed),
+            "data": float(self.pe * self.levels * self.source.bits),
+            "code": float(self.pe * self.levels * (self.levels - 1) // 2),
+            "out": float(self.pe * self.outputs[0].bits),
+            "falling": float(self.pe * (groups > 1 and bool(self.falling.any()))),
+            "counter": counter_bits(groups, self.cycles),
+            "group": float(self.levels * (groups - 1).bit_length()),
         }
+        return Features(counts)
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -158,4 +182,7 @@ class Threshold(Op):
             example(Tensor((2, 4), -3000, 2999), -128, 127, 2),
             example(Tensor((7, 5), -50, 60), 0, 8, 5),
             example(Tensor((4, 8), -50, 60), -3, 3, 4),
+            cls(
+                Tensor((4,), -9, 9), as_int64([[0], [3], [-9], [10]]), as_int64([0, 1, 0, 1]), -1, 1, pe=2, bipolar=True
+            ),
         ]

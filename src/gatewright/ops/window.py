@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, counter_bits, sdp_ram
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
@@ -20,7 +21,7 @@ class Window(Op):
     """im2col: every window of an image as one vector, by a line buffer (kernel row, kernel column, channel order).
 
     Attributes:
-        source: image of shape (height, width, channels).
+        source: image of shape (height, width, channels), or (width, channels): one row, and one row of windows.
         pad_value: what padding holds; 0, or the least value in front of a maximum.
         simd: channels moved at once; divides the channels.
     """
@@ -40,8 +41,10 @@ class Window(Op):
     simd: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.source.shape) != 3:
-            raise ConfigError(f"window: input {self.source} must have shape (height, width, channels)")
+        if len(self.source.shape) not in (2, 3):
+            raise ConfigError(
+                f"window: input {self.source} must have shape (height, width, channels) or (width, channels)"
+            )
         for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"window: {name}={getattr(self, name)!r} must be at least 1")
@@ -52,10 +55,12 @@ class Window(Op):
                 f"window: a kernel spanning {self.span_h}x{self.span_w} does not fit the padded image "
                 f"{self.padded_h}x{self.padded_w}: use a smaller kernel or more padding"
             )
-        if self.padded and self.source.encoding == "bipolar":
+        if len(self.source.shape) == 2 and self.out_height > 1:
+            raise ConfigError(f"window: {self.out_height} rows of windows of one row {self.source}: give it a height")
+        if self.padded and self.source.encoding == "bipolar" and self.pad_value not in (-1, 1):
             raise ConfigError(
-                "window: padding a bipolar image is not possible, it has no zero: "
-                "quantise to 2 bits, or pad with -1 or +1 before the quantiser"
+                f"window: padding a bipolar image is not possible with {self.pad_value!r}, it has no zero: "
+                "pad with -1 or +1, use no padding, or quantise to 2 bits"
             )
         self.check_folding(simd=(self.channels, "channels"))
 
@@ -64,12 +69,12 @@ class Window(Op):
     @property
     def height(self) -> int:
         """Rows of the image."""
-        return self.source.shape[0]
+        return self.source.shape[0] if len(self.source.shape) == 3 else 1
 
     @property
     def width(self) -> int:
         """Columns of the image."""
-        return self.source.shape[1]
+        return self.source.shape[-2]
 
     @property
     def channels(self) -> int:
@@ -121,8 +126,9 @@ class Window(Op):
             if isinstance(self.source.scale, tuple)
             else self.source.scale
         )
+        rows = (self.out_height,) if len(self.source.shape) == 3 else ()
         return Tensor(
-            (self.out_height, self.out_width, self.kernel_h * self.kernel_w * self.channels),
+            (*rows, self.out_width, self.kernel_h * self.kernel_w * self.channels),
             min(self.source.lo, *pad, self.source.lo),
             max(self.source.hi, *pad, self.source.hi),
             scale,
@@ -138,7 +144,7 @@ class Window(Op):
         """Gather by strided views of the padded image."""
         (x,) = xs
         pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0))
-        x = np.pad(x, pads, constant_values=self.pad_value)
+        x = np.pad(x.reshape(-1, self.height, self.width, self.channels), pads, constant_values=self.pad_value)
         taps = [
             x[:, i * self.dilation_h :, j * self.dilation_w :][
                 :,
@@ -148,7 +154,7 @@ class Window(Op):
             for i in range(self.kernel_h)
             for j in range(self.kernel_w)
         ]
-        return (np.concatenate(taps, axis=3),)
+        return (np.concatenate(taps, axis=3).reshape(-1, *self._output.shape),)
 
     def bounds(self) -> tuple[Bounds, ...]:
         """Per tap: the image's limits if it is ever on the image, the padding's value if it is ever off it."""
@@ -245,19 +251,34 @@ class Window(Op):
     def parameters(self) -> dict[str, int]:
         """Adds the shapes and the ring's size."""
         names = ("height", "width", "channels", "out_height", "out_width", "buffer_rows")
-        return super().parameters() | {n: getattr(self, n) for n in names}
+        own = super().parameters() | {n: getattr(self, n) for n in names}
+        # A stored bit of a bipolar image is 0 for -1.
+        return own | {"pad_value": int(self.pad_value > 0)} if self.source.encoding == "bipolar" else own
 
-    def resources(self) -> dict[str, float]:
-        """First model: the ring in block RAM when it is deep, else in distributed RAM; counters."""
-        width, depth = self.simd * self.source.bits, self.buffer_rows * self.width * self.groups
-        block = depth > 128
-        bram = -(-width // 36) * -(-depth // 1024) if depth > 512 else -(-width // 72)
-        lut = 160 + width + (0 if block else width * -(-depth // 32) * 0.7)
-        return {"LUT": lut, "FF": 150 + 2 * width, "BRAM36": float(bram) if block else 0.0, "DSP": 0.0}
+    def features(self) -> Features:
+        """The ring, its addresses, the positions that padding is told by, and loop counters."""
+        bits, row = self.simd * self.source.bits, self.width * self.groups
+        ring, frame = self.buffer_rows * row, self.height * row
+        padding = (self.pad_top + self.pad_bottom) * row + (self.pad_left + self.pad_right) * self.groups
+        loops = (self.groups, self.kernel_w, self.kernel_h, self.out_width, self.out_height)
+        rows = (self.height + self.buffer_rows + self.pad_top + self.pad_bottom + self.stride_h).bit_length() + 1
+        columns = (self.width + self.pad_left + self.pad_right).bit_length() + 1
+        address = (ring - 1).bit_length()
+        counts = {
+            "beat": float((frame + ring + padding).bit_length() + 1),
+            "address": float(address),
+            "modulo": float(address * (ring & (ring - 1) != 0)),  # a power of two starts anew by itself
+            "row": float(rows),
+            "position": float((rows + columns) * self.padded),
+            "padded": float(bits * self.padded),
+            "data": float(bits),
+            "counter": counter_bits(*loops, row, self.cycles),
+        }
+        return Features(counts, (sdp_ram(bits, ring),))
 
     @classmethod
     def examples(cls) -> list[Op]:
-        """Kernels, strides, padding, dilation, odd shapes, kernels as large as the image, one-pixel images."""
+        """Kernels, strides, padding, dilation, odd shapes, kernels as large as the image, one pixel, a row, bipolar."""
         return [
             cls(Tensor((5, 5, 2), 0, 15), 3, 3),
             cls(Tensor((6, 6, 4), 0, 15), 3, 3, 1, 1, 1, 1, 1, 1, simd=2),
@@ -271,4 +292,7 @@ class Window(Op):
             cls(Tensor((2, 3, 2), 0, 7), 3, 3, 1, 1, 1, 1, 1, 1),
             cls(Tensor((1, 9, 2), 0, 15), 1, 3, 1, 2, 0, 1, 0, 1),
             cls(Tensor((8, 5, 2), 0, 15), 3, 2, 3, 1, 0, 0, 0, 0, simd=2),
+            cls(Tensor((9, 3), -8, 7), 1, 4, 1, 2, 0, 2, 0, 1, 1, 2, simd=3),
+            cls(Tensor((4, 4, 8), -1, 1, encoding="bipolar"), 2, 2, simd=8),
+            cls(Tensor((4, 3, 2), -1, 1, encoding="bipolar"), 3, 3, 1, 1, 1, 1, 1, 1, pad_value=1),
         ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Composite operators become operators that have a kernel."""
+"""Composite operators become operators that have a kernel, and operators that do nothing go."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from gatewright.ir.rewrite import replace_with_chain, rewrite_nodes
 
 
 def lower(graph: Graph) -> Graph:
-    """The graph with every composite operator replaced by the chain that it says equals it.
+    """The graph with every operator replaced by the chain that it says equals it, where it names one.
 
     Raises:
         ProofError: no integer hardware equals an operator's definition; names the node.
     """
 
     def rule(node: Node) -> Sequence[Node] | None:
-        if not node.op.composite:
-            return None
         try:
             ops = node.op.lower()
         except ProofError as error:
             raise ProofError(f"{node.name}: {error}") from error
         return None if ops is None else replace_with_chain(node, ops)
 
-    while any(n.op.composite for n in graph.nodes):
-        graph = rewrite_nodes(graph, rule)
-    return graph
+    lowered = rewrite_nodes(graph, rule)
+    while [n.op for n in lowered.nodes] != [n.op for n in graph.nodes]:
+        graph, lowered = lowered, rewrite_nodes(lowered, rule)
+    return lowered

@@ -18,6 +18,7 @@ from gatewright.errors import ProofError
 from gatewright.ir.graph import Graph, Node
 from gatewright.ir.op import Bounds, Op, step_probes
 from gatewright.ir.types import IntArray, bits_for
+from gatewright.ops.lut import inputs_of
 
 EXHAUSTIVE = 1 << 22
 """Input values times channels up to which every value is compared."""
@@ -112,7 +113,7 @@ def _equal(node: Node, definition: Op, positions: IntArray) -> tuple[str, int, i
     """Method, values compared and steps of an elementwise operator against its definition."""
     source, channels = node.op.inputs[0], node.op.inputs[0].channels
     if (source.hi - source.lo + 1) * channels <= EXHAUSTIVE:
-        values = np.arange(source.lo, source.hi + 1)[:, None]
+        values = inputs_of(source)[:, None]
         method, probes = "exhaustive", np.broadcast_to(values, (len(values), channels))
     else:
         method, probes = "steps", step_probes(positions, source)

@@ -37,8 +37,10 @@ def pack_stream(x: npt.NDArray[np.integer[Any]], stream: Stream) -> Bytes:
     if not np.issubdtype(x.dtype, np.integer):
         raise DataError(f"dtype {x.dtype} where integers are expected; quantise first")
     lo, hi = _limits(stream)
-    if x.size and (int(x.min()) < lo or int(x.max()) > hi):
+    if x.size and (int(x.min()) < lo or int(x.max()) > hi or (stream.bipolar and not x.all())):
         raise DataError(f"values {x.min()}..{x.max()} do not fit into the elements {lo}..{hi} of {stream}")
+    if stream.bipolar:
+        x = x > 0  # type: ignore[assignment]  # one bit an element
     words = x.reshape(frames * stream.beats, stream.lanes)
     out = np.empty((len(words), stream.padded_width // 8), np.uint8)
     for part in _chunks(len(words), stream):
@@ -66,10 +68,14 @@ def unpack_stream(words: Bytes, stream: Stream) -> IntArray:
     out = np.empty((len(rows), stream.lanes), np.int64)
     for part in _chunks(len(rows), stream):
         out[part] = _unpack(rows[part], stream)
+    if stream.bipolar:
+        out = 2 * out - 1
     return out.reshape(len(rows) // stream.beats, stream.beats * stream.lanes)
 
 
 def _limits(stream: Stream) -> tuple[int, int]:
+    if stream.bipolar:
+        return -1, 1
     if stream.signed:
         return -(1 << stream.bits - 1), (1 << stream.bits - 1) - 1
     return 0, (1 << stream.bits) - 1

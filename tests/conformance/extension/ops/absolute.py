@@ -70,7 +70,7 @@ class Absolute(Op):
         """One register."""
         return streaming(self.cycles, 1)
 
-    def resources(self) -> dict[str, float]:
+    def resources(self, family: str = "xc7") -> dict[str, float]:
         """A conditional negation a lane."""
         bits = float(self.pe * self.source.bits)
         return {"LUT": bits + 6, "FF": bits + 6, "BRAM36": 0.0, "DSP": 0.0}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Average over windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.chain import affine_form
+from gatewright.ir.importing import ImportContext, OnnxNode
+from gatewright.ir.op import Bounds, Op, divisors
+from gatewright.ir.schedule import Schedule
+from gatewright.ir.types import IntArray, Tensor
+from gatewright.ops.conv2d import as_image, emit_pool, pool_window
+from gatewright.ops.grouped import sum_luts
+
+
+@dataclass(frozen=True, eq=False)
+class Avgpool(Op):
+    """Mean over the `window` taps of every vector that a `window` unit gives, channel by channel: the integers are the
+    sums, and the division lives in the scale, so it is exact.
+
+    Attributes:
+        source: vectors of shape (..., window * channels), tap by tap.
+        window: taps of a window.
+        pe: channels summed at once; divides the channels.
+    """
+
+    source: Tensor
+    window: int
+    pe: int = 1
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.source.channels % self.window:
+            raise ConfigError(
+                f"avgpool: window={self.window!r} does not divide the {self.source.channels} elements of a vector"
+            )
+        self.check_folding(pe=(self.channels, "channels"))
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output."""
+        return self.source.channels // self.window
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """One sum a channel and window."""
+        n, scale = self.window, self.source.scale
+        mean = tuple(s / n for s in scale[: self.channels]) if isinstance(scale, tuple) else scale / n
+        return (Tensor((*self.source.shape[:-1], self.channels), n * self.source.lo, n * self.source.hi, mean),)
+
+    def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
+        """Sum over the taps' axis."""
+        (x,) = xs
+        return (x.reshape(*x.shape[:-1], self.window, self.channels).sum(axis=-2),)
+
+    def bounds(self) -> tuple[Bounds, ...]:
+        """All taps at one limit."""
+        (out,) = self.outputs
+        n = out.channels
+        return (Bounds((out.lo,) * n, (out.hi,) * n, witness="all taps at the same limit"),)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
+        """`AveragePool` with one or two image axes; factors and offsets before it are moved behind it."""
+        if node.op_type != "AveragePool" or node.domain not in ("", "ai.onnx"):
+            return False
+        value = ctx.values[node.inputs[0]]
+        if value.type is None or not all(s.affine for s in value.steps):
+            raise UnsupportedError(
+                node.name, "AveragePool needs quantised integers: put a Quant node in front of AveragePool"
+            )
+        value = as_image(node, ctx, value)
+        window, shape = pool_window(node, value, pad_value=0)
+        if window.padded and not node.attributes.get("count_include_pad", 0):
+            raise UnsupportedError(
+                node.name,
+                "AveragePool with padding that is not counted divides by another number at the border, which has no "
+                "hardware: use count_include_pad=1, or no padding",
+            )
+        if window.padded and affine_form(value.steps, value.channels)[1].any():
+            raise UnsupportedError(
+                node.name, "AveragePool pads after a constant is added: put a Quant node in front of AveragePool"
+            )
+        op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
+        emit_pool(node, ctx, value, window, op, shape)
+        return True
+
+    # --- its hardware -----------------------------------------------------------------------------------------------
+
+    def foldings(self) -> dict[str, tuple[int, ...]]:
+        """Divisors of the channels."""
+        return {"pe": divisors(self.channels)}
+
+    @property
+    def cycles(self) -> int:
+        """One beat a step."""
+        return self.source.size // self.pe
+
+    def schedule(self) -> Schedule:
+        """The steps of the last tap give the sums."""
+        step = np.arange(self.cycles)
+        produce = step // (self.channels // self.pe) % self.window == self.window - 1
+        return Schedule(self.cycles, 1, (step + 1,), (produce,))
+
+    def parameters(self) -> dict[str, int]:
+        """Adds the channels and the encoding."""
+        return super().parameters() | {
+            "in_bipolar": int(self.source.encoding == "bipolar"),
+            "channels": self.channels,
+        }
+
+    def resources(self, family: str = "xc7") -> dict[str, float]:
+        """First model: an adder a lane, the running sums in LUT RAM."""
+        bits = self.pe * self.outputs[0].bits
+        lut = bits * sum_luts(self.channels // self.pe) + 25
+        return {"LUT": lut, "FF": bits + 25.0, "BRAM36": 0.0, "DSP": 0.0}
+
+    @classmethod
+    def examples(cls) -> list[Op]:
+        """Signed, unsigned and bipolar, one tap and many, one channel and many, positive-only limits."""
+        return [
+            cls(Tensor((2, 2, 4 * 2), 0, 15), 4),
+            cls(Tensor((3, 1, 9 * 4), -8, 7), 9, 2),
+            cls(Tensor((2, 2, 6), -100, 27), 1, 3),
+            cls(Tensor((5, 3 * 1), 0, 1), 3),
+            cls(Tensor((3, 4 * 6), 5, 9), 4, 6),
+            cls(Tensor((2, 4 * 8), -1, 1, encoding="bipolar"), 4, 4),
+        ]

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reshapes: what stays together, which loops make an order, and that nothing is left where nothing moves."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatewright.errors import ConfigError
+from gatewright.ir.graph import chain
+from gatewright.ir.op import as_int64
+from gatewright.ir.types import Tensor
+from gatewright.ops.reshape import LOOPS, Reshape, loops
+from gatewright.passes.lower import lower
+
+ORDER = as_int64([2, 3, 0, 1, 4, 5])
+
+
+def walked(nest: list[tuple[int, int]], start: int) -> list[int]:
+    """What nested loops count, innermost first, as the kernel does."""
+    turns = itertools.product(*(range(n) for n, _ in reversed(nest)))
+    strides = [s for _, s in reversed(nest)]
+    return [start + sum(i * s for i, s in zip(turn, strides, strict=True)) for turn in turns]
+
+
+@pytest.mark.parametrize(
+    ("source", "shape", "order", "pe", "message"),
+    [
+        (Tensor((6,), 0, 3), (5,), None, 1, r"6 uint2 .* has 6 elements, \(5,\) has another number"),
+        (Tensor((6,), 0, 3), (6,), as_int64([0, 1, 2, 3, 4, 4]), 1, "must name each of the 6 elements once"),
+        (Tensor((6,), 0, 3), (6,), as_int64([0, 1]), 1, "must name each of the 6 elements once"),
+        (Tensor((2,), 0, 3, (1.0, 2.0)), (1, 2), None, 1, "one scale per channel, .*: quantise to one scale"),
+        (Tensor((6,), 0, 3), (6,), ORDER, 3, "pe=3 does not divide 2 elements that stay together: use 1 or 2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(source: Tensor, shape: tuple, order: np.ndarray, pe: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"reshape: .*{message}"):
+        Reshape(source, shape, order, pe)
+
+
+def test_runs_that_stay_together() -> None:
+    assert Reshape(Tensor((6,), 0, 3), (6,), ORDER).foldings() == {"pe": (1, 2)}
+    assert Reshape(Tensor((6,), 0, 3), (2, 3)).foldings() == {"pe": (1, 2, 3, 6)}
+    # Aligned in the output but not in the input.
+    assert Reshape(Tensor((6,), 0, 3), (6,), as_int64([1, 2, 3, 0, 4, 5])).foldings() == {"pe": (1,)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.permutations(range(6)), st.lists(st.integers(1, 4), min_size=6, max_size=6))
+def test_loops_make_every_transposition_of_few_axes(axes: list[int], shape: list[int]) -> None:
+    order = np.arange(np.prod(shape)).reshape(shape).transpose(axes).ravel()
+    nest = loops(order)
+    if nest is None:
+        # Only more axes than loops need a ROM: neighbours that stay neighbours are one.
+        axes = [a for a in axes if shape[a] > 1]
+        kept = [a for a in range(6) if shape[a] > 1]
+        joined = sum(kept.index(b) != kept.index(a) + 1 for a, b in itertools.pairwise(axes)) + 1
+        assert joined > LOOPS
+    else:
+        assert len(nest) <= LOOPS and walked(nest, int(order[0])) == order.tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.permutations(range(12)))
+def test_loops_never_make_another_order(order: list[int]) -> None:
+    nest = loops(np.array(order))
+    assert nest is None or walked(nest, order[0]) == order
+
+
+def test_where_nothing_moves_nothing_is_left() -> None:
+    source = Tensor((2, 3, 4), 0, 7)
+    view = Reshape(source, (24,))
+    moved = Reshape(view.outputs[0], (4, 6), as_int64(np.arange(24).reshape(6, 4).T.ravel()))
+    graph = chain([view, moved, Reshape(moved.outputs[0], (24,), as_int64(np.arange(24)))])
+    lowered = lower(graph)
+    assert [n.op for n in lowered.nodes] == [moved]
+    x = np.random.default_rng(0).integers(0, 8, (5, 2, 3, 4))
+    np.testing.assert_array_equal(lowered.reference(x)[0].ravel(), graph.reference(x)[0].ravel())
+
+
+def test_a_beat_waits_for_those_before_its_turn() -> None:
+    schedule = Reshape(Tensor((6,), 0, 3), (6,), ORDER, 2).schedule()
+    assert schedule.need[0].tolist() == [2, 2, 3]
+    assert schedule.after[0] is not None and schedule.after[0].tolist() == [-3, -3, -3]
