@@ -4,20 +4,27 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from gatewright.errors import ConfigError
-from gatewright.nn import A2QPlusWeightQuant, A2QWeightQuant, a2q_cap, a2q_plus_cap, integer_limits, project_l1
-from gatewright.nn.ste import round_half_even
+from gatewright.nn import (
+    A2QPlusWeightQuant,
+    A2QWeightQuant,
+    a2q_cap,
+    a2q_plus_cap,
+    accumulator_penalty,
+    integer_limits,
+    project_l1,
+)
 
 KINDS = (A2QWeightQuant, A2QPlusWeightQuant)
 
 
-def random_weights(channels: int, inputs: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(channels, inputs, generator=torch.Generator().manual_seed(seed))
+def random_weights(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def greatest_partial_sum(q: torch.Tensor, input_bits: int, input_signed: bool) -> np.ndarray:
@@ -75,15 +82,17 @@ def test_no_partial_sum_overflows(kind, input_signed, input_bits, accumulator_bi
     assert q.abs().sum() > 0
 
 
-def test_bound_holds_for_bipolar_inputs():
-    quantizer = A2QWeightQuant(random_weights(64, 6), 4, 4, 1, True)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("attack", [False, True])
+def test_bound_holds_for_bipolar_inputs(kind, attack):
+    """An input of -1 or +1 has the range 2, not 2^1 - 1."""
+    quantizer = kind(random_weights(64, 6), 4, 4, 1, True)
+    if attack:
+        with torch.no_grad():
+            quantizer.log2_norm.fill_(100.0)
     worst = greatest_partial_sum(quantizer.integers(random_weights(64, 6)), 1, True)
     assert 0 < worst.max() <= 7
-
-
-def test_bipolar_inputs_have_no_a2q_plus_bound():
-    with pytest.raises(ConfigError, match=r"'a2q\+' has no bound for bipolar inputs .* use kind='a2q'"):
-        A2QPlusWeightQuant(torch.ones(1, 2), 4, 8, 1, True)
+    assert a2q_plus_cap(4, 1, True) == a2q_cap(4, 1, True) == 7
 
 
 @pytest.mark.parametrize(("kind", "input_signed"), [(A2QWeightQuant, True), (A2QPlusWeightQuant, False)])
@@ -93,7 +102,7 @@ def test_rounding_to_nearest_would_overflow(kind, input_signed):
     quantizer = kind(weight, 4, 6, 3, input_signed)
     with torch.no_grad():
         quantizer.log2_norm.fill_(100.0)
-        nearest = torch.clamp(round_half_even(quantizer.prescaled(weight)), -7, 7)
+        nearest = torch.clamp(torch.round(quantizer.prescaled(weight)), -7, 7)
     broken = greatest_partial_sum(nearest, 3, input_signed) > 31
     assert broken.mean() > 0.05
     assert np.array_equal(broken, quantizer.overflows(nearest).numpy())
@@ -121,6 +130,7 @@ def test_integers_stay_within_the_bound_when_division_errs_upwards():
         quantizer.log2_scale.fill_(0.0)
     assert quantizer.overflows(torch.trunc(quantizer.prescaled(weight))).all()
     assert quantizer.integers(weight).tolist() == [[3.0, 3.0, 1.0]]
+    assert quantizer.eval()(weight).tolist() == [[3.0, 3.0, 1.0]]
 
 
 @pytest.mark.parametrize("input_signed", [False, True])
@@ -203,8 +213,14 @@ def test_a2q_plus_ignores_a_constant_shift():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("input_signed", [False, True])
-@pytest.mark.parametrize("accumulator_bits", [32, 16, 14, 12, 10])
-def test_equals_brevitas(kind, input_signed, accumulator_bits):
+@pytest.mark.parametrize(
+    ("accumulator_bits", "shape"),
+    [
+        *((bits, "conv2d") for bits in (32, 16, 14, 12, 10)),
+        *((bits, shape) for bits in (16, 7) for shape in ("conv1d", "depthwise", "linear")),
+    ],
+)
+def test_equals_brevitas(kind, input_signed, accumulator_bits, shape):
     """Bit-equal values and norm gradients; Brevitas holds the scale twice, so its two gradients are added."""
     import brevitas.nn
     from brevitas import quant
@@ -213,9 +229,13 @@ def test_equals_brevitas(kind, input_signed, accumulator_bits):
     if kind is A2QPlusWeightQuant:
         theirs = quant.Int8AccumulatorAwareZeroCenterWeightQuant
     torch.manual_seed(accumulator_bits)
-    layer = brevitas.nn.QuantConv2d(
-        5, 7, 3, bias=False, weight_quant=theirs, weight_bit_width=4, weight_accumulator_bit_width=accumulator_bits
-    )
+    make = {
+        "conv2d": partial(brevitas.nn.QuantConv2d, 5, 7, 3),
+        "conv1d": partial(brevitas.nn.QuantConv1d, 5, 7, 9),
+        "depthwise": partial(brevitas.nn.QuantConv2d, 7, 7, 3, groups=7),
+        "linear": partial(brevitas.nn.QuantLinear, 30, 7),
+    }[shape]
+    layer = make(bias=False, weight_quant=theirs, weight_bit_width=4, weight_accumulator_bit_width=accumulator_bits)
     weight = layer.weight.detach().clone().requires_grad_()
     quantizer = kind(weight.detach(), 4, accumulator_bits, 4, input_signed)
     expected = layer.weight_quant.tensor_quant(layer.weight, torch.tensor(4.0), input_signed)[0]
@@ -242,3 +262,68 @@ def test_norm_above_its_cap_is_pulled_back_by_the_penalty_only():
     assert torch.equal(quantizer.log2_norm.grad, torch.zeros(4))
     quantizer.penalty().backward()
     assert (quantizer.log2_norm.grad > 0).all()
+
+
+def plain(quantizer: A2QWeightQuant, weight: torch.Tensor) -> torch.Tensor:
+    """The definition, operation by operation."""
+    exponent = quantizer.log2_scale
+    if quantizer.power_of_two:
+        exponent = exponent + (exponent.round() - exponent).detach()
+    scale = (2**exponent).expand(len(weight))
+    rows = weight.flatten(1)
+    center = -rows.mean(1) if quantizer.zero_center else torch.zeros(len(weight), dtype=weight.dtype)
+    target = torch.clamp(2**quantizer.log2_norm / scale, max=quantizer.cap())
+    divisor = (rows + center[:, None]).abs().sum(1) / target
+    y = rows / divisor[:, None] + (center / divisor)[:, None]
+    limit = quantizer.limits()[1]
+    return (torch.clamp(y + (torch.trunc(y) - y).detach(), -limit, limit) * scale[:, None]).view_as(weight)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(6, 40), (6, 4, 9), (6, 1, 3, 3), (6, 3, 3, 3)])
+@pytest.mark.parametrize("options", [{}, {"per_channel": False}, {"power_of_two": True}], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_are_those_of_the_definition(kind, shape, options, training):
+    weight = random_weights(*shape).double().requires_grad_()
+    quantizer = kind(weight.detach(), 3, 10, 4, False, **options).train(training)
+    with torch.no_grad():
+        # Some channels at their cap, some below; some weights clipped.
+        quantizer.log2_norm.add_(torch.linspace(-2, 5, 6))
+        quantizer.log2_scale.sub_(1.3)
+    assert 0 < (quantizer.norm() > quantizer.cap() * quantizer.scale()).sum() < 6
+    actual, expected = quantizer(weight), plain(quantizer, weight)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+    direction = random_weights(*shape, seed=5).double()
+    inputs = (weight, quantizer.log2_scale, quantizer.log2_norm)
+    torch.testing.assert_close(
+        torch.autograd.grad(actual, inputs, direction),
+        torch.autograd.grad(expected, inputs, direction),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_scale_for_all_channels(kind):
+    weight = random_weights(16, 60)
+    quantizer = kind(weight, 4, 9, 4, False, per_channel=False)
+    assert quantizer.scale().shape == (1,)
+    projected = quantizer.project(weight)
+    assert (projected.abs().sum(1) <= quantizer.scale() * quantizer.cap() * (1 + 1e-5)).all()
+    assert quantizer.penalty().item() == pytest.approx(0, abs=1e-4)
+    assert not quantizer.overflows(quantizer.integers(projected)).any()
+
+
+def test_evaluation_uses_the_integers_that_are_exported():
+    weight = random_weights(64, 200)
+    quantizer = A2QPlusWeightQuant(weight, 4, 10, 3, False).eval()
+    assert torch.equal(quantizer(weight), quantizer.integers(weight) * quantizer.scale()[:, None])
+
+
+def test_penalty_is_the_sum_over_the_layers_and_stays_on_the_device():
+    weight = random_weights(8, 200)
+    first, second = A2QWeightQuant(weight, 4, 10, 4, False), A2QPlusWeightQuant(weight, 4, 8, 4, False)
+    model = torch.nn.Sequential(first, second)
+    torch.testing.assert_close(accumulator_penalty(model), first.penalty() + second.penalty())
+    assert accumulator_penalty(torch.nn.Linear(2, 2, device="meta")).device.type == "meta"
+    assert accumulator_penalty(torch.nn.ReLU()).item() == 0

@@ -109,8 +109,104 @@ def test_calibrated_scale_survives_the_state_dict():
         ({"bits": None}, "bits=None is no activation width"),
         ({"bits": 4, "percentile": 0}, r"percentile=0 must lie in \(0, 100\]"),
         ({"bits": 4, "max_value": -1.0}, r"max_value=-1.0 must be positive"),
+        ({"bits": 4, "max_value": "1"}, r"max_value='1' must be positive and finite"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         QuantReLU(**settings)
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(1, True), (4, False), (1, False)])
+def test_narrow_is_for_signed_ranges(bits, signed):
+    with pytest.raises(ConfigError, match=rf"narrow=True with bits={bits}, signed={signed}: only signed ranges"):
+        QuantIdentity(bits, signed, narrow=True)
+
+
+def test_narrow_range_is_symmetric():
+    quantizer = QuantIdentity(3, True, narrow=True, max_value=3.0)
+    assert quantizer.limits() == (-3, 3)
+    assert quantizer(torch.tensor([-9.0, -3.4, 9.0])).tolist() == [-3, -3, 3]
+
+
+def test_two_narrow_bits_are_ternary_not_bipolar():
+    quantizer = QuantIdentity(2, True, narrow=True, max_value=1.0)
+    assert quantizer(torch.tensor([-3.0, -0.4, 0.0, 0.6])).tolist() == [-1, 0, 0, 1]
+
+
+def test_a_frozen_scale_has_no_gradient_and_passes_that_of_the_input():
+    quantizer = QuantReLU(4, learned=False, max_value=3.0)
+    x = torch.tensor([-1.0, 0.0, 0.1, 2.0, 9.0], requires_grad=True)
+    quantizer(x).sum().backward()
+    assert quantizer.log2_scale.grad is None
+    assert x.grad.tolist() == [0, 0, 1, 1, 0]
+
+
+def test_lost_calibration_is_noticed():
+    quantizer = QuantReLU(4, max_value=3.0)
+    quantizer(torch.ones(1, 2))
+    quantizer.load_state_dict(QuantReLU(4).state_dict())
+    with pytest.raises(ModelError, match="has no scale yet"):
+        quantizer(torch.ones(1, 2))
+    quantizer = QuantReLU(4, max_value=3.0)
+    quantizer(torch.ones(1, 2))
+    quantizer.calibrated.fill_(False)
+    with pytest.raises(ModelError, match="has no scale yet"):
+        quantizer.eval()(torch.ones(1, 2))
+
+
+def compare_with_brevitas(quantizer, module, exponent, shift):
+    """Values bit for bit and gradients, at the exponent of ours; ours divides the scale's by sqrt(n * Qp)."""
+    x = torch.randn(16, 50, generator=torch.Generator().manual_seed(2)) * 3
+    module.train()
+    module(x)
+    module(x)
+    parameter = next(p for name, p in module.named_parameters() if name.endswith("value"))
+    with torch.no_grad():
+        quantizer.log2_scale.fill_(exponent)
+        parameter.fill_(exponent + shift)
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    actual, expected = quantizer(mine), module(theirs)
+    assert torch.equal(actual, expected)
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    actual.backward(direction)
+    expected.backward(direction)
+    torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-6, atol=0)
+    factor = math.sqrt(50 * quantizer.limits()[1])
+    torch.testing.assert_close(quantizer.log2_scale.grad * factor, parameter.grad.view(()), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_signed_activations_equal_those_of_brevitas(bits):
+    import brevitas.nn
+    from brevitas.quant import Int8ActPerTensorFloat
+
+    module = brevitas.nn.QuantIdentity(
+        act_quant=Int8ActPerTensorFloat, bit_width=bits, restrict_scaling_type="log_fp", collect_stats_steps=1
+    )
+    compare_with_brevitas(QuantIdentity(bits, True, max_value=1.0), module, -2.75, bits - 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_power_of_two_relus_equal_those_of_brevitas(bits):
+    import brevitas.nn
+    from brevitas.quant import Uint8ActPerTensorFixedPoint
+
+    module = brevitas.nn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=bits, collect_stats_steps=1)
+    compare_with_brevitas(QuantReLU(bits, power_of_two=True, max_value=1.0), module, -3.0, bits)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bipolar_activations_equal_those_of_brevitas():
+    from brevitas.core.quant import ClampedBinaryQuant
+    from brevitas.core.scaling import ConstScaling
+
+    x = torch.cat([torch.randn(200), torch.tensor([0.0, -0.0, 1.0, -1.0])])
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    actual, expected = QuantIdentity(1, True, max_value=1.0)(mine), ClampedBinaryQuant(ConstScaling(1.0))(theirs)[0]
+    assert torch.equal(actual, expected)
+    actual.sum().backward()
+    expected.sum().backward()
+    assert torch.equal(mine.grad, theirs.grad)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,17 +12,34 @@ from torch import nn
 from torch.nn import functional
 
 from gatewright.errors import ConfigError, ModelError
-from gatewright.nn import QuantConv2d, QuantLinear, QuantReLU, WeightQuant, ep_init, load_float
+from gatewright.nn import (
+    QuantConv1d,
+    QuantConv2d,
+    QuantIdentity,
+    QuantLinear,
+    QuantReLU,
+    WeightQuant,
+    ep_init,
+    load_float,
+)
 
 QUANTS = [
     WeightQuant(bits=4),
     WeightQuant(bits=8),
     WeightQuant(bits=4, kind="a2q", accumulator_bits=12),
     WeightQuant(bits=4, kind="a2q+", accumulator_bits=12),
+    WeightQuant(bits=4, kind="a2q+", accumulator_bits=12, per_channel=False),
+    WeightQuant(bits=4, narrow=False, scale="stats"),
+    WeightQuant(bits=4, per_channel=False, power_of_two=True),
+    WeightQuant(bits=4, scale=0.05),
+    WeightQuant(bits=2, kind="ternary"),
+    WeightQuant(bits=2, kind="ternary", scale="stats"),
+    WeightQuant(bits=1, kind="bipolar"),
+    WeightQuant(bits=1, kind="bipolar", scale="stats", per_channel=False),
 ]
 
 
-@pytest.mark.parametrize("quant", QUANTS, ids=lambda quant: f"{quant.kind}-{quant.bits}")
+@pytest.mark.parametrize("quant", QUANTS, ids=str)
 def test_integer_weights_are_the_weights_of_the_forward_pass(quant):
     layer = QuantConv2d(6, 8, 3, weight_quant=quant, input_bits=4, stride=2, padding=1, dilation=2, groups=2)
     integers, scale = layer.integer_weight()
@@ -28,11 +47,69 @@ def test_integer_weights_are_the_weights_of_the_forward_pass(quant):
     assert integers.shape == (8, 3, 3, 3)
     assert scale.dtype == np.float64
     assert scale.shape == (8,)
-    assert 0 < np.abs(integers).max() <= 2 ** (quant.bits - 1) - 1
+    assert 0 < np.abs(integers).max() <= max(1, 2 ** (quant.bits - 1) - quant.narrow)
     weight = torch.from_numpy((integers * scale[:, None, None, None]).astype(np.float32))
     x = torch.rand(2, 6, 9, 9)
     expected = functional.conv2d(x, weight, layer.bias, stride=2, padding=1, dilation=2, groups=2)
     torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("quant", QUANTS, ids=str)
+@pytest.mark.parametrize(
+    ("quantised", "plain", "arguments", "options", "shape"),
+    [
+        (QuantLinear, nn.Linear, (6, 4), {"bias": False}, (6,)),
+        (QuantConv1d, nn.Conv1d, (6, 4, 3), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, (6, 11)),
+        (QuantConv1d, nn.Conv1d, (6, 6, 3), {"groups": 6, "padding": "same", "bias": False}, (6, 11)),
+        (QuantConv2d, nn.Conv2d, (6, 4, (3, 1)), {"stride": (2, 1), "padding": (1, 0), "groups": 2}, (6, 9, 9)),
+        (QuantConv2d, nn.Conv2d, (6, 12, 3), {"groups": 6, "dilation": 2}, (6, 9, 9)),
+    ],
+)
+def test_layers_replace_those_of_torch(quant, quantised, plain, arguments, options, shape):
+    """A float state dict loads, and the layer is the float one with weights on the grid."""
+    torch.manual_seed(0)
+    float_layer = plain(*arguments, **options)
+    layer = quantised(*arguments, weight_quant=quant, input_bits=4, **options)
+    load_float(layer, float_layer.state_dict())
+    assert isinstance(layer, plain)
+    assert torch.equal(layer.weight, float_layer.weight)
+    integers, scale = layer.integer_weight()
+    with torch.no_grad():
+        float_layer.weight.copy_(torch.from_numpy(integers * scale.reshape(-1, *[1] * (integers.ndim - 1))))
+    x = torch.rand(3, *shape)
+    torch.testing.assert_close(layer(x), float_layer(x))
+    layer(x).sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("quant", QUANTS, ids=str)
+def test_memory_format_changes_nothing(quant):
+    torch.manual_seed(0)
+    plain = QuantConv2d(6, 8, 3, weight_quant=quant, input_bits=4)
+    turned = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    assert not turned.weight.is_contiguous()
+    x, direction = torch.rand(2, 6, 9, 9), torch.randn(2, 8, 7, 7)
+    for layer in (plain, turned):
+        layer(x).backward(direction)
+    for mine, theirs in zip(plain.parameters(), turned.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("quant", QUANTS, ids=str)
+def test_mixed_precision_trains(quant):
+    """Under autocast activations are bfloat16, and parameters and their gradients stay float32."""
+    torch.manual_seed(0)
+    first = QuantConv2d(3, 8, 3, weight_quant=quant, input_bits=4, input_signed=True)
+    second = QuantConv2d(8, 4, 3, weight_quant=quant, input_bits=4)
+    model = nn.Sequential(QuantIdentity(4, True, max_value=2.0), first, QuantReLU(4, max_value=1.0), second)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(torch.randn(4, 3, 9, 9))
+    assert output.dtype == torch.bfloat16
+    output.float().square().sum().backward()
+    for parameter in model.parameters():
+        assert parameter.grad.dtype == torch.float32
+        assert torch.isfinite(parameter.grad).all()
+    assert all(p.grad.any() for p in (first.weight, second.weight, model[0].log2_scale, model[2].log2_scale))
 
 
 def test_symmetric_weights_round_to_the_nearest_even():
@@ -59,7 +136,7 @@ def test_a_dead_channel_has_zero_weights_and_finite_gradients():
             layer.weight[0] = 0
         layer.weight_quantizer.initialize(layer.weight)
         layer(torch.ones(1, 4)).sum().backward()
-        assert (layer.integer_weight()[0][0] == 0).all()
+        assert (layer.integer_weight()[0][0] == (1 if quant.kind == "bipolar" else 0)).all()
         assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
 
 
@@ -70,6 +147,8 @@ def test_layers_stand_where_torch_layers_stand():
     assert isinstance(conv, nn.Conv2d)
     with pytest.raises(ConfigError, match="padding_mode='reflect' has no hardware: use 'zeros'"):
         QuantConv2d(3, 2, 3, weight_quant=WeightQuant(), input_bits=4, padding_mode="reflect")
+    with pytest.raises(ConfigError, match="padding_mode='circular' has no hardware: use 'zeros'"):
+        QuantConv1d(3, 2, 3, weight_quant=WeightQuant(), input_bits=4, padding_mode="circular")
     with pytest.raises(ConfigError, match="input_bits=9 is no activation width: use 1 to 8 bits"):
         QuantLinear(3, 2, weight_quant=WeightQuant(), input_bits=9)
     with pytest.raises(ConfigError, match="input_bits=True is no activation width: use 1 to 8 bits, an integer"):

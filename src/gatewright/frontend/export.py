@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from gatewright.errors import ConfigError, DataError, GatewrightError, ModelError
-from gatewright.nn import QuantIdentity, QuantReLU, QuantWeightMixin
-from gatewright.nn.weight import per_channel
+from gatewright.frontend.freeze import freeze
+from gatewright.nn import QuantIdentity, QuantWeightMixin
 
-DOMAIN = "qonnx.custom_op.general"
 SOURCE = "gatewright.source"
-TYPE_KEEPING = ("MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity")
+TYPE_KEEPING = ("Concat", "Flatten", "Identity", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze")
 REPLACEMENTS = {
     nn.Linear: "gatewright.nn.QuantLinear",
+    nn.Conv1d: "gatewright.nn.QuantConv1d",
     nn.Conv2d: "gatewright.nn.QuantConv2d",
 }
 EXPORTED_AS_THEY_ARE = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -57,9 +57,9 @@ def export(model: nn.Module, path: str | Path, example_input: Tensor) -> onnx.Mo
             "give a float32 tensor of shape (batch, ...)"
         )
     _refuse_float_layers(model)
-    evaluated = copy.deepcopy(model).eval()
+    evaluated, example_input = copy.deepcopy(model).eval().cpu(), example_input.cpu()
     _try_example(evaluated, example_input)
-    proto = _to_onnx(_freeze(evaluated), example_input)
+    proto = _to_onnx(freeze(evaluated), example_input)
     _name_after_modules(proto)
     _check_input_types(proto, model)
     try:
@@ -145,75 +145,6 @@ def _refuse_float_layers(model: nn.Module) -> None:
         )
 
 
-class _FrozenWeight(nn.Module):
-    """Stands for a weight quantiser: a constant on the grid and its Quant node."""
-
-    def __init__(self, layer: QuantWeightMixin) -> None:
-        super().__init__()
-        quantizer = layer.weight_quantizer
-        self.register_buffer("grid", layer.quantized_weight().detach() + 0.0)  # no -0.0
-        self.register_buffer("scale", per_channel(quantizer.scale().detach(), layer.weight))
-        self.register_buffer("zero", torch.tensor(0.0))
-        self.register_buffer("bits", torch.tensor(float(quantizer.bits)))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return _quant(self, cast(Tensor, self.grid), signed=True, narrow=True)
-
-
-class _FrozenActivation(nn.Module):
-    """Stands for an activation quantiser: its Quant node, or BipolarQuant for one signed bit."""
-
-    def __init__(self, quantizer: QuantIdentity) -> None:
-        super().__init__()
-        self.relu = isinstance(quantizer, QuantReLU)
-        self.signed = quantizer.signed
-        self.bipolar = quantizer.limits() == (-1, 1)
-        self.register_buffer("scale", quantizer.scale().detach().clone())
-        self.register_buffer("zero", torch.tensor(0.0))
-        self.register_buffer("bits", torch.tensor(float(quantizer.bits)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.bipolar:
-            return torch.onnx.ops.symbolic(
-                f"{DOMAIN}::BipolarQuant", (x, cast(Tensor, self.scale)), dtype=x.dtype, shape=x.shape, version=1
-            )
-        return _quant(self, torch.relu(x) if self.relu else x, signed=self.signed, narrow=False)
-
-
-class _GlobalAveragePool(nn.Module):
-    """Stands for AdaptiveAvgPool2d(1), which torch would write as a ReduceMean with computed axes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.onnx.ops.symbolic("GlobalAveragePool", (x,), dtype=x.dtype, shape=(*x.shape[:2], 1, 1))
-
-
-def _quant(frozen: nn.Module, x: Tensor, signed: bool, narrow: bool) -> Tensor:
-    operands = [x, *(cast(Tensor, getattr(frozen, name)) for name in ("scale", "zero", "bits"))]
-    return torch.onnx.ops.symbolic(
-        f"{DOMAIN}::Quant",
-        operands,
-        {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"},
-        dtype=x.dtype,
-        shape=x.shape,
-        version=1,
-    )
-
-
-def _freeze(frozen: nn.Module) -> nn.Module:
-    """Replace the quantisers, in place, by constants and Quant nodes; sharing is kept."""
-    done: dict[int, nn.Module] = {}
-    for module in list(frozen.modules()):
-        if isinstance(module, QuantWeightMixin):
-            module.weight_quantizer = _FrozenWeight(module)  # type: ignore[assignment]
-            continue
-        for name, child in module.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
-                setattr(module, name, _GlobalAveragePool())
-            elif isinstance(child, QuantIdentity):
-                setattr(module, name, done.setdefault(id(child), _FrozenActivation(child)))
-    return frozen
-
-
 def _name_after_modules(proto: onnx.ModelProto) -> None:
     """Name nodes and tensors after the modules they come from; keep the source line, drop torch's metadata."""
     renamed: dict[str, str] = {}
@@ -254,12 +185,20 @@ def _check_input_types(proto: onnx.ModelProto, model: nn.Module) -> None:
         for node in proto.graph.node:
             if node.name.rpartition(".")[0] != name or node.op_type not in ("Conv", "Gemm", "MatMul"):
                 continue
-            source = node.input[0]
-            while source in producer and producer[source].op_type in TYPE_KEEPING:
-                source = producer[source].input[0]
-            if source == proto.graph.input[0].name:
-                raise ModelError(f"{name}: its input is not quantised: put a gatewright.nn.QuantIdentity before it")
-            _check_input_type(name, layer, producer.get(source), constants)
+            for source in _sources(node.input[0], producer):
+                if source == proto.graph.input[0].name:
+                    raise ModelError(f"{name}: its input is not quantised: put a gatewright.nn.QuantIdentity before it")
+                _check_input_type(name, layer, producer.get(source), constants)
+
+
+def _sources(tensor: str, producer: dict[str, onnx.NodeProto]) -> Iterator[str]:
+    """The tensors whose values arrive in ``tensor`` as they are."""
+    node = producer.get(tensor)
+    if node is None or node.op_type not in TYPE_KEEPING:
+        yield tensor
+        return
+    for operand in node.input if node.op_type == "Concat" else node.input[:1]:
+        yield from _sources(operand, producer)
 
 
 def _check_input_type(

@@ -12,13 +12,17 @@ about twice the norm for unsigned inputs. The order of evaluation is that of Bre
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from gatewright.errors import ConfigError
 from gatewright.nn.config import check_activation_bits, integer_limits
-from gatewright.nn.ste import clamp_min, round_toward_zero
-from gatewright.nn.weight import SMALLEST, WeightQuantizer, per_channel
+from gatewright.nn.fused import SMALLEST, aligned, exp2_scale, inside, learned_scale
+from gatewright.nn.weight import WeightQuantizer
 
 
 def a2q_cap(accumulator_bits: int, input_bits: int, input_signed: bool) -> float:
@@ -26,15 +30,91 @@ def a2q_cap(accumulator_bits: int, input_bits: int, input_signed: bool) -> float
     return float((2 ** (accumulator_bits - 1) - 1) * 2.0 ** (int(input_signed) - input_bits))
 
 
-def a2q_plus_cap(accumulator_bits: int, input_bits: int) -> float:
-    """Greatest ||q||_1 under A2Q+, for zero-centred weights: T+ = (2^P - 2) / (2^N - 1)."""
-    return float((2**accumulator_bits - 2) / (2**input_bits - 1))
+def a2q_plus_cap(accumulator_bits: int, input_bits: int, input_signed: bool = False) -> float:
+    """Greatest ||q||_1 under A2Q+, for zero-centred weights: T+ = (2^P - 2) / (2^N - 1).
+
+    The divisor is the range of an input, greatest less least integer: 2 for bipolar ones (N = 1, signed).
+    """
+    low, high = integer_limits(input_bits, input_signed)
+    return float((2**accumulator_bits - 2) / (high - low))
 
 
 def l1_norm(weight: Tensor) -> Tensor:
     """L1 norm of each channel, (C, ...) to (C,)."""
     norm: Tensor = torch.linalg.vector_norm(weight.flatten(1), 1, dim=1)
     return norm
+
+
+def round_to_zero(x: Tensor) -> Tensor:
+    """sign(x) * floor(|x|), out of place; torch.trunc gives the same, but is not vectorised."""
+    return torch.div(x, 1, rounding_mode="trunc")
+
+
+def prescale(weight: Tensor, center: Tensor | None, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights whose L1 norm is ``target``, before rounding.
+
+    Args:
+        weight: (C, K).
+        center: (C,), added first; None for nothing.
+        target: norms in integer units, (C,).
+
+    Returns:
+        The weights in integer units (C, K), the divisors (C,) and the norms before the division (C,).
+    """
+    shifted = None if center is None else weight + center[:, None]
+    length = l1_norm(weight if shifted is None else shifted)
+    divisor = (length / target).clamp_(min=SMALLEST)
+    y = torch.div(weight, divisor[:, None], out=shifted)
+    if center is not None:
+        y.add_((center / divisor)[:, None])
+    return y, divisor, length
+
+
+@dataclass(frozen=True)
+class _Bound:
+    cap: float
+    limit: int
+    zero_center: bool
+    power_of_two: bool
+
+
+class _A2Q(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, log2_scale: Tensor, log2_norm: Tensor, bound: _Bound, integers: Tensor | None
+    ) -> Tensor:
+        rows = weight.flatten(1)
+        center = -rows.mean(1) if bound.zero_center else None
+        scale = exp2_scale(log2_scale, bound.power_of_two)
+        ratio = exp2_scale(log2_norm) / scale
+        y, divisor, length = prescale(rows, center, ratio.clamp(max=bound.cap))
+        q = round_to_zero(y).clamp_(-bound.limit, bound.limit) if integers is None else integers.flatten(1).clone()
+        out = q.mul_(aligned(scale, rows))
+        ctx.save_for_backward(weight, scale, ratio, center, y, divisor, length, out)
+        ctx.bound = bound
+        return out.view(weight.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, scale, ratio, center, y, divisor, length, out = ctx.saved_tensors
+        rows, grad = weight.flatten(1), grad.flatten(1)
+        # Below limit + 1, rounding toward zero stays within the limit.
+        step = inside(grad, y, -(ctx.bound.limit + 1.0), ctx.bound.limit + 1.0).mul_(aligned(scale, rows))
+        scratch = step * y
+        to_divisor = -scratch.sum(1) / divisor
+        step.div_(divisor[:, None])
+        target = ratio.clamp(max=ctx.bound.cap)
+        to_length = to_divisor / target
+        torch.sign(rows if center is None else torch.add(rows, center[:, None], out=scratch), out=scratch)
+        step.addcmul_(scratch, to_length[:, None])
+        if center is not None:
+            step.sub_(step.mean(1, keepdim=True))
+        # With respect to logarithms: of the norm, and of the scale.
+        to_norm = to_length * length * (ratio <= ctx.bound.cap) * -math.log(2)
+        to_scale = torch.mul(grad, out, out=scratch).sum(1) * math.log(2) - to_norm
+        to_scale = to_scale if len(scale) > 1 else to_scale.sum().view(1)
+        return step.view(weight.shape), to_scale, to_norm, None, None
 
 
 class A2QWeightQuant(WeightQuantizer):
@@ -45,13 +125,18 @@ class A2QWeightQuant(WeightQuantizer):
         bits: weight width, 2 to 8.
         accumulator_bits: signed accumulator width P.
         input_bits: width N of the layer's input, 1 to 8.
-        input_signed: whether the layer's input is signed.
+        input_signed: whether the layer's input is signed; one signed bit is bipolar.
+        options: WeightQuantizer's per_channel and power_of_two, of the scale; the norm is always per channel.
     """
 
-    def __init__(self, weight: Tensor, bits: int, accumulator_bits: int, input_bits: int, input_signed: bool) -> None:
+    zero_center = False
+
+    def __init__(
+        self, weight: Tensor, bits: int, accumulator_bits: int, input_bits: int, input_signed: bool, **options: bool
+    ) -> None:
         check_activation_bits(input_bits, "input_bits")
-        super().__init__(weight, bits)
-        self.log2_norm = nn.Parameter(torch.empty_like(self.log2_scale))
+        super().__init__(weight, bits, **options)
+        self.log2_norm = nn.Parameter(weight.new_empty(weight.shape[0]))
         self.accumulator_bits = accumulator_bits
         self.input_bits = input_bits
         self.input_signed = input_signed
@@ -68,30 +153,39 @@ class A2QWeightQuant(WeightQuantizer):
 
     def norm(self) -> Tensor:
         """Learned norm g per channel in real units, before the cap, shape (C,)."""
-        return clamp_min(2.0**self.log2_norm, SMALLEST)
+        return learned_scale(self.log2_norm)
 
-    def center(self, weight: Tensor) -> Tensor:
-        """What is added to each channel before rounding, shape (C,): nothing in A2Q, -mean in A2Q+."""
-        return torch.zeros(weight.shape[0], dtype=weight.dtype)
-
+    @torch.no_grad()
     def prescaled(self, weight: Tensor) -> Tensor:
         """The capped, normalised weights before rounding, in integer units and ``weight``'s shape."""
-        center = self.center(weight)
-        length = l1_norm(weight + per_channel(center, weight))
-        pre_scale = clamp_min(length / torch.clamp(self.norm() / self.scale(), max=self.cap()), SMALLEST)
-        return weight / per_channel(pre_scale, weight) + per_channel(center / pre_scale, weight)
+        rows = weight.flatten(1)
+        target = torch.clamp(self.norm() / self.scale(), max=self.cap())
+        return prescale(rows, -rows.mean(1) if self.zero_center else None, target)[0].view_as(weight)
 
+    @torch.no_grad()
     def integers(self, weight: Tensor) -> Tensor:
+        """Integer weights within the bound, checked exactly: in ``weight``'s shape and float type, no gradient."""
         y = self.prescaled(weight)
+        limit = self.limits()[1]
         shrink = 1e-6
         while True:
-            q = torch.clamp(round_toward_zero(y), -self.limit, self.limit)
+            q = round_to_zero(y).clamp_(-limit, limit)
             over = self.overflows(q)
             if not bool(over.any()):
                 return q
             # The bound holds in exact arithmetic; float division can lift an element just over an integer.
-            y = torch.where(per_channel(over, y), y * (1 - shrink), y)
+            y = torch.where(aligned(over, y), y * (1 - shrink), y)
             shrink *= 2
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Quantised real weights; in training, float division may lift single elements over the bound by one.
+
+        In evaluation they are scale * ``integers``, as exported.
+        """
+        integers = None if self.training else self.integers(weight)
+        bound = _Bound(self.cap(), self.limits()[1], self.zero_center, self.power_of_two)
+        arguments = (weight, self.log2_scale, self.log2_norm, bound, integers)
+        return cast(Tensor, _A2Q.apply(*arguments))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def overflows(self, integers: Tensor) -> Tensor:
@@ -109,7 +203,7 @@ class A2QWeightQuant(WeightQuantizer):
     @torch.no_grad()
     def project(self, weight: Tensor) -> Tensor:
         """Euclidean projection of ``weight`` onto the cap (EP-init), lowering the norm to it; same shape."""
-        radius = self.scale() * self.cap()
+        radius = (self.scale() * self.cap()).expand(weight.shape[0])
         self.log2_norm.copy_(torch.minimum(self.log2_norm, radius.log2()))
         return project_l1(weight.flatten(1), radius).view_as(weight)
 
@@ -118,21 +212,12 @@ class A2QPlusWeightQuant(A2QWeightQuant):
     """A2Q+: channels zero-centred before rounding, L1 norm capped at T+ = (2^P - 2) / (2^N - 1).
 
     Takes A2Q's arguments.
-
-    Raises:
-        ConfigError: for bipolar inputs, whose range 2 is not the 2^N - 1 of the bound.
     """
 
-    def __init__(self, weight: Tensor, bits: int, accumulator_bits: int, input_bits: int, input_signed: bool) -> None:
-        if input_bits == 1 and input_signed:
-            raise ConfigError("kind='a2q+' has no bound for bipolar inputs (input_bits=1, signed): use kind='a2q'")
-        super().__init__(weight, bits, accumulator_bits, input_bits, input_signed)
+    zero_center = True
 
     def cap(self) -> float:
-        return a2q_plus_cap(self.accumulator_bits, self.input_bits)
-
-    def center(self, weight: Tensor) -> Tensor:
-        return -weight.flatten(1).mean(1)
+        return a2q_plus_cap(self.accumulator_bits, self.input_bits, self.input_signed)
 
 
 def project_l1(weight: Tensor, radius: Tensor) -> Tensor:
@@ -148,7 +233,7 @@ def project_l1(weight: Tensor, radius: Tensor) -> Tensor:
     magnitude = weight.abs()
     ordered, _ = magnitude.sort(dim=1, descending=True)
     excess = ordered.cumsum(1) - radius[:, None]
-    rank = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype)
+    rank = torch.arange(1, weight.shape[1] + 1, dtype=weight.dtype, device=weight.device)
     support = (rank * ordered > excess).sum(1, keepdim=True).clamp(min=1)
     theta = excess.gather(1, support - 1) / support
     projected = weight.sign() * torch.relu(magnitude - theta)
@@ -158,4 +243,7 @@ def project_l1(weight: Tensor, radius: Tensor) -> Tensor:
 def accumulator_penalty(model: nn.Module) -> Tensor:
     """Sum of all A2Q and A2Q+ regularisers in a model, a scalar to be weighted into the loss (1e-3 in the papers)."""
     penalties = [module.penalty() for module in model.modules() if isinstance(module, A2QWeightQuant)]
-    return torch.stack(penalties).sum() if penalties else torch.zeros(())
+    if penalties:
+        return torch.stack(penalties).sum()
+    first = next(model.parameters(), None)
+    return torch.zeros(()) if first is None else first.new_zeros(())

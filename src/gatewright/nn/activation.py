@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation quantisers with one learned scale per tensor."""
+"""Activation quantisers with one scale per tensor."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatewright.errors import ConfigError, DataError, ModelError
-from gatewright.nn.config import check_activation_bits, integer_limits
-from gatewright.nn.ste import clamp_min, round_half_even, scale_gradient
-from gatewright.nn.weight import SMALLEST
+from gatewright.nn.config import check_activation_bits, integer_limits, is_positive_number
+from gatewright.nn.fused import SMALLEST, Grid, learned_scale, quantize_learned
 
 
 class QuantIdentity(nn.Module):
     """q = clip(round_half_even(x / s)), output s * q: for a model's input, a residual branch, a pooled mean.
 
-    Both addends of a residual connection go through ONE such module, so that they share a scale.
-
     s = 2^d, d learned with the gradient of LSQ (Esser et al., ICLR 2020). The scale starts in a calibration pass
     (``gatewright.train.calibrate``) from a percentile of |x|, or from ``max_value``. One signed bit is bipolar:
-    x >= 0 gives +s, else -s; it trains and exports, but the compiler has no hardware for it yet.
+    x >= 0 gives +s, else -s. A signed quantiser clips as a hard tanh does.
 
     Args:
         bits: width, 1 to 8.
         signed: two's complement (full range) if true, else 0 to 2^bits - 1.
+        narrow: leave out the least integer of a signed range, so that it is symmetric.
+        learned: if false, the scale stays as calibrated.
         power_of_two: restrict the scale to powers of two.
         percentile: of |x|, in (0, 100], that calibration maps to the greatest integer.
         max_value: the greatest real value, if known; the module then needs no calibration.
@@ -35,41 +35,52 @@ class QuantIdentity(nn.Module):
     """
 
     calibrated: Tensor
+    rectified = False
 
     def __init__(
         self,
         bits: int,
         signed: bool,
         *,
+        narrow: bool = False,
+        learned: bool = True,
         power_of_two: bool = False,
         percentile: float = 99.9,
         max_value: float | None = None,
     ) -> None:
         super().__init__()
         check_activation_bits(bits, "bits")
+        if narrow and not (signed and bits > 1):
+            raise ConfigError(
+                f"narrow=True with bits={bits!r}, signed={signed!r}: only signed ranges of 2 bits and more have a "
+                "least integer to leave out"
+            )
         if not 0 < percentile <= 100:
             raise ConfigError(f"percentile={percentile!r} must lie in (0, 100]")
-        if max_value is not None and not 0 < max_value < math.inf:
+        if max_value is not None and not is_positive_number(max_value):
             raise ConfigError(f"max_value={max_value!r} must be positive and finite")
         self.bits = bits
         self.signed = signed
+        self.narrow = narrow
         self.power_of_two = power_of_two
         self.percentile = percentile
         self.observing = False
         self.module_name = ""  # its path in the model while that is calibrated, for messages
-        self.log2_scale = nn.Parameter(torch.zeros(()))
+        self.grid = Grid(*self.limits(), bipolar=signed and bits == 1, rectified=self.rectified)
+        self.log2_scale = nn.Parameter(torch.zeros(()), requires_grad=learned)
         self.register_buffer("calibrated", torch.tensor(False))
+        # What `calibrated` was found to be: reading it in every pass would make the host wait for a GPU.
+        self._ready = False
         if max_value is not None:
-            self._start_from(torch.tensor(max_value))
+            self._start_from(torch.tensor(float(max_value)))
 
     def scale(self) -> Tensor:
         """The scale, a scalar tensor."""
-        exponent = round_half_even(self.log2_scale) if self.power_of_two else self.log2_scale
-        return clamp_min(2.0**exponent, SMALLEST)
+        return learned_scale(self.log2_scale, self.power_of_two)
 
     def limits(self) -> tuple[int, int]:
         """Least and greatest integer that comes out."""
-        return integer_limits(self.bits, self.signed)
+        return integer_limits(self.bits, self.signed, self.narrow)
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
@@ -90,35 +101,37 @@ class QuantIdentity(nn.Module):
             largest = torch.maximum(largest, self.scale() * self.limits()[1])
         self._start_from(largest)
 
+    @torch.no_grad()
     def _start_from(self, largest: Tensor) -> None:
-        with torch.no_grad():
-            self.log2_scale.copy_((largest / self.limits()[1]).clamp(min=SMALLEST).log2())
-            self.calibrated.fill_(True)
+        self.log2_scale.copy_((largest / self.limits()[1]).clamp(min=SMALLEST).log2())
+        self.calibrated.fill_(True)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.observing:
+            self._ready = False
             self.observe(x)
-            return x
-        if not bool(self.calibrated):
+            return torch.relu(x) if self.rectified else x
+        if not (self._ready and self.training):
+            self._check_calibrated()
+        # LSQ divides the gradient of the scale by sqrt(elements of a sample * greatest integer).
+        elements = math.prod(x.shape[1:]) or 1
+        factor = 1 / math.sqrt(elements * self.grid.high)
+        return quantize_learned(x, self.log2_scale, self.grid, self.power_of_two, factor)
+
+    def _check_calibrated(self) -> None:
+        self._ready = bool(self.calibrated)
+        if not self._ready:
             raise ModelError(
                 f"{self._described()} has no scale yet: run "
                 "gatewright.train.calibrate(model, inputs) first, or give max_value"
             )
-        low, high = self.limits()
-        scale = self._gradient_scaled(x)
-        y = x / scale
-        if (low, high) == (-1, 1):
-            y = torch.clamp(y, low, high)
-            return (y + (torch.where(y >= 0, 1.0, -1.0) - y).detach()) * scale
-        return torch.clamp(round_half_even(y), low, high) * scale
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._ready = False
+        super()._load_from_state_dict(*arguments)
 
     def _described(self) -> str:
         return f"{type(self).__name__}(bits={self.bits!r}, signed={self.signed!r})"
-
-    def _gradient_scaled(self, x: Tensor) -> Tensor:
-        # LSQ divides the gradient of the scale by sqrt(elements of a sample * greatest integer).
-        elements = max(1, x[:1].numel())
-        return scale_gradient(self.scale(), 1 / math.sqrt(elements * self.limits()[1]))
 
 
 class QuantReLU(QuantIdentity):
@@ -126,18 +139,20 @@ class QuantReLU(QuantIdentity):
 
     Args:
         bits: width, 1 to 8.
-        power_of_two, percentile, max_value: as in QuantIdentity.
+        learned, power_of_two, percentile, max_value: as in QuantIdentity.
     """
+
+    rectified = True
 
     def __init__(
         self,
         bits: int,
         *,
+        learned: bool = True,
         power_of_two: bool = False,
         percentile: float = 99.9,
         max_value: float | None = None,
     ) -> None:
-        super().__init__(bits, signed=False, power_of_two=power_of_two, percentile=percentile, max_value=max_value)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(torch.relu(x))
+        super().__init__(
+            bits, False, learned=learned, power_of_two=power_of_two, percentile=percentile, max_value=max_value
+        )
