@@ -25,7 +25,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-@pytest.mark.parametrize("folder", ["rtl", "hls", "boards", "src/gatewright"])
+@pytest.mark.parametrize("folder", ["rtl", "hls", "boards", "recipes", "src/gatewright"])
 def test_wheel_holds_every_file(unpacked: Path, folder: str) -> None:
     home = unpacked / "gatewright" / ("" if folder == "src/gatewright" else f"_data/{folder}")
     assert _files(home) >= _files(ROOT / folder)

@@ -38,7 +38,7 @@ def test_split_is_the_same_everywhere():
 
 def test_unfit_arrays_are_refused():
     x, y = np.zeros((3, 2), np.float32), np.zeros(3, np.int64)
-    with pytest.raises(DataError, match=r"x is dtype\('float64'\).*give float32 inputs and int64 labels"):
+    with pytest.raises(DataError, match=r"x is dtype\('float64'\).*give float32 inputs or uint8 pixels"):
         Split(x.astype(np.float64), y)
     with pytest.raises(DataError, match=r"x has shape \(3, 2\) and y \(2,\): give one label per sample"):
         Split(x, y[:2])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gatewright.data import Split, digits
 from gatewright.errors import ConfigError, DataError, ModelError
 from gatewright.nn import QuantIdentity, QuantLinear, QuantReLU, WeightQuant
 from gatewright.train import TrainConfig, calibrate, evaluate, fit, predict
+from gatewright.train.loop import Distillation, Trainer, make_optimizer, make_schedule
 
 
 def small_model() -> nn.Sequential:
@@ -66,10 +69,10 @@ def test_training_learns_and_its_record_is_true(data):
 
 
 def test_decay_spares_biases_norms_and_scales(data):
-    from gatewright.train.loop import _groups
+    from gatewright.train.loop import parameter_groups
 
     model = small_model()
-    decayed, spared = _groups(model, 0.1)
+    decayed, spared = parameter_groups(model, 0.1)
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0
     assert {id(p) for p in decayed["params"]} == {id(model[2].weight), id(model[6].weight)}
@@ -145,6 +148,12 @@ def test_prediction_restores_the_mode(data, training):
         ({"lr": 0.0}, "lr=0.0 must be positive"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0 must not be negative"),
         ({"penalty": float("nan")}, "penalty=nan must not be negative"),
+        ({"optimizer": "adam"}, "optimizer='adam' is unknown: use one of adamw, sgd"),
+        ({"schedule": "linear"}, "schedule='linear' is unknown: use one of cosine, step, constant"),
+        ({"momentum": 1.0}, r"momentum=1.0 must lie in \[0, 1\)"),
+        ({"label_smoothing": -0.1}, r"label_smoothing=-0.1 must lie in \[0, 1\)"),
+        ({"warmup": 5, "epochs": 5}, "warmup=5 must be at least 0 and less than epochs=5"),
+        ({"step_epochs": 0}, "step_epochs=0 must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
@@ -158,3 +167,69 @@ def test_no_data_is_refused(data):
         fit(small_model(), empty, data.test, TrainConfig())
     with pytest.raises(DataError, match=r"x has shape \(0, 1, 8, 8\), no sample"):
         evaluate(small_model(), empty)
+
+
+def rates(config: TrainConfig, batches: int) -> list[float]:
+    optimizer = make_optimizer(nn.Linear(2, 2), config)
+    schedule = make_schedule(optimizer, config, batches)
+    found = []
+    for _ in range(config.epochs * batches):
+        found.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_schedules():
+    cosine = rates(TrainConfig(epochs=4, lr=0.5), 3)
+    assert cosine == pytest.approx([0.25 * (1 + np.cos(np.pi * i / 12)) for i in range(12)])
+    assert rates(TrainConfig(epochs=4, lr=0.5, schedule="constant"), 2) == [0.5] * 8
+    steps = rates(TrainConfig(epochs=5, lr=0.5, schedule="step", step_epochs=2, gamma=0.5), 2)
+    assert steps == pytest.approx([0.5] * 4 + [0.25] * 4 + [0.125] * 2)
+    warm = rates(TrainConfig(epochs=3, lr=0.5, schedule="constant", warmup=1), 4)
+    assert warm == pytest.approx([0.1, 0.2, 0.3, 0.4] + [0.5] * 8)
+    both = rates(TrainConfig(epochs=3, lr=0.5, warmup=1), 2)
+    assert both[2] == pytest.approx(0.5)
+    assert both == sorted(both[:3]) + sorted(both[3:], reverse=True)
+
+
+def test_optimisers():
+    model = nn.Linear(2, 2)
+    assert type(make_optimizer(model, TrainConfig())) is torch.optim.AdamW
+    sgd = make_optimizer(model, TrainConfig(optimizer="sgd", momentum=0.5))
+    assert type(sgd) is torch.optim.SGD
+    assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.5, True)
+
+
+def test_pixels_of_eight_bits_are_the_same_numbers(data):
+    model = small_model()
+    whole = (data.test.x * 16).astype(np.float32)
+    calibrate(model, whole)
+    np.testing.assert_array_equal(predict(model, whole), predict(model, whole.astype(np.uint8)))
+
+
+def test_distillation_is_cross_entropy_and_divergence():
+    torch.manual_seed(0)
+    teacher, x, y = nn.Linear(3, 4), torch.rand(5, 3), torch.tensor([0, 1, 2, 3, 0])
+    scores = torch.rand(5, 4)
+    loss = nn.functional.cross_entropy(scores, y)
+    p, q = (torch.softmax(s / 2, 1) for s in (teacher(x), scores))
+    expected = 0.25 * loss + 0.75 * 4 * (p * (p / q).log()).sum(1).mean()
+    assert Distillation(teacher, 0.75, 2.0).mix(x, scores, loss).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_state_goes_on_in_another_trainer(data):
+    config = TrainConfig(epochs=3, warmup=1)
+    whole = Trainer(small_model(), data.train, data.test, config)
+    states = []
+    whole.run(after_epoch=lambda: states.append(copy.deepcopy(whole.state_dict())))
+    other = Trainer(small_model(), data.train, data.test, config)
+    other.load_state_dict(states[0])
+    assert other.run() == whole.history
+    assert all(torch.equal(v, other.model.state_dict()[k]) for k, v in whole.model.state_dict().items())
+
+
+def test_progress_hears_of_every_batch(data):
+    heard = []
+    fit(small_model(), data.train, data.test, TrainConfig(epochs=2, batch=500), lambda *said: heard.append(said))
+    assert heard == [("training", i, 6) for i in range(6)]

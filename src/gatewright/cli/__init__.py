@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from gatewright.cli import core as core
+from gatewright.cli import quantize as quantize
+from gatewright.cli import report as report
+from gatewright.cli import synth as synth
+from gatewright.cli import train as train
 from gatewright.cli.app import app
 
 __all__ = ["app"]

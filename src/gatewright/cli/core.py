@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatewright.cli.app import Json, app, error_console, number, output_console, print_json, status_text
+from gatewright.config import Objective
 from gatewright.errors import ConfigError
 from gatewright.progress import bars
 
@@ -68,7 +69,13 @@ def compile_(
     model: Annotated[Path, typer.Argument(metavar="MODEL", exists=True, dir_okay=False, help="QONNX or QCDQ model.")],
     board: Annotated[str, typer.Option(help="Board to compile for; see `gatewright boards`.")],
     fps: Annotated[float | None, typer.Option(help="Smallest design that reaches this many frames a second.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Fastest design within this fraction of the board.")] = None,
+    latency_us: Annotated[
+        float | None, typer.Option(help="Smallest design with at most this latency; with --fps both hold.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Best design within this fraction of the board.")] = None,
+    objective: Annotated[
+        Objective, typer.Option(help="What the best design is best at; `latency` keeps the rate of --fps.")
+    ] = "throughput",
     mhz: Annotated[float | None, typer.Option(help="Clock; the board's by default.")] = None,
     folding: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with the folding of every unit.")
@@ -86,7 +93,9 @@ def compile_(
             model,
             board,
             fps=fps,
+            latency_us=latency_us,
             budget=budget,
+            objective=objective,
             mhz=mhz,
             folding=folding,
             output=output or Path("build") / model.stem,
@@ -248,9 +257,23 @@ def _print_build(build: Build) -> None:
         used = summary["resources"].get(name, 0)
         resources.add_row(name, f"{used:,.0f}", f"{total:,}", f"{used / total:.1%}")
     console = output_console()
-    console.print(units, resources)
+    console.print(units, resources, _rates(summary))
     console.print(
         f"interval {summary['interval_cycles']:,} cycles, latency {summary['latency_cycles']:,} cycles, "
         f"{summary['fps']:,.0f} frames/s: {build.directory}",
         soft_wrap=True, markup=False,
     )  # fmt: skip
+
+
+def _rates(summary: Mapping[str, Any]) -> Table:
+    """What was asked for and what is predicted."""
+    asked = summary.get("asked", {})
+    best = asked.get("objective") if asked.get("latency_us") is None and not asked.get("folding") else None
+    table = Table("prediction")
+    for column in ("asked", "predicted"):
+        table.add_column(column, justify="right")
+    fps, latency = number(asked.get("fps"), ",.10g"), number(asked.get("latency_us"), ",.6g")
+    budget = f"best within {asked.get('budget') or 1:.0%}"
+    table.add_row("frames/s", fps or (budget if best == "throughput" else ""), f"{summary['fps']:,.0f}")
+    table.add_row("latency, us", latency or (budget if best == "latency" else ""), f"{summary['latency_us']:,.4g}")
+    return table

@@ -3,6 +3,27 @@
 
 from __future__ import annotations
 
-from gatewright.train.loop import Epoch, TrainConfig, calibrate, evaluate, fit, predict
+from gatewright.train.config import TrainConfig
+from gatewright.train.inference import calibrate, evaluate, predict
+from gatewright.train.loop import Epoch, fit
+from gatewright.train.ptq import PtqConfig, PtqResult, post_training_quantize
+from gatewright.train.ptq_report import PtqReport
+from gatewright.train.recipe import Recipe, load_recipe
+from gatewright.train.run import Trained, train_recipe
 
-__all__ = ["Epoch", "TrainConfig", "calibrate", "evaluate", "fit", "predict"]
+__all__ = [
+    "Epoch",
+    "PtqConfig",
+    "PtqReport",
+    "PtqResult",
+    "Recipe",
+    "TrainConfig",
+    "Trained",
+    "calibrate",
+    "evaluate",
+    "fit",
+    "load_recipe",
+    "post_training_quantize",
+    "predict",
+    "train_recipe",
+]

@@ -3,62 +3,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import lr_scheduler
 
 from gatewright.data import Split
-from gatewright.errors import ConfigError, DataError, ModelError
-from gatewright.nn import QuantIdentity, accumulator_penalty
+from gatewright.errors import ConfigError, DataError
+from gatewright.nn import accumulator_penalty
 from gatewright.progress import Progress, silent
+from gatewright.train.config import TrainConfig
+from gatewright.train.inference import calibrate, device_of, evaluate, one_output, predict, to_input
+from gatewright.train.parallel import ALONE, Ranks
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of ``fit``.
-
-    Attributes:
-        epochs: passes over the training split, at least 1.
-        lr: peak learning rate of AdamW; falls to zero along a cosine.
-        batch: samples per step, at least 1.
-        weight_decay: of weights only, never of biases, norms or scales.
-        seed: fixes the order of the samples and everything else random.
-        penalty: weight of the A2Q regulariser, 1e-3 in the papers; float models ignore it.
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    epochs: int = 20
-    lr: float = 1e-3
-    batch: int = 64
-    weight_decay: float = 1e-4
-    seed: int = 0
-    penalty: float = 1e-3
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if (value := getattr(self, name)) < 1:
-                raise ConfigError(f"{name}={value!r} must be at least 1")
-        if not self.lr > 0:
-            raise ConfigError(f"lr={self.lr!r} must be positive")
-        for name in ("weight_decay", "penalty"):
-            if not (value := getattr(self, name)) >= 0:
-                raise ConfigError(f"{name}={value!r} must not be negative")
+__all__ = ["Distillation", "Epoch", "TrainConfig", "Trainer", "calibrate", "evaluate", "fit", "predict"]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave: mean loss per sample and both accuracies, fractions in [0, 1]."""
+    """What one epoch gave: mean loss per sample and both accuracies, fractions in [0, 1].
+
+    Attributes:
+        lr: learning rate of its first step.
+    """
 
     loss: float
     train_accuracy: float
     test_accuracy: float
+    lr: float
+
+
+@dataclass(frozen=True, eq=False)
+class Distillation:
+    """Learning from a teacher (Hinton et al., 2015): loss = (1 - w) * cross entropy + w * T^2 * KL(teacher, model).
+
+    Attributes:
+        teacher: a trained model on the same device, which is not changed; both see the same augmented images.
+        weight: w, in [0, 1].
+        temperature: T, by which both models' scores are divided.
+    """
+
+    teacher: nn.Module
+    weight: float
+    temperature: float = 4.0
+
+    def mix(self, x: Tensor, scores: Tensor, loss: Tensor) -> Tensor:
+        """The whole loss of a batch from its cross entropy."""
+        with torch.no_grad():
+            wanted = functional.log_softmax(self.teacher.eval()(x) / self.temperature, 1)
+        have = functional.log_softmax(scores / self.temperature, 1)
+        distance = functional.kl_div(have, wanted, reduction="batchmean", log_target=True)
+        return (1 - self.weight) * loss + self.weight * self.temperature**2 * distance
 
 
 def fit(
@@ -72,7 +72,8 @@ def fit(
     """Train ``model`` in place with cross entropy; the same seed and thread count give the same weights.
 
     Quantisers without a scale are calibrated on the first batch first. Accuracy on ``train`` is counted while
-    training, on ``test`` afterwards in evaluation mode. ``progress`` hears of ``step`` after every epoch.
+    training, on ``test`` afterwards in evaluation mode. ``progress`` hears of ``step`` after every batch.
+    `Trainer` does the same and can stop and go on.
 
     Returns:
         One record per epoch.
@@ -81,24 +82,153 @@ def fit(
         DataError: no training sample, or one that gives NaN or infinite values in calibration.
         ModelError: the model does not return one tensor.
     """
-    if not len(train):
-        raise DataError("train has 0 samples: give at least one")
-    steps = config.epochs * -(-len(train) // config.batch)
-    optimizer = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    order = torch.Generator().manual_seed(config.seed)
-    history = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        calibrate(model, train.x[: config.batch])
-        for epoch in range(config.epochs):
-            progress(step, epoch, config.epochs)
-            loss, accuracy = _train_epoch(model, train, config, optimizer, schedule, order)
-            history.append(Epoch(loss, accuracy, evaluate(model, test)))
-    return history
+    return Trainer(model, train, test, config).run(progress, step)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+@dataclass(eq=False)
+class Trainer:
+    """A training that can be saved after any epoch, and go on exactly as if it had not been interrupted.
+
+    Attributes:
+        model: trained in place, where it is: on a GPU if its parameters are there.
+        train, test: samples of one shape; ``test`` only gives an accuracy.
+        config: the settings.
+        augment: from a batch to one of the same shape, in training only.
+        distillation: a teacher, or none.
+        ranks: the processes that train together, each with its share of every batch.
+        history: a record of every epoch so far.
+
+    Raises:
+        ConfigError: a batch that does not give every rank as many samples.
+        DataError: no training sample.
+    """
+
+    model: nn.Module
+    train: Split
+    test: Split
+    config: TrainConfig
+    augment: Callable[[Tensor], Tensor] | None = None
+    distillation: Distillation | None = None
+    ranks: Ranks = ALONE
+    history: list[Epoch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not len(self.train):
+            raise DataError("train has 0 samples: give at least one")
+        if self.config.batch % self.ranks.world:
+            raise ConfigError(
+                f"batch={self.config.batch!r} does not divide among {self.ranks.world!r} processes: make it a multiple"
+            )
+        self._optimizer = make_optimizer(self.model, self.config)
+        self._batches = -(-len(self.train) // self.config.batch)
+        self._schedule = make_schedule(self._optimizer, self.config, self._batches)
+        self._order = torch.Generator().manual_seed(self.config.seed)
+        self._generators: Mapping[str, Tensor] | None = None
+
+    def run(
+        self, progress: Progress = silent, step: str = "training", after_epoch: Callable[[], None] | None = None
+    ) -> list[Epoch]:
+        """Train to the last epoch; ``after_epoch`` is called after each, and may read `state_dict`.
+
+        Returns:
+            The whole history.
+        """
+        with self._random():
+            calibrate(self.model, self.train.x[: self.config.batch])
+            net = self.ranks.wrap(self.model)
+            while len(self.history) < self.config.epochs:
+                lr = float(self._schedule.get_last_lr()[0])
+                loss, accuracy = self._train_epoch(net, progress, step)
+                self.history.append(Epoch(loss, accuracy, evaluate(self.model, self.test, ranks=self.ranks), lr))
+                if after_epoch:
+                    after_epoch()
+        return self.history
+
+    @contextmanager
+    def _random(self) -> Iterator[None]:
+        """Generators as the seed says, or as they were when the state was saved; the caller's are left alone."""
+        device = device_of(self.model)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.config.seed + self.ranks.rank)
+            if self._generators:
+                torch.set_rng_state(self._generators["cpu"])
+                if "cuda" in self._generators and device.type == "cuda":
+                    torch.cuda.set_rng_state(self._generators["cuda"], device)
+            yield
+
+    def _train_epoch(self, net: nn.Module, progress: Progress, step: str) -> tuple[float, float]:
+        net.train()
+        device = device_of(self.model)
+        x, y = torch.from_numpy(self.train.x), torch.from_numpy(self.train.y)
+        loss_sum, correct, seen, done = 0.0, 0, 0, len(self.history) * self._batches
+        order = torch.randperm(len(self.train), generator=self._order)
+        for number, index in enumerate(self.ranks.share(order, self.config.batch)):
+            progress(step, done + number, self.config.epochs * self._batches)
+            labels = y[index].to(device)
+            loss, scores = self._step(net, to_input(x[index], device), labels)
+            loss_sum += loss * len(index)
+            correct += int((scores.argmax(1) == labels).sum())
+            seen += len(index)
+        self.ranks.copy_buffers(self.model)
+        loss_sum, right, total = self.ranks.sum([loss_sum, correct, seen], device)
+        return loss_sum / total, right / total
+
+    def _step(self, net: nn.Module, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+        """One step of the optimiser; the loss without the regulariser, and the scores."""
+        x = self.augment(x) if self.augment else x
+        scores = one_output(net, x)
+        loss = functional.cross_entropy(scores, y, label_smoothing=self.config.label_smoothing)
+        if self.distillation:
+            loss = self.distillation.mix(x, scores, loss)
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss + self.config.penalty * accumulator_penalty(self.model))
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.item(), scores
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on, of tensors and plain values; every rank must call it."""
+        generators = {"cpu": torch.get_rng_state()}
+        if (device := device_of(self.model)).type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state(device)
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "order": self._order.get_state(),
+            "generators": self.ranks.gather(generators),
+            "history": [asdict(epoch) for epoch in self.history],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `state_dict` gave.
+
+        Raises:
+            ConfigError: it is that of another number of processes.
+        """
+        if len(state["generators"]) != self.ranks.world:
+            raise ConfigError(
+                f"the training was saved by {len(state['generators'])} processes and there are {self.ranks.world} now: "
+                "resume with as many"
+            )
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._order.set_state(state["order"])
+        self._generators = state["generators"][self.ranks.rank]
+        self.history[:] = [Epoch(**epoch) for epoch in state["history"]]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, with decay of weights alone."""
+    groups = parameter_groups(model, config.weight_decay)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """What is decayed (weights), and what is not (biases, norms, scales); frozen parameters are in neither."""
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
@@ -106,90 +236,17 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     ]
 
 
-def _train_epoch(
-    model: nn.Module,
-    train: Split,
-    config: TrainConfig,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    order: torch.Generator,
-) -> tuple[float, float]:
-    model.train()
-    x, y = torch.from_numpy(train.x), torch.from_numpy(train.y)
-    loss_sum, correct = 0.0, 0
-    shuffled = torch.randperm(len(train), generator=order)
-    for start in range(0, len(train), config.batch):
-        index = shuffled[start : start + config.batch]
-        logits = _one_output(model, x[index])
-        loss = functional.cross_entropy(logits, y[index])
-        optimizer.zero_grad()
-        torch.autograd.backward(loss + config.penalty * accumulator_penalty(model))
-        optimizer.step()
-        schedule.step()
-        loss_sum += loss.item() * len(index)
-        correct += int((logits.argmax(1) == y[index]).sum())
-    return loss_sum / len(train), correct / len(train)
-
-
-@torch.no_grad()
-def predict(model: nn.Module, x: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
-    """The model's outputs in evaluation mode, float32, samples first; the training mode is restored.
-
-    Raises:
-        DataError: no sample.
-        ModelError: the model does not return one tensor.
-    """
-    outputs = [out.cpu().numpy() for out in _outputs(model, x, batch)]
-    if not outputs:
-        raise DataError(f"x has shape {x.shape!r}, no sample: give at least one")
-    return np.concatenate(outputs)
-
-
-def evaluate(model: nn.Module, test: Split, batch: int = 256) -> float:
-    """Fraction of ``test`` that the model classifies right, in evaluation mode."""
-    return float((predict(model, test.x, batch).argmax(1) == test.y).mean())
-
-
-@torch.no_grad()
-def calibrate(model: nn.Module, x: NDArray[np.float32], batch: int = 256) -> None:
-    """Give every activation quantiser without a scale one from the values it sees in ``x``, samples first.
-
-    Quantisers that have a scale keep it. After an error none has a new one.
-
-    Raises:
-        DataError: no sample, or NaN or infinite values at a quantiser; the message names it.
-        ModelError: the model does not return one tensor.
-    """
-    waiting = {n: m for n, m in model.named_modules() if isinstance(m, QuantIdentity) and not bool(m.calibrated)}
-    for name, module in waiting.items():
-        module.observing, module.module_name = True, name
-    try:
-        if waiting:
-            predict(model, x, batch)
-    except Exception:
-        for module in waiting.values():
-            module.calibrated.fill_(False)
-        raise
-    finally:
-        for module in waiting.values():
-            module.observing, module.module_name = False, ""
-
-
-def _outputs(model: nn.Module, x: NDArray[np.float32], batch: int) -> Iterator[Tensor]:
-    training = model.training
-    model.eval()
-    try:
-        for start in range(0, len(x), batch):
-            yield _one_output(model, torch.from_numpy(x[start : start + batch]))
-    finally:
-        model.train(training)
-
-
-def _one_output(model: nn.Module, x: Tensor) -> Tensor:
-    output: object = model(x)
-    if not isinstance(output, Tensor):
-        raise ModelError(
-            f"{type(model).__name__} returns a {type(output).__name__}, not one tensor: wrap it in a module whose "
-            "forward returns one of its outputs"
-        )
-    return output
+def make_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, batches: int) -> lr_scheduler.LRScheduler:
+    """The learning rate over all steps, of which an epoch has ``batches``."""
+    warm = config.warmup * batches
+    main: lr_scheduler.LRScheduler
+    if config.schedule == "cosine":
+        main = lr_scheduler.CosineAnnealingLR(optimizer, config.epochs * batches - warm)
+    elif config.schedule == "step":
+        main = lr_scheduler.StepLR(optimizer, config.step_epochs * batches, config.gamma)
+    else:
+        main = lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if not warm:
+        return main
+    rising = lr_scheduler.LinearLR(optimizer, 1 / (warm + 1), 1.0, total_iters=warm)
+    return lr_scheduler.SequentialLR(optimizer, [rising, main], milestones=[warm])

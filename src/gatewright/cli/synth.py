@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthesis: what a build's RTL takes on the chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from gatewright.cli.app import Json, app, error_console, number, output_console, print_json
+from gatewright.errors import ConfigError
+from gatewright.progress import bars
+
+RESOURCES = ("LUT", "FF", "BRAM36", "DSP")
+
+
+@app.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a compiled model.")],
+    tool: Annotated[str, typer.Option(help="Synthesis tool: yosys.")] = "yosys",
+    unit: Annotated[list[str] | None, typer.Option(help="Only this unit; may be given several times.")] = None,
+    family: Annotated[str | None, typer.Option(help="Family of chips, xc7 or xcup; the board's by default.")] = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Units at a time.")] = 2,
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds that one unit may take.")] = 900,
+    as_json: Json = False,
+) -> None:
+    """Synthesise a compiled model unit by unit: LUTs, flip-flops, block RAM, DSP slices, levels of logic."""
+    from gatewright.boards import Family
+    from gatewright.build import Build
+    from gatewright.synth.report import over, synthesise_build
+
+    if tool != "yosys":
+        raise ConfigError(f"--tool {tool!r} is unknown: use yosys")
+    if family not in (None, *get_args(Family)):
+        raise ConfigError(f"--family {family!r} is unknown: use {' or '.join(get_args(Family))}")
+    with bars(error_console()) as progress:
+        result = synthesise_build(
+            Build.open(directory),
+            units=unit or (),
+            family=cast("Family | None", family),
+            jobs=jobs,
+            seconds=time_limit,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+    for name, (count, room) in over(result["total"], result["capacity"]).items():
+        text = f"warning: the design takes {count:,g} {name} and the board has {room:,}: compile it for a lower rate"
+        error_console().print(Text(text, style="bold yellow"), soft_wrap=True)
+
+
+def _print(result: dict[str, Any]) -> None:
+    """Units, their sum beside the prediction, and the board's capacity."""
+    table = Table(title=f"Yosys {result['version']}, {result['family']}: measured (predicted)")
+    table.add_column("unit")
+    table.add_column("operator")
+    for name in (*RESOURCES, "levels"):
+        table.add_column(name, justify="right")
+    for row in result["units"]:
+        cells = (_pair(row[name], row["predicted"].get(name)) for name in RESOURCES)
+        table.add_row(row["name"], row["operator"], *cells, str(row["levels"]))
+    total, predicted, capacity = (result[k] for k in ("total", "predicted", "capacity"))
+    table.add_section()
+    table.add_row("sum of the units", "", *(_pair(total[n], predicted[n]) for n in RESOURCES), "")
+    if capacity:
+        table.add_row("board", "", *(number(capacity.get(n), ",") for n in RESOURCES), "")
+        table.add_row(
+            "", "", *(number(total[n] / capacity[n] if n in capacity else None, ".1%") for n in RESOURCES), ""
+        )
+    output_console().print(table)
+
+
+def _pair(measured: float, predicted: float | None) -> str:
+    """A count and its prediction; halves are those of a block RAM."""
+    return f"{measured:,g} ({number(predicted, ',.1f').removesuffix('.0')})"
