@@ -25,6 +25,11 @@ from gatewright.errors import ConfigError
         ({"budget": 70.0}, "budget=70.0 is a fraction of the board"),
         ({"fps": 100.0, "budget": 0.5}, "fps and budget each decide the folding: give one of them"),
         ({"folding": Path("f.json"), "fps": 100.0}, "folding and fps each decide the folding"),
+        ({"folding": Path("f.json"), "objective": "latency"}, "folding and objective each decide the folding"),
+        ({"latency_us": -1.0}, "latency_us=-1.0 must be a number above 0"),
+        ({"latency_us": 2.0, "budget": 0.5}, "latency_us and budget each decide the folding: give one of them"),
+        ({"objective": "speed"}, "objective='speed': use throughput or latency"),
+        ({"objective": "latency", "latency_us": 2.0}, "latency_us=2.0 asks for the smallest design within a latency"),
     ],
 )
 def test_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -39,7 +44,17 @@ def test_output_must_not_be_a_file(tmp_path: Path) -> None:
         CompileConfig("pynq-z2", file)
 
 
-@pytest.mark.parametrize("options", [{}, {"fps": 100.0}, {"budget": 1.0}, {"folding": Path("f.json"), "mhz": 125.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"fps": 100.0},
+        {"budget": 1.0},
+        {"fps": 100.0, "latency_us": 2.0},
+        {"objective": "latency", "fps": 100.0, "budget": 0.5},
+        {"folding": Path("f.json"), "mhz": 125.0},
+    ],
+)
 def test_accepted(tmp_path: Path, options: dict[str, Any]) -> None:
     config = CompileConfig("pynq-z2", tmp_path / "new", **options)
     assert {name: getattr(config, name) for name in options} == options

@@ -10,6 +10,7 @@ prediction.json                  interval, latency and resources, written before
 rtl/                             the SystemVerilog top level, its memories and kernels
 data/                            inputs, and where known labels and the reference models' outputs
 manifest.json                    hashes of what went in and of what came out
+check.json                       the last result of every stage that `check` ran
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.boards import load_board
-from gatewright.config import CompileConfig
+from gatewright.config import CompileConfig, Objective
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
 from gatewright.design.structure import Structure, structure
@@ -79,6 +80,16 @@ class Build:
         manifest = _read_manifest(self.directory)
         return [] if manifest is None else _damage(self.directory, manifest)[1]
 
+    def fingerprint(self) -> str:
+        """SHA-256 over what `compile` wrote and the stored data, as they are now: a result belongs to one state."""
+        manifest = _read_manifest(self.directory) or {"files": {}}
+        data = (p for p in self.data.glob("*.npy"))
+        whole = hashlib.sha256()
+        for path in sorted({*(self.directory / name for name in manifest["files"]), *data}):
+            whole.update(str(path.relative_to(self.directory)).encode() + b"\0")
+            whole.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"")
+        return whole.hexdigest()
+
     @cached_property
     def model_graph(self) -> Graph:
         """The imported graph: what golden computes."""
@@ -124,7 +135,9 @@ def compile_model(
     board: str,
     *,
     fps: float | None = None,
+    latency_us: float | None = None,
     budget: float | None = None,
+    objective: Objective = "throughput",
     mhz: float | None = None,
     folding: str | Path | Mapping[str, Any] | None = None,
     output: str | Path,
@@ -135,8 +148,11 @@ def compile_model(
     Args:
         model: a QONNX file.
         board: name of a board record.
-        fps: target in frames a second; by default the design is made as fast as fits.
-        budget: fraction of the board's resources to use.
+        fps: least rate in frames a second. With this or `latency_us` the design is the cheapest that keeps both;
+            with neither it is the best that fits.
+        latency_us: longest latency of a lone frame in microseconds.
+        budget: fraction of the board's resources that the best design may take.
+        objective: what the best design that fits is best at: "throughput", or "latency" (at no less than `fps`).
         mhz: clock; the board's by default.
         folding: a `folding.json`, or what it holds, to use instead of a solved one.
         output: the build folder.
@@ -149,7 +165,14 @@ def compile_model(
     wanted = folding if folding is None or isinstance(folding, Mapping) else _read_folding(Path(folding))
     source = "folding" if isinstance(folding, Mapping) else str(folding)
     config = CompileConfig(
-        board=board, output=output, fps=fps, budget=budget, mhz=mhz, folding=None if folding is None else Path(source)
+        board=board,
+        output=output,
+        fps=fps,
+        latency_us=latency_us,
+        budget=budget,
+        objective=objective,
+        mhz=mhz,
+        folding=None if folding is None else Path(source),
     )
     target = load_board(config.board)
     _check_folder(output)
@@ -161,24 +184,33 @@ def compile_model(
     inputs = _input_hash(model, config, wanted)
     if _is_current(output, inputs):
         progress("up to date")
-        _store_samples(output / "data", graph)
+        _store_samples(output / "data", graph, model.parent / "data")
         return Build(output)
     progress("proof")
     lowered = lower(graph)
     certificates = prove(graph, lowered)
     design = make_design(
-        lowered, target, fps=fps, budget=budget, mhz=mhz, folding=wanted, source=source, progress=progress
+        lowered,
+        target,
+        fps=fps,
+        latency_us=latency_us,
+        budget=budget,
+        objective=objective,
+        mhz=mhz,
+        folding=wanted,
+        source=source,
+        progress=progress,
     )
     progress("emission")
     files = rtl.emit(design.structure)
     try:
         output.mkdir(parents=True, exist_ok=True)
         _write_manifest(output, "", {})  # a folder that a broken compilation left is still known as a build's
-        _write(output, model, graph, design, [c.to_json() for c in certificates])
+        _write(output, model, graph, design, [c.to_json() for c in certificates], config)
         if (output / "rtl").is_dir():
             shutil.rmtree(output / "rtl")
         files.write(output / "rtl")
-        _store_samples(output / "data", graph)
+        _store_samples(output / "data", graph, model.parent / "data")
         _write_manifest(output, inputs, _file_hashes(output))
     except OSError as error:
         raise ConfigError(f"{output} cannot be written ({error}): choose another output folder") from error
@@ -217,15 +249,24 @@ def _write_manifest(output: Path, inputs: str, files: Mapping[str, str]) -> None
     (output / "manifest.json").write_text(json.dumps({"inputs": inputs, "files": files}, indent=1) + "\n")
 
 
-def _write(output: Path, model: Path, graph: Graph, design: Design, certificates: list[dict[str, Any]]) -> None:
+def _write(
+    output: Path,
+    model: Path,
+    graph: Graph,
+    design: Design,
+    certificates: list[dict[str, Any]],
+    config: CompileConfig,
+) -> None:
     if model.resolve() != (output / "model.onnx").resolve():
         shutil.copyfile(model, output / "model.onnx")
     save_graph(graph, output / "graph.json")
     save_graph(design.graph, output / "design.json")
+    asked = {n: getattr(config, n) for n in ("fps", "latency_us", "budget", "objective", "mhz")}
+    asked |= {"folding": config.folding is not None}
     for name, content in (
         ("proof.json", certificates),
         ("folding.json", folding_of(design.graph)),
-        ("prediction.json", design.summary()),
+        ("prediction.json", design.summary() | {"asked": asked}),
     ):
         (output / name).write_text(json.dumps(content, indent=1) + "\n")
 
@@ -271,15 +312,21 @@ def _check_data(output: Path, graph: Graph) -> None:
         raise ConfigError(f"{output / 'data'} holds arrays that do not fit the network: choose another output folder")
 
 
-def _store_samples(directory: Path, graph: Graph) -> None:
-    """Random inputs over the quantisers' whole range, unless the folder holds inputs that fit already.
+def _store_samples(directory: Path, graph: Graph, beside: Path) -> None:
+    """The samples that training left `beside` the model; else those that the folder holds already; else random inputs.
 
-    Labels and reference outputs of other inputs go; nothing else in the folder is touched.
+    Random ones cover the quantisers' whole range. Labels and reference outputs of other inputs go; nothing else in the
+    folder is touched.
     """
-    if _holds_inputs(directory, graph):
+    trained = beside.resolve() != directory.resolve() and _holds_inputs(beside, graph)
+    if not trained and _holds_inputs(directory, graph):
         return
     for name in SAMPLES:
         (directory / f"{name}.npy").unlink(missing_ok=True)
+    if trained:
+        names = (*SAMPLES, *(_input_name(graph, item)[:-4] for item in graph.inputs))
+        store_data(directory, **{n: np.load(beside / f"{n}.npy") for n in names if (beside / f"{n}.npy").is_file()})
+        return
     rng = np.random.default_rng(0)
     for item in graph.inputs:
         store_data(directory, **{_input_name(graph, item)[:-4]: _sample(item, rng)})
@@ -347,12 +394,11 @@ def _input_hash(model: Path, config: CompileConfig, folding: Mapping[str, Any] |
 
 
 def _file_hashes(output: Path) -> dict[str, str]:
-    """Of every file of the build but the manifest itself and `data/`, by relative path."""
+    """Of every file of the build but `data/`, the manifest itself and what comes after it, by relative path."""
+    later = {"manifest.json", "check.json", "report.html"}
     files = [p for p in sorted([*output.iterdir(), *(output / "rtl").rglob("*")]) if p.is_file()]
     return {
-        str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in files
-        if p.name != "manifest.json"
+        str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name not in later
     }
 
 

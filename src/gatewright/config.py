@@ -6,10 +6,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from gatewright.errors import ConfigError
 
 LARGEST_MHZ = 1000
+
+Objective = Literal["throughput", "latency"]
+"""What the best design that fits is best at."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +23,29 @@ class CompileConfig:
     Attributes:
         board: name of a board record.
         output: the build folder.
-        fps: target in frames a second; without it the design is made as fast as fits.
-        budget: fraction of the board's resources that the design may take, above 0 and at most 1.
+        fps: least rate in frames a second. With this or `latency_us` the design is the cheapest that keeps both;
+            without them it is the best that fits.
+        latency_us: longest latency in microseconds: first input handshake to last output handshake of a lone frame.
+        budget: fraction of the board's resources that the best design may take, above 0 and at most 1.
+        objective: what the best design that fits is best at: "throughput", or "latency" (at no less than `fps`).
         mhz: clock; None takes the board's.
         folding: JSON file with the folding of every unit, instead of a solved one.
 
     Raises:
-        ConfigError: a value out of range, both `fps` and `budget`, or `folding` with either.
+        ConfigError: a value out of range; settings that each decide the folding.
     """
 
     board: str
     output: Path
     fps: float | None = None
+    latency_us: float | None = None
     budget: float | None = None
+    objective: Objective = "throughput"
     mhz: float | None = None
     folding: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("fps", "mhz"):
+        for name in ("fps", "latency_us", "mhz"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name}={value!r} must be a number above 0")
@@ -44,14 +53,28 @@ class CompileConfig:
             raise ConfigError(f"mhz={self.mhz!r}: no FPGA fabric runs at more than {LARGEST_MHZ} MHz")
         if self.budget is not None and not (_is_number(self.budget) and 0 < self.budget <= 1):
             raise ConfigError(f"budget={self.budget!r} is a fraction of the board: use a value above 0 and at most 1")
-        given = [n for n in ("folding", "fps", "budget") if getattr(self, n) is not None]
-        if len(given) > 1:
-            raise ConfigError(
-                f"{' and '.join(given)} each decide the folding: give one of them "
-                "(fps: smallest design that reaches a rate; budget: fastest within a fraction of the board)"
-            )
+        if self.objective not in get_args(Objective):
+            raise ConfigError(f"objective={self.objective!r}: use {' or '.join(get_args(Objective))}")
+        self._check_goals()
         if self.output.exists() and not self.output.is_dir():
             raise ConfigError(f"output={str(self.output)!r} is a file: name a folder")
+
+    def _check_goals(self) -> None:
+        """Refuse settings that each decide the folding."""
+        shortest = self.objective == "latency"
+        given = [n for n in ("folding", "fps", "latency_us", "budget") if getattr(self, n) is not None]
+        if shortest and self.latency_us is not None:
+            raise ConfigError(
+                f"latency_us={self.latency_us!r} asks for the smallest design within a latency, objective='latency' for "
+                "the shortest latency that fits: give one of them"
+            )
+        clash = given if self.folding is not None else [n for n in given if not shortest]
+        if (self.folding is not None and (shortest or len(given) > 1)) or ("budget" in clash and len(clash) > 1):
+            clash = [*clash, "objective"] if self.folding is not None and shortest else clash
+            raise ConfigError(
+                f"{' and '.join(clash)} each decide the folding: give one of them (fps and latency_us: smallest design "
+                "that reaches both; budget: best design within a fraction of the board)"
+            )
 
 
 def _is_number(value: object) -> bool:

@@ -19,6 +19,8 @@ from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Edge, Graph
 from gatewright.passes.lower import lower
 
+from .graphs import convolutions, mlp
+
 FRAMES = 6
 
 
@@ -99,3 +101,20 @@ def test_more_depth_changes_nothing(sized: dict[int, tuple[Graph, Graph]]) -> No
 def test_same_graph_same_depths(sized: dict[int, tuple[Graph, Graph]]) -> None:
     assert size_fifos(residual(1)).digest() == sized[1][1].digest()
     assert all(isinstance(e, Edge) and type(d) is int for e, d in sized[1][1].depths.items())
+
+
+def test_equally_slow_units_behind_one_another() -> None:
+    """A vector of a frame waits in front of each matrix product while the last one is reread: ten frames show it."""
+    graph = convolutions(32, [64, 64, None, 128, 128, None, 256, 256], [512, 512, 10])
+    folded = Solver(graph, load_board("zcu104")).for_interval(33000)
+    units = unit_interval(folded)
+    goal = max(units.values())
+    assert sum(cycles == goal for cycles in units.values()) >= 3
+    assert simulate(structure(size_fifos(folded)), 12).interval == goal
+
+
+@pytest.mark.parametrize("interval", [64, 100, 256, 1000])
+@pytest.mark.parametrize("widths", [(64, 64, 64, 8), (24, 36, 12, 6), (16, 64, 4)])
+def test_rate_of_a_chain_lasts(widths: tuple[int, ...], interval: int) -> None:
+    folded = Solver(mlp(widths, 2), load_board("pynq-z2")).for_interval(interval)
+    assert simulate(structure(size_fifos(folded)), 25).interval == max(unit_interval(folded).values())

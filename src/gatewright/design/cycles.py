@@ -10,15 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.design.structure import End, Structure
+from gatewright.design.structure import End, Structure, Unit
 from gatewright.errors import DesignError
 from gatewright.ir.types import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """When each unit worked; cycles count as in `Timing`, units stand in the order of the design's.
+
+    Attributes:
+        spans: int64 of shape (units, frames, 4): cycle of the first beat taken, of the first step, of the last step and
+            of the last beat given.
+        busy: int64 of shape (units, bins): steps made in each bin of time.
+        width: cycles of a bin.
+    """
+
+    spans: IntArray
+    busy: IntArray
+    width: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +47,14 @@ class Timing:
         last_out: per output and frame, cycle of the last output handshake.
         peak: per link name, most words held.
         cycles: length of the run.
+        trace: what every unit did, where it was asked for.
     """
 
     first_in: IntArray
     last_out: IntArray
     peak: dict[str, int]
     cycles: int
+    trace: Trace | None = None
 
     @property
     def latency(self) -> int:
@@ -49,8 +68,12 @@ class Timing:
         return int(ends[-1] - ends[-2]) if len(ends) > 1 else self.latency
 
 
-def simulate(design: Structure, frames: int = 4, limit: int | None = None) -> Timing:
+def simulate(design: Structure, frames: int = 4, limit: int | None = None, trace_bins: int = 0) -> Timing:
     """Run `frames` frames with a source that always offers and a sink that always takes.
+
+    Args:
+        limit: give up beyond so many cycles; by default far more than any design needs.
+        trace_bins: record what every unit does, in about so many bins of time; 0 records nothing.
 
     Raises:
         DesignError: the design stops before all frames are out (a deadlock), or runs beyond `limit` cycles.
@@ -60,18 +83,25 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None) -> Ti
     peak = np.zeros(len(design.links), np.int64)
     total = sum(u.schedule.steps for u in design.units)
     limit = limit or (frames + 4) * (total + 200 * len(design.units) + 1000)
-    cycles = int(_run(frames, limit, tables, first_in, last_out, peak))
+    cycles = int(_run(frames, limit, tables, first_in, last_out, peak, *_no_trace()))
     if cycles < 0:
         what = "stops" if cycles == -1 else f"does not finish in {limit} cycles"
         raise DesignError(
             f"the design {what} before {frames} frames are out: it deadlocks with the FIFO depths {_depths(design)}"
         )
-    return Timing(
-        first_in,
-        last_out,
-        dict(zip([link.name for link in design.links], peak.tolist(), strict=True)),
-        cycles,
-    )
+    trace = None
+    if trace_bins > 0:
+        # A second run, because the length of the first decides how wide a bin is.
+        width = -(-cycles // trace_bins)
+        spans = np.full((len(design.units), frames, 4), -1, np.int64)
+        trace = Trace(spans, np.zeros((len(design.units), -(-cycles // width)), np.int64), width)
+        _run(frames, limit, tables, first_in, last_out, peak, trace.spans, trace.busy, width)
+    held = dict(zip([link.name for link in design.links], peak.tolist(), strict=True))
+    return Timing(first_in, last_out, held, cycles, trace)
+
+
+def _no_trace() -> tuple[IntArray, IntArray, int]:
+    return np.zeros((0, 0, 4), np.int64), np.zeros((0, 0), np.int64), 1
 
 
 def _depths(design: Structure) -> str:
@@ -114,8 +144,19 @@ def _ragged(rows: list[npt.NDArray[np.generic]]) -> tuple[IntArray, IntArray]:
     return (np.concatenate(rows).astype(np.int64) if rows else np.zeros(0, np.int64)), starts
 
 
+@lru_cache(maxsize=2)
+def _schedules(units: tuple[Unit, ...]) -> tuple[tuple[IntArray, IntArray], ...]:
+    """Need, after and produce of all units as ragged tables: kept, because FIFO sizing runs the same units often."""
+    return (
+        _ragged([n for u in units for n in u.schedule.need]),
+        _ragged([np.zeros(0) if a is None else a for u in units for a in u.schedule.after]),
+        _ragged([p for u in units for p in u.schedule.produce]),
+    )
+
+
 def _tables(design: Structure) -> _Tables:
     units, links = design.units, design.links
+    need, after, produce = _schedules(units)
     index = {u.name: i for i, u in enumerate(units)}
     into = {link.sink: i for i, link in enumerate(links)}
     in_at = np.cumsum([0, *(len(u.ins) for u in units)])
@@ -131,10 +172,10 @@ def _tables(design: Structure) -> _Tables:
         in_at,
         array(into[End(u.name, p)] for u in units for p in range(len(u.ins))),
         array(s.beats for u in units for s in u.ins),
-        *_ragged([n for u in units for n in u.schedule.need]),
-        *_ragged([np.zeros(0) if a is None else a for u in units for a in u.schedule.after]),
+        *need,
+        *after,
         np.cumsum([0, *(len(u.outs) for u in units)]),
-        *_ragged([p for u in units for p in u.schedule.produce]),
+        *produce,
         *_ragged([array(i for i, k in enumerate(links) if k.source == s) for s in sources]),
         array(link.depth for link in links),
         array(link.block for link in links),
@@ -158,8 +199,21 @@ def _list(k: int, listed: IntArray, changed: IntArray) -> None:
 # One long function on purpose: numba counts references whenever an array passes between functions or out of a record,
 # and split up this took twenty times as long.
 @numba.njit(cache=True)
-def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntArray, peak: IntArray) -> int:
-    """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`. Fills the three arrays."""
+def _run(
+    frames: int,
+    limit: int,
+    t: _Tables,
+    first_in: IntArray,
+    last_out: IntArray,
+    peak: IntArray,
+    spans: IntArray,
+    busy: IntArray,
+    width: int,
+) -> int:
+    """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`.
+
+    Fills the arrays; `spans` and `busy` (of a `Trace`) only where they have rows.
+    """
     all_steps, stages, in_at, in_link, in_beats, need, need_at, after, after_at = t[:9]
     out_at, produce, produce_at, branch, branch_at, depth, block, sink, ends, reader, top_in, top_out = t[9:]
     units, links, ports = len(all_steps), len(depth), out_at[-1]
@@ -170,6 +224,10 @@ def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntA
     push, pop, listed = np.zeros(links, np.int64), np.zeros(links, np.int64), np.zeros(links, np.int64)
     changed = np.zeros(links + 1, np.int64)
     sent, got = np.zeros(len(top_in), np.int64), np.zeros(len(top_out), np.int64)
+    traced, given, beats = len(spans) > 0, np.zeros(ports, np.int64), np.zeros(ports, np.int64)
+    if traced:
+        for o in range(ports):
+            beats[o] = produce[produce_at[o] : produce_at[o + 1]].sum()
     cycle, done = 0, 0
     while done < len(top_out):
         # The sources of the top level offer a beat in every cycle.
@@ -214,6 +272,11 @@ def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntA
                             push[branch[b]] = 1
                             _list(branch[b], listed, changed)
                         pipe[o] ^= last
+                        if traced:
+                            whole = given[o] // beats[o]
+                            given[o] += 1
+                            if whole < frames:
+                                spans[u, whole, 3] = cycle
                     pipe[o] <<= 1
                     awake[u] = 1
                     moved = True
@@ -229,6 +292,12 @@ def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntA
                 continue
             awake[u] = 1
             moved = True
+            if traced:
+                busy[u, cycle // width] += 1
+                if frame[u] < frames:
+                    spans[u, frame[u], 2] = cycle
+                    if now == 0:
+                        spans[u, frame[u], 1] = cycle
             for p in range(in_at[u], in_at[u + 1]):
                 if frame[u] * in_beats[p] + need[need_at[p] + now] > taken[p]:
                     pop[in_link[p]] = 1
@@ -257,6 +326,10 @@ def _run(frames: int, limit: int, t: _Tables, first_in: IntArray, last_out: IntA
                 count[k] += push[k] - pop[k]
                 front[k] -= pop[k]
                 if pop[k] and reader[k] >= 0:
+                    if traced:
+                        u, whole = ends[k, 1], taken[reader[k]] // in_beats[reader[k]]
+                        if whole < frames and spans[u, whole, 0] < 0:
+                            spans[u, whole, 0] = cycle
                     taken[reader[k]] += 1
                 if not block[k]:
                     front[k] = count[k]

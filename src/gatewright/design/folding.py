@@ -1,41 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folding: PE and SIMD of every unit, solved for a frame rate or for the fastest design that fits.
 
-For a given interval every unit takes the cheapest folding that meets it; cost is the sum of the fractions of the
-board's resources. Then units are revisited with their neighbours in view, so that equal costs go to lanes that need no
-width adapter. The fastest design that fits is found by bisection over the intervals that some unit can have.
+Cost is the sum of the fractions of the board's resources, width adapters and FIFOs of the least depth included. For a
+given interval the cheapest folding that meets it and fits is found exactly; the fastest that fits by bisection over the
+intervals that some unit can have.
 """
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gatewright.boards import Board
+from gatewright.design.choices import Choices, Combination, refold
 from gatewright.design.fifos import unit_interval
-from gatewright.design.resources import Resources, add_up, fifo_resources
-from gatewright.design.structure import LEAST_DEPTH, adapter_lanes, width_adapter
+from gatewright.design.latency import Found, LatencySearch, lone_latency
+from gatewright.design.resources import Resources, add_up, unit_resources
+from gatewright.design.structure import structure
 from gatewright.errors import ConfigError, DesignError
 from gatewright.ir.graph import Graph
 from gatewright.ir.op import Op
-from gatewright.ir.types import Stream
-
-SWEEPS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Option:
-    """One folding of one operator: its cycles a frame, its resources, and their cost."""
-
-    op: Op
-    interval: int
-    resources: Mapping[str, float]
-    cost: float
-
+from gatewright.ir.types import FloatArray
 
 class Solver:
     """Foldings of one graph for one board.
@@ -44,92 +32,165 @@ class Solver:
         graph: lowered; its present folding does not matter.
         board: whose resources are to be spent.
         budget: fraction of every resource that the design may take.
+        mhz: clock, for rates and latencies; the board's by default.
+
+    Attributes:
+        reserve: resources by name to leave to what the solver does not see: FIFOs deeper than the least.
     """
 
-    def __init__(self, graph: Graph, board: Board, budget: float = 1.0) -> None:
-        self.graph, self.board, self.budget, self.mhz = graph, board, budget, board.mhz
-        self.options = {n.name: self._options(n.op) for n in graph.nodes}
+    def __init__(self, graph: Graph, board: Board, budget: float = 1.0, mhz: float | None = None) -> None:
+        self.graph, self.board, self.budget, self.mhz = graph, board, budget, mhz or board.mhz
+        self.reserve: Mapping[str, float] = {}
+        self.choices = Choices(graph, board)
+        self.options = dict(zip((n.name for n in graph.nodes), self.choices.options, strict=True))
 
     def for_interval(self, interval: int) -> Graph:
-        """The cheapest folding in which no unit takes longer than `interval` cycles a frame.
+        """The cheapest folding in which no unit takes longer than `interval` cycles a frame, whether it fits or not.
 
         Raises:
             DesignError: a unit cannot, however it is folded.
         """
-        chosen: dict[str, Option] = {}
-        least, slowest = max((min(o.interval for o in options), name) for name, options in self.options.items())
-        if least > interval:
-            raise DesignError(
-                f"{slowest} takes at least {least} cycles a frame however it is folded, more than {interval}: "
-                f"ask for at most {self._rate(least)} frames/s at this clock, or raise it"
-            )
-        for name, options in self.options.items():
-            chosen[name] = min((o for o in options if o.interval <= interval), key=lambda o: o.cost)
-        for _ in range(SWEEPS):
-            for name, options in self.options.items():
-                fast = [o for o in options if o.interval <= interval and o.cost <= chosen[name].cost * 1.5 + 1e-3]
-                chosen[name] = min(fast, key=lambda o, n=name: o.cost + self._adapters(n, o, chosen))  # type: ignore[misc]  # the default binds the loop variable
-        return self.graph.with_ops({n: o.op for n, o in chosen.items()})
+        self._check(interval)
+        return self.choices.graph_of(self.choices.cheapest(self.choices.within(interval)).picks)
 
     def fastest(self) -> Graph:
-        """The fastest folding whose resources stay within the budget.
+        """The fastest folding whose resources stay within the budget; of several, the cheapest.
 
         Raises:
             DesignError: even the smallest design is too large; says which resource and by how much.
         """
         floor = max(min(o.interval for o in options) for options in self.options.values())
         intervals = sorted({max(floor, o.interval) for options in self.options.values() for o in options})
-        low, high = 0, len(intervals) - 1
-        smallest = self.for_interval(intervals[-1])
-        if self.excess(smallest):
+        best = self._any(intervals[-1])
+        if best is None:
+            excess = self.excess(self.for_interval(intervals[-1]))
             raise DesignError(
-                f"even the smallest design is too large for {self.board.name}: {self.say(self.excess(smallest))}; "
+                f"even the smallest design is too large for {self.board.name}: {self.say(excess)}; "
                 "use a larger board or budget, or a smaller network"
             )
-        best = smallest
+        low, high = 0, len(intervals) - 1
         while low < high:
             middle = (low + high) // 2
-            graph = self.for_interval(intervals[middle])
-            if self.excess(graph):
+            found = self._any(intervals[middle])
+            if found is None:
                 low = middle + 1
             else:
-                best, high = graph, middle
-        return best
+                best, high = found, middle
+        return self._fitting(intervals[high]) or self.choices.graph_of(best.picks)
 
-    def for_rate(self, fps: float, mhz: float) -> Graph:
+    def for_rate(self, fps: float) -> Graph:
         """The cheapest folding for a frame rate.
 
         Raises:
             DesignError: out of reach, or too large: says which resource, by how much, and the largest rate that fits.
         """
-        self.mhz = mhz
-        interval = math.floor(mhz * 1e6 / fps * (1 + 1e-12))
-        if interval < 1:
+        interval = interval_for(fps, self.mhz)
+        cheapest = self.for_interval(interval)
+        found = self._fitting(interval)
+        if found is None:
+            rate = self._rate(max(unit_interval(self.fastest()).values()))
+            needs = self.say(self.excess(cheapest))
             raise DesignError(
-                f"{fps:.6g} frames/s at {mhz:.6g} MHz leave less than one cycle a frame: "
-                f"ask for at most {mhz * 1e6:.6g}"
-            )
-        graph = self.for_interval(interval)
-        excess = self.excess(graph)
-        if excess:
-            fits = self.fastest()
-            rate = self._rate(max(unit_interval(fits).values()))
-            raise DesignError(
-                f"{fps:.6g} frames/s at {mhz:.6g} MHz are beyond {self.board.name}: {self.say(excess)}; "
+                f"{fps:.6g} frames/s at {self.mhz:.6g} MHz are beyond {self.board.name}: {needs}; "
                 f"the largest rate that fits is {rate} frames/s"
             )
-        return graph
+        return found
+
+    def for_latency(self, cycles: int | None, interval: int | None = None) -> tuple[Graph, int]:
+        """The cheapest folding that fits for a latency, or the one of the shortest latency, and its latency in cycles.
+
+        Args:
+            cycles: longest latency; None for the shortest.
+            interval: most cycles a frame; None for as many as the latency.
+
+        Returns:
+            the folding, and the latency that it has if no FIFO is ever full: the least that it can have.
+
+        Raises:
+            DesignError: out of reach, or too large: says which latency is not.
+        """
+        if interval is not None:
+            self._check(interval)
+        found = self._quick(cycles, interval, self.limits)
+        if found is not None:
+            return self.choices.graph_of(found.picks), found.latency
+        if cycles is None:  # not even the cheapest fits: this says what is too large
+            self.fastest() if interval is None else self.for_rate(self.mhz * 1e6 / interval)
+        least = self._quick(None, interval, self.choices.unlimited)
+        fits = self._quick(None, interval, self.limits)
+        asked = f"{self._time(cycles)} at {self.mhz:.6g} MHz" if cycles is not None else "the shortest latency"
+        if least is not None and (cycles is None or least.latency > cycles):
+            rest = "at least, however it is folded" if least.exact else "is the least that was found"
+            raise DesignError(f"{asked} is out of reach: latency {self._time(least.latency)} {rest}")
+        rest = f"the shortest latency that fits is {self._time(fits.latency)}" if fits else "no folding fits"
+        raise DesignError(f"{asked} is beyond {self.board.name}: {rest}")
+
+    def _quick(self, cycles: int | None, interval: int | None, limits: FloatArray) -> Found | None:
+        """The cheapest folding for a latency, or the one of the shortest, within limits on the shares."""
+        most = min(n for n in (cycles, interval, 1 << 60) if n is not None)
+        if cycles is None:
+            start = self._quick_start(most, limits)
+            if start is None:
+                return None
+            most = min(most, lone_latency(self.choices, start.picks))
+        allowed = self.choices.within(most)
+        if not all(a.any() for a in allowed):
+            return None
+        search = LatencySearch(self.choices, allowed)
+        return search.shortest(limits) if cycles is None else search.cheapest(cycles, limits)
+
+    def _quick_start(self, most: int, limits: FloatArray) -> Combination | None:
+        """A fast folding within limits, so that foldings slower than its latency need not be tried."""
+        pace = max(min(o.interval for o in options) for options in self.choices.options)
+        slowest = max(o.interval for options in self.choices.options for o in options)
+        found = None
+        while found is None and pace < 2 * min(most, slowest):
+            found = self.choices.any_within(self.choices.within(min(pace, most)), limits)
+            pace *= 2
+        return found
+
+    def _check(self, interval: int) -> None:
+        """Refuse an interval that some unit cannot keep.
+
+        Raises:
+            DesignError: names it, and the largest rate.
+        """
+        least, slowest = max((min(o.interval for o in options), name) for name, options in self.options.items())
+        if least > interval:
+            raise DesignError(
+                f"{slowest} takes at least {least} cycles a frame however it is folded, more than {interval}: "
+                f"ask for at most {self._rate(least)} frames/s at this clock, or raise it"
+            )
+
+    def _time(self, cycles: int) -> str:
+        return f"{cycles / self.mhz:.6g} us"
+
+    def _any(self, interval: int) -> Combination | None:
+        """Some folding for an interval that stays within the budget."""
+        return self.choices.any_within(self.choices.within(interval), self.limits)
+
+    def _fitting(self, interval: int) -> Graph | None:
+        """The cheapest folding for an interval that stays within the budget."""
+        found = self.choices.cheapest_within(self.choices.within(interval), self.limits)
+        return None if found is None else self.choices.graph_of(found.picks)
 
     # --- resources --------------------------------------------------------------------------------------------------
 
+    @property
+    def limits(self) -> FloatArray:
+        """Largest share of each of the board's resources, in the order of `choices.names`."""
+        return self.choices.shares({name: self._room(name) for name in self.choices.names})
+
+    def _room(self, name: str) -> float:
+        return self.board.capacity.get(name, 0) * self.budget - self.reserve.get(name, 0.0)
+
     def total(self, graph: Graph) -> Resources:
         """Estimate of the whole design with FIFOs of the least depth and width adapters."""
-        parts: list[Mapping[str, float]] = [n.op.resources() for n in graph.nodes]
-        writers = {t: s for n in graph.nodes for t, s in zip(n.outputs, n.op.out_streams, strict=True)}
-        for node in graph.nodes:
-            for tensor, want in zip(node.inputs, node.op.in_streams, strict=True):
-                parts.append(_edge_resources(writers.get(tensor, want), want))
-        return add_up(parts)
+        return add_up(unit_resources(graph, structure(replace(graph, depths={})), self.board.family).values())
+
+    def cost(self, graph: Graph) -> float:
+        """What is minimised: the sum over the resources of the fraction of the board that the design takes."""
+        return float(self.choices.shares(self.total(graph)).sum())
 
     def excess(self, graph: Graph) -> dict[str, tuple[float, float]]:
         """Resources over the budget, FIFOs at their least depth: needed and available, by name."""
@@ -152,46 +213,19 @@ class Solver:
         unit = 10.0 ** (math.floor(math.log10(rate)) - 5)
         return f"{math.floor(rate / unit) * unit:.6g}"
 
-    def _cost(self, resources: Mapping[str, float]) -> float:
-        return sum(count / self.board.capacity.get(name, 1) for name, count in resources.items() if count)
 
-    def _options(self, op: Op) -> list[Option]:
-        """Every folding of an operator."""
-        names, values = list(op.foldings()), list(op.foldings().values())
-        found = []
-        for combination in itertools.product(*values):
-            folded = replace(op, **dict(zip(names, combination, strict=True)))  # type: ignore[type-var]  # operators are dataclasses
-            interval = max(folded.cycles, *(s.beats for s in (*folded.in_streams, *folded.out_streams)))
-            resources = folded.resources()
-            found.append(Option(folded, interval, resources, self._cost(resources)))
-        return found
+def interval_for(fps: float, mhz: float) -> int:
+    """Most cycles a frame for a frame rate at a clock.
 
-    def _adapters(self, name: str, option: Option, chosen: Mapping[str, Option]) -> float:
-        """Cost of the width adapters between a node and its neighbours."""
-        cost = 0.0
-        node = self.graph.node(name)
-        for other in self.graph.nodes:
-            for port, tensor in enumerate(other.inputs):
-                if tensor in node.outputs:
-                    have = option.op.out_streams[node.outputs.index(tensor)]
-                    cost += self._cost(_edge_resources(have, chosen[other.name].op.in_streams[port]))
-                elif other is node:
-                    writer = next((w for w in self.graph.nodes if tensor in w.outputs), None)
-                    if writer is not None:
-                        have = chosen[writer.name].op.out_streams[writer.outputs.index(tensor)]
-                        cost += self._cost(_edge_resources(have, option.op.in_streams[port]))
-        return cost
-
-
-def _edge_resources(have: Stream, want: Stream) -> Resources:
-    """The FIFO of an edge, and its width adapters with theirs."""
-    parts: list[Mapping[str, float]] = [fifo_resources(have, LEAST_DEPTH)]
-    for lanes in adapter_lanes(have.lanes, want.lanes):
-        adapter = width_adapter("a", have, lanes)
-        have = adapter.outs[0]
-        wide = max(s.width for s in (*adapter.ins, *adapter.outs))
-        parts += [{"LUT": wide * 0.6 + 15, "FF": wide + 15.0}, fifo_resources(have, LEAST_DEPTH)]
-    return add_up(parts)
+    Raises:
+        DesignError: less than one.
+    """
+    interval = math.floor(mhz * 1e6 / fps * (1 + 1e-12))
+    if interval < 1:
+        raise DesignError(
+            f"{fps:.6g} frames/s at {mhz:.6g} MHz leave less than one cycle a frame: ask for at most {mhz * 1e6:.6g}"
+        )
+    return interval
 
 
 def folding_of(graph: Graph) -> dict[str, dict[str, int]]:
@@ -232,5 +266,5 @@ def apply_folding(graph: Graph, folding: Mapping[str, Any], source: str) -> Grap
                 raise ConfigError(
                     f"{source}: {name}: {field}={value!r} is no folding: use {', '.join(map(str, legal[field]))}"
                 )
-        ops[name] = replace(node.op, **given)  # type: ignore[type-var]  # operators are dataclasses
+        ops[name] = refold(node.op, **given)
     return graph.with_ops(ops)

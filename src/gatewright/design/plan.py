@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from gatewright.boards import Board
+from gatewright.config import Objective
 from gatewright.design.cycles import Timing, simulate
-from gatewright.design.fifos import size_fifos, unit_interval
-from gatewright.design.folding import Solver, apply_folding
+from gatewright.design.fifos import let_pass, size_fifos, unit_interval
+from gatewright.design.folding import Solver, apply_folding, interval_for
 from gatewright.design.resources import Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, structure
 from gatewright.errors import DesignError
@@ -47,7 +49,7 @@ class Design:
     @cached_property
     def units(self) -> dict[str, Resources]:
         """Estimated resources per unit, the FIFOs in front of it included."""
-        return unit_resources(self.graph, self.structure)
+        return unit_resources(self.graph, self.structure, self.board.family)
 
     @property
     def fps(self) -> float:
@@ -98,7 +100,9 @@ def make_design(
     board: Board,
     *,
     fps: float | None = None,
+    latency_us: float | None = None,
     budget: float | None = None,
+    objective: Objective = "throughput",
     mhz: float | None = None,
     folding: Mapping[str, Any] | None = None,
     source: str = "folding",
@@ -107,57 +111,124 @@ def make_design(
     """Fold a lowered graph, size its FIFOs and predict its cycles.
 
     Args:
-        fps: cheapest design for this rate; None for the fastest that fits.
+        fps: least rate in frames a second. With this or `latency_us` the design is the cheapest that keeps both;
+            with neither it is the best that fits, by `objective`.
+        latency_us: longest latency in microseconds.
         budget: fraction of every resource of the board; all of it by default.
+        objective: what the best design that fits is best at: "throughput", or "latency" (at no less than `fps`).
         mhz: clock; the board's by default.
         folding: per node, instead of a solved one.
         source: where `folding` comes from, for messages.
 
     Raises:
         ConfigError: a folding that is none.
-        DesignError: out of reach or too large.
+        DesignError: out of reach or too large; names what is within reach.
     """
     clock = mhz or board.mhz
     progress("folding")
-    solver = Solver(graph, board, budget or 1.0)
+    planner = _Planner(Solver(graph, board, budget or 1.0, clock), progress)
     if folding is not None:
-        folded = apply_folding(graph, folding, source)
-    else:
-        folded = solver.fastest() if fps is None else solver.for_rate(fps, clock)
-    progress("FIFO depths")
-    design = Design(size_fifos(folded, progress), board, clock)
-    excess = solver.over(add_up(design.units.values()))
-    if not excess:
-        if fps is not None and design.fps < fps * (1 - 1e-9):
+        return planner.given(apply_folding(graph, folding, source), source)
+    interval = None if fps is None else interval_for(fps, clock)
+    if objective == "latency" or latency_us is not None:
+        cycles = None if latency_us is None else math.floor(latency_us * clock * (1 + 1e-12))
+        return planner.quick(cycles, interval)
+    return planner.fastest() if fps is None else planner.for_rate(fps)
+
+
+ROUNDS = 20
+"""Foldings tried until one fits with its FIFOs, or is as quick with them as it was reckoned without."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Planner:
+    """From foldings to designs: the solver reckons with FIFOs of the least depth, and here they get their own."""
+
+    solver: Solver
+    progress: Progress
+
+    def sized(self, folded: Graph, cycles: int | None = None) -> Design:
+        """A design with FIFOs for its rate, and for a latency where one is given."""
+        self.progress("FIFO depths")
+        graph = size_fifos(folded, self.progress)
+        if cycles is not None:
+            graph = let_pass(graph, cycles)
+        return Design(graph, self.solver.board, self.solver.mhz)
+
+    def excess(self, design: Design) -> dict[str, tuple[float, float]]:
+        """Resources over the budget: needed and available."""
+        return self.solver.over(add_up(design.units.values()))
+
+    def given(self, folded: Graph, source: str) -> Design:
+        """A folding from a file, if it fits."""
+        design = self.sized(folded)
+        excess = self.excess(design)
+        if excess:
             raise DesignError(
-                f"{fps:.6g} frames/s at {clock:.6g} MHz: units wait for one another, and the cycle model shows only "
+                f"{source}: the design is too large for {self.solver.board.name}: {self.solver.say(excess)}; "
+                f"the largest rate that fits is {self.fastest().fps:.6g} frames/s"
+            )
+        return design
+
+    def fastest(self) -> Design:
+        """The fastest design that fits with its FIFOs."""
+        for _ in range(ROUNDS):
+            design = self.sized(self.solver.fastest())
+            if not self.excess(design):
+                return design
+            self.make_room(design)
+        raise DesignError(
+            f"the smallest design is too large for {self.solver.board.name} with its FIFOs: "
+            f"{self.solver.say(self.excess(design))}; use a larger board or budget, or a smaller network"
+        )
+
+    def for_rate(self, fps: float) -> Design:
+        """The cheapest design for a rate."""
+        design = self.sized(self.solver.for_rate(fps))
+        excess = self.excess(design)
+        asked = f"{fps:.6g} frames/s at {self.solver.mhz:.6g} MHz"
+        if excess:
+            raise DesignError(
+                f"{asked}: the design is too large for {self.solver.board.name}: {self.solver.say(excess)}; "
+                f"the largest rate that fits is {self.fastest().fps:.6g} frames/s"
+            )
+        if design.fps < fps * (1 - 1e-9):
+            raise DesignError(
+                f"{asked}: units wait for one another, and the cycle model shows only "
                 f"{design.fps:.6g} frames/s: ask for a little more, so that units are folded less"
             )
         return design
-    if folding is None and fps is None:
-        # FIFOs turned out deeper than the solver reckoned with: leave them room.
-        return _fastest_with_fifos(solver, clock, progress)
-    asked = source if fps is None else f"{fps:.6g} frames/s at {clock:.6g} MHz"
-    fits = _fastest_with_fifos(solver, clock, progress)
-    raise DesignError(
-        f"{asked}: the design is too large for {board.name}: {solver.say(excess)}; "
-        f"the largest rate that fits is {fits.fps:.6g} frames/s"
-    )
 
+    def quick(self, cycles: int | None, interval: int | None) -> Design:
+        """The cheapest design within a latency, or without one the design of the shortest latency."""
+        wanted, design = cycles, None
+        for _ in range(ROUNDS):
+            try:
+                folded, reckoned = self.solver.for_latency(wanted, interval)
+            except DesignError:
+                if design is None or wanted == cycles:
+                    raise
+                break
+            design = self.sized(folded, cycles or reckoned)
+            late = 0 if cycles is None else design.timing.latency - cycles
+            slow = interval is not None and design.timing.interval > interval
+            if self.excess(design):
+                self.make_room(design)
+            elif late > 0 and wanted is not None:
+                wanted = reckoned - late
+            elif slow:
+                break
+            else:
+                return design
+        assert design is not None  # noqa: S101  # the first round made one
+        raise DesignError(
+            f"units wait for one another, and the cycle model shows only {design.timing.latency / design.mhz:.6g} us "
+            f"and {design.fps:.6g} frames/s: ask for a little more, so that units are folded less"
+        )
 
-def _fastest_with_fifos(solver: Solver, mhz: float, progress: Progress) -> Design:
-    """The fastest design that fits with its FIFOs, each try with a twentieth less for the units.
-
-    Raises:
-        DesignError: not even the smallest one fits.
-    """
-    limit = solver.budget
-    for tried in range(20):
-        solver.budget = limit * (1 - 0.05 * tried)
-        folded = solver.fastest()
-        solver.budget = limit
-        design = Design(size_fifos(folded, progress), solver.board, mhz)
-        excess = solver.over(add_up(design.units.values()))
-        if not excess:
-            return design
-    raise DesignError(f"the smallest design is too large for {solver.board.name} with its FIFOs: {solver.say(excess)}")
+    def make_room(self, design: Design) -> None:
+        """Let the solver leave to FIFOs what this design's take beyond the least, and a hundredth of the board more."""
+        deep, least = add_up(design.units.values()), self.solver.total(design.graph)
+        more = {name: deep[name] - least[name] + 0.01 * room for name, (_, room) in self.excess(design).items()}
+        reserve = self.solver.reserve
+        self.solver.reserve = {n: max(more.get(n, 0.0), reserve.get(n, 0.0) * 1.05) for n in {*more, *reserve}}

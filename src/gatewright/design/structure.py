@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,6 +100,16 @@ class Structure:
     def links_from(self, source: End) -> list[Link]:
         """The links that leave an end; several make a fork."""
         return [link for link in self.links if link.source == source]
+
+    def forks(self) -> dict[End, list[Link]]:
+        """Ends with several readers, and the links that leave each."""
+        sources = dict.fromkeys(link.source for link in self.links)
+        return {s: links for s in sources if len(links := self.links_from(s)) > 1}
+
+
+def fork_name(source: End) -> str:
+    """The name of the fork at an end."""
+    return f"{source.unit or 'top'}_o{source.port}_fork"
 
 
 def structure(graph: Graph) -> Structure:
@@ -217,7 +227,7 @@ def adapter_lanes(have: int, want: int) -> list[int]:
 
 def width_adapter(name: str, stream: Stream, lanes: int) -> Unit:
     """A unit that regroups a stream; one lane count must divide the other."""
-    out = Stream(stream.bits, lanes, stream.beats * stream.lanes // lanes, stream.signed)
+    out = replace(stream, lanes=lanes, beats=stream.beats * stream.lanes // lanes)
     steps = max(stream.beats, out.beats)
     step = np.arange(steps)
     need = step // (steps // stream.beats) + 1

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthesis with Yosys for the 7 series and UltraScale+, each part in a process of its own, kept by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from gatewright.boards import Family
+from gatewright.errors import ToolError
+from gatewright.progress import Progress, silent
+from gatewright.sim.cache import cache_folder, digest
+from gatewright.sim.tools import find_tool
+from gatewright.synth.cells import count, levels
+from gatewright.synth.plan import Part
+
+SECONDS = 900.0
+"""Time limit of one part unless another is given."""
+
+LEAST_MEMORY = 4 << 30
+"""Bytes that every process may take, however many run."""
+
+_CHILD = """
+import ctypes, resource, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: killed when its parent is gone
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+from pyosys import libyosys
+libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
+"""
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """What came out of the synthesis of a part.
+
+    Attributes:
+        cells: how many there are of each type.
+        levels: of logic between registers.
+    """
+
+    cells: Mapping[str, int]
+    levels: int
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """LUT, FF, BRAM36, DSP and URAM.
+
+        Raises:
+            ToolError: a cell of unknown size.
+        """
+        return count(self.cells)
+
+
+def script(part: Part, family: Family) -> str:
+    """The Yosys commands for a part, run in a folder with its memory files; the netlist goes to netlist.json.
+
+    Yosys takes no notice of the attribute use_dsp: a part that shall multiply in LUTs is synthesised without DSP
+    slices.
+    """
+    values = " ".join(f"-set {name} {_literal(value)}" for name, value in sorted(part.parameters.items()))
+    lines = [f"read_verilog -sv -defer {path.name}" for path in part.sources]
+    if values:
+        lines.append(f"chparam {values} {part.module}")
+    lines += [
+        f"hierarchy -top {part.module}",
+        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf{'' if part.dsp else ' -nodsp'}",
+        "write_json netlist.json",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: int | str) -> str:
+    """As `chparam` reads it, which knows no minus sign."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if value >= 0 else f"32'sh{value & 0xFFFFFFFF:08x}"
+
+
+def key(part: Part, family: Family) -> str:
+    """Of a part's netlist in the cache: over sources, parameters, memories, commands, family and Yosys' version."""
+    return digest(part.digest, script(part, family), family, find_tool("pyosys").version)
+
+
+def synthesise(
+    parts: Iterable[Part],
+    family: Family,
+    *,
+    jobs: int = 2,
+    seconds: float = SECONDS,
+    progress: Progress = silent,
+) -> dict[str, Netlist]:
+    """The netlists of parts by name; parts that are the same hardware are synthesised once, and kept.
+
+    Args:
+        jobs: processes at a time.
+        seconds: time limit of each.
+
+    Raises:
+        MissingToolError: pyosys is missing.
+        ToolError: Yosys rejects a part, breaks off or takes too long; says which part and what to do.
+    """
+    keys = {part.name: (key(part, family), part) for part in parts}
+    distinct = dict(keys.values())
+    store = cache_folder() / "synth"
+    done: dict[str, Netlist] = {k: n for k in distinct if (n := _load(store / f"{k}.json")) is not None}
+    progress("synthesis", len(done), len(distinct))
+    pool, runner = ThreadPoolExecutor(jobs), _Runner(family, seconds, jobs)
+    try:
+        running = {pool.submit(runner.run, part): k for k, part in distinct.items() if k not in done}
+        for future in as_completed(running):
+            k = running[future]
+            done[k] = future.result()
+            _save(store / f"{k}.json", done[k])
+            progress("synthesis", len(done), len(distinct))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        runner.stop()
+    return {name: done[k] for name, (k, _) in keys.items()}
+
+
+class _Runner:
+    """Runs Yosys processes, and can end all of them."""
+
+    def __init__(self, family: Family, seconds: float, jobs: int) -> None:
+        self.family, self.seconds = family, seconds
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self.memory = max(LEAST_MEMORY, memory // jobs)
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = Lock()
+
+    def run(self, part: Part) -> Netlist:
+        """Synthesise one part.
+
+        Raises:
+            ToolError: says what went wrong.
+        """
+        with tempfile.TemporaryDirectory(prefix="gatewright-synth-") as name:
+            folder = Path(name)
+            for path in part.sources:
+                (folder / path.name).write_text(path.read_text())
+            for file, text in part.memories.items():
+                (folder / file).write_text(text)
+            (folder / "part.ys").write_text(script(part, self.family))
+            log, status = self._execute(part, folder)
+            netlist = folder / "netlist.json"
+            if status or not netlist.is_file():
+                raise ToolError(f"{part.name} ({part.module}): {_failure(log, status)}")
+            return read_netlist(json.loads(netlist.read_text()), part.module)
+
+    def _execute(self, part: Part, folder: Path) -> tuple[str, int]:
+        """Output and exit status of Yosys."""
+        command = [sys.executable, "-c", _CHILD, "part.ys", str(self.memory)]
+        with subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True,  # its programs end with it: ABC runs as a process of its own
+        ) as process:  # fmt: skip
+            with self._lock:
+                self._running.add(process)
+            try:
+                log, _ = process.communicate(timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                raise ToolError(
+                    f"{part.name} ({part.module}): not synthesised within {self.seconds:g} s: allow more time, "
+                    "or fold the unit more, so that it becomes smaller"
+                ) from None
+            finally:
+                _end(process)
+                with self._lock:
+                    self._running.discard(process)
+        return log, process.returncode
+
+    def stop(self) -> None:
+        """End all processes that still run."""
+        with self._lock:
+            for process in self._running:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process with all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _failure(log: str, status: int) -> str:
+    """Why Yosys gave no netlist, in one line."""
+    errors = re.findall(r"^.*ERROR:.*", log, re.MULTILINE)
+    if errors:
+        return f"Yosys rejects it: {errors[-1]}"
+    if "bad_alloc" in log or "MemoryError" in log:
+        return "Yosys ran out of memory: use fewer jobs, or fold the unit more, so that it becomes smaller"
+    last = log.strip().splitlines()[-1:] or ["it printed nothing"]
+    return f"Yosys broke off with status {status}: {last[0]}"
+
+
+def read_netlist(netlist: Mapping[str, Any], module: str) -> Netlist:
+    """Counts of what `write_json` wrote.
+
+    Raises:
+        ToolError: the logic is a loop.
+    """
+    top = netlist["modules"][module]
+    cells: dict[str, int] = {}
+    for cell in top["cells"].values():
+        cells[cell["type"]] = cells.get(cell["type"], 0) + 1
+    return Netlist(dict(sorted(cells.items())), levels(top))
+
+
+def _load(path: Path) -> Netlist | None:
+    """An entry of the cache, or None where it is missing or damaged."""
+    try:
+        entry = json.loads(path.read_text())
+        cells = {str(kind): int(number) for kind, number in entry["cells"].items()}
+        return Netlist(cells, int(entry["levels"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _save(path: Path, netlist: Netlist) -> None:
+    """Written beside its place and moved there, so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+        json.dump({"cells": netlist.cells, "levels": netlist.levels}, file)
+    Path(file.name).replace(path)
