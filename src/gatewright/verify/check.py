@@ -18,6 +18,7 @@ from gatewright.errors import ConfigError, DataError, GatewrightError, MissingTo
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.rtl import run_rtl
+from gatewright.verify import record
 
 Status = Literal["ok", "failed", "not_run"]
 
@@ -106,7 +107,7 @@ def check(
     stages: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> list[StageResult]:
-    """Run the same inputs through every stage of a build.
+    """Run the same inputs through every stage of a build, and keep each stage's result in its `check.json`.
 
     Args:
         directory: a build folder.
@@ -129,17 +130,20 @@ def check(
     build = Build.open(Path(directory))
     for name in build.changed():
         progress(f"changed since it was compiled: {name}")
-    case = _case(build, data, labels, frames, progress)
-    return [_run_stage(name, case) for name in wanted]
+    case = load_case(build, data, labels, frames, progress)
+    results = [_run_stage(name, case) for name in wanted]
+    record.store(build, [r.to_json() for r in results], "stored" if data is None else "given", progress)
+    return results
 
 
-def _case(
+def load_case(
     build: Build,
-    data: str | Path | Array | None,
-    labels: str | Path | Array | None,
-    frames: int | None,
-    progress: Progress,
+    data: str | Path | Array | None = None,
+    labels: str | Path | Array | None = None,
+    frames: int | None = None,
+    progress: Progress = silent,
 ) -> Case:
+    """What stages run on; arguments and errors are those of `check`."""
     if frames is not None and (not isinstance(frames, int) or frames < 1):
         raise ConfigError(f"frames={frames!r} must be an integer of at least 1")
     inputs = tuple(np.atleast_1d(x)[:frames] for x in load_inputs(build, data))
