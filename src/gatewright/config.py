@@ -62,15 +62,17 @@ class CompileConfig:
     def _check_goals(self) -> None:
         """Refuse settings that each decide the folding."""
         shortest = self.objective == "latency"
-        given = [n for n in ("folding", "fps", "latency_us", "budget") if getattr(self, n) is not None]
         if shortest and self.latency_us is not None:
             raise ConfigError(
-                f"latency_us={self.latency_us!r} asks for the smallest design within a latency, objective='latency' for "
-                "the shortest latency that fits: give one of them"
+                f"latency_us={self.latency_us!r} asks for the smallest design within a latency, "
+                "objective='latency' for the shortest latency that fits: give one of them"
             )
-        clash = given if self.folding is not None else [n for n in given if not shortest]
-        if (self.folding is not None and (shortest or len(given) > 1)) or ("budget" in clash and len(clash) > 1):
-            clash = [*clash, "objective"] if self.folding is not None and shortest else clash
+        goals = [n for n in ("fps", "latency_us", "budget") if getattr(self, n) is not None]
+        goals += ["objective"] if shortest else []
+        clash = goals if self.budget is not None and not shortest else []
+        if self.folding is not None:
+            clash = ["folding", *goals]
+        if len(clash) > 1:
             raise ConfigError(
                 f"{' and '.join(clash)} each decide the folding: give one of them (fps and latency_us: smallest design "
                 "that reaches both; budget: best design within a fraction of the board)"
