@@ -7,17 +7,21 @@
 
 Measurements are benchmarks/data/resources.csv, one unit a row. LUTs and flip-flops of a module are its structural
 counts times coefficients of at least 0 that make the sum of squared relative errors least (NNLS; Lawson and Hanson
-1974). Every fourth unit is held out of the fit; errors are those of the units held out. The fit is on the 7 series;
-UltraScale+, whose LUTs are the same and whose LUT RAMs are counted apart, is only checked, on the units held out. Units
-with DSP slices are fitted for each family, because Yosys packs less around a DSP48E2 than around a DSP48E1.
+1974). LUT RAM is counted, and has no coefficient. Every fourth unit is held out of the fit; errors are those of the
+units held out. The fit is on the 7 series; UltraScale+, whose LUTs are the same and whose LUT RAMs are other ones, is
+only checked, on the units held out. Units with DSP slices are fitted for each family, because Yosys packs less around a
+DSP48E2 than around a DSP48E1. A measurement of RTL that has changed since, or of other Yosys commands, is made anew;
+comments do not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +29,15 @@ from typing import Any
 
 import numpy as np
 from common import report
-from resource_instances import Instance, instances, modules
+from resource_instances import Instance, held_out, instances, modules
 from rich.console import Console
 from scipy.optimize import nnls
 
 from gatewright.boards import Family
 from gatewright.ir import cost
 from gatewright.progress import bars
-from gatewright.synth.yosys import synthesise
+from gatewright.sim.cache import digest
+from gatewright.synth.yosys import script, synthesise
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).with_name("data") / "resources.csv"
@@ -41,10 +46,8 @@ DOCS = ROOT / "docs" / "resources.md"
 
 FITTED: Family = "xc7"
 FAMILIES: tuple[Family, ...] = (FITTED, "xcup")
-COLUMNS = ("family", "module", "index", "unit", "LUT", "FF", "BRAM36", "DSP", "levels")
+COLUMNS = ("family", "module", "index", "unit", "key", "LUT", "FF", "BRAM36", "DSP", "levels")
 SOFT, HARD = ("LUT", "FF"), ("BRAM36", "DSP")
-HELD_OUT = 4
-"""Every so many-th instance is held out of the fit."""
 LEAST = 20.0
 """Counts below this are weighed as if they were this: a unit of 3 LUTs predicted as 4 is no error of a third."""
 
@@ -56,37 +59,48 @@ Table = dict[str, dict[str, float]]
 def measure(family: Family, module: str, rows: dict[Key, Row], jobs: int) -> None:
     """Synthesise the instances of a module that are needed and not among the rows yet."""
     found = list(instances(module))
-    wanted = [(i, found[i]) for i in _needed(family, found)]
-    missing = {f"{module}{i}": (i, x) for i, x in wanted if rows.get((family, module, i), {}).get("unit") != x.text}
+    wanted = [(i, found[i]) for i in needed(family, found)]
+    missing = {f"{module}{i}": (i, x) for i, x in wanted if stale(family, module, i, x, rows)}
     with bars(Console(stderr=True)) as progress:
         parts = [replace(x.part, name=name) for name, (_, x) in missing.items()]
         netlists = synthesise(parts, family, jobs=jobs, progress=progress)
     for name, (i, x) in missing.items():
         found = netlists[name]
         rows[family, module, i] = {"family": family, "module": module, "index": i, "unit": x.text} | {
+            "key": unit_key(x, family),
             **{k: found.resources[k] for k in (*SOFT, *HARD)},
             "levels": found.levels,
         }
 
 
+def unit_key(instance: Instance, family: Family) -> str:
+    """Changes with all that a measurement depends on: RTL without its comments, parameters, ROMs, Yosys commands."""
+    part = instance.part
+    code = ["".join(re.sub(r"//.*", "", path.read_text()).split()) for path in part.sources]
+    parameters, memories = sorted(part.parameters.items()), sorted(part.memories.items())
+    return digest(part.module, parameters, memories, code, script(part, family))[:12]
+
+
+def stale(family: Family, module: str, index: int, instance: Instance, rows: Mapping[Key, Row]) -> bool:
+    """Whether an instance was never measured, or measured when it was another one."""
+    row = rows.get((family, module, index))
+    return row is None or row["key"] != unit_key(instance, family)
+
+
 def measured(module: str, rows: Mapping[Key, Row]) -> bool:
     """Whether all that the fit and its errors need of a module was measured."""
     found = list(instances(module))
-    return all((family, module, i) in rows for family in FAMILIES for i in _needed(family, found))
+    return all((family, module, i) in rows for family in FAMILIES for i in needed(family, found))
 
 
-def _needed(family: Family, found: list[Instance]) -> list[int]:
-    """Instances to measure: all where a family is fitted, else those held out."""
-    return [i for i in range(len(found)) if family in _fitted(found) or _held_out(i)]
+def needed(family: Family, found: list[Instance]) -> list[int]:
+    """Instances to measure: for UltraScale+ those with DSP slices, and those held out but for the largest."""
+    return [i for i, x in enumerate(found) if family == FITTED or x.features.products or (held_out(i) and not x.large)]
 
 
 def _fitted(found: list[Instance]) -> tuple[Family, ...]:
     """Families with coefficients of their own."""
     return FAMILIES if any(x.features.products for x in found) else (FITTED,)
-
-
-def _held_out(index: int) -> bool:
-    return index % HELD_OUT == HELD_OUT - 1
 
 
 def load() -> dict[Key, Row]:
@@ -95,7 +109,7 @@ def load() -> dict[Key, Row]:
         return {}
     with DATA.open(newline="") as file:
         found = [
-            {k: row[k] if k in ("family", "module", "unit") else float(row[k]) for k in COLUMNS}
+            {k: row[k] if k in ("family", "module", "unit", "key") else float(row[k]) for k in COLUMNS}
             for row in csv.DictReader(file)
         ]
     return {(row["family"], row["module"], int(row["index"])): row for row in found}
@@ -104,17 +118,31 @@ def load() -> dict[Key, Row]:
 def save(rows: Mapping[Key, Row]) -> None:
     """Write the measurements, sorted."""
     DATA.parent.mkdir(exist_ok=True)
-    with DATA.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for key in sorted(rows):
-            writer.writerow([f"{v:g}" if isinstance(v, float) else v for v in (rows[key][c] for c in COLUMNS)])
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for key in sorted(rows):
+        writer.writerow([f"{v:g}" if isinstance(v, float) else v for v in (rows[key][c] for c in COLUMNS)])
+    replace_text(DATA, file.getvalue())
 
 
-def fit(x: np.ndarray, y: np.ndarray, least: float) -> np.ndarray:
-    """Coefficients of at least 0 with the least squared relative error; x of shape (units, counts)."""
-    weight = 1 / np.maximum(y, least)
-    return np.asarray(nnls(x * weight[:, None], y * weight)[0])
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one step: who reads it meanwhile sees the old one or the new one, whole."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def fit(x: np.ndarray, y: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Coefficients of at least 0 with the least squared relative error.
+
+    Args:
+        x: of shape (units, counts).
+        y: of shape (units,), what was measured.
+        known: of shape (units,), what of it is counted without a coefficient.
+    """
+    weight = 1 / np.maximum(y, LEAST)
+    return np.asarray(nnls(x * weight[:, None], (y - known) * weight)[0])
 
 
 def fit_module(module: str, rows: Mapping[Key, Row]) -> tuple[dict[str, Table], list[Row]]:
@@ -127,14 +155,19 @@ def fit_module(module: str, rows: Mapping[Key, Row]) -> tuple[dict[str, Table], 
 
 def _fit_family(family: Family, module: str, found: list[Instance], rows: Mapping[Key, Row]) -> Table:
     """Coefficients by resource and count, from the units that are not held out."""
-    train = [i for i in range(len(found)) if not _held_out(i)]
-    columns = [x.features.columns(family) for x in found]
-    names = sorted({n for c in columns for n in c})
+    train = [i for i in range(len(found)) if not held_out(i)]
+    # What has no DSP slices counts as it does on the 7 series.
+    seen = {i: family if (family, module, i) in rows else FITTED for i in train}
+    columns = {i: found[i].features.columns(seen[i]) for i in train}
+    names = sorted({n for c in columns.values() for n in c} - {"ram_luts"})
     x = np.array([[columns[i].get(n, 0.0) for n in names] for i in train])
     table: Table = {}
     for resource in SOFT:
-        solution = fit(x, np.array([rows[family, module, i][resource] for i in train]), LEAST)
+        known = np.array([columns[i]["ram_luts"] if resource == "LUT" else 0.0 for i in train])
+        solution = fit(x, np.array([rows[seen[i], module, i][resource] for i in train]), known)
         table[resource] = {n: round(float(c), 4) for n, c in zip(names, solution, strict=True) if c > 5e-5}
+        if resource == "LUT":
+            table[resource]["ram_luts"] = 1.0
     return table
 
 
@@ -143,11 +176,11 @@ def _errors(family: Family, module: str, found: list[Instance], table: Table, ro
     seen = [(x, rows[family, module, i], i) for i, x in enumerate(found) if (family, module, i) in rows]
     wrong = sum(any(x.features.hard(family)[k] != row[k] for k in HARD) for x, row, _ in seen)
     line: Row = {"family": family, "module": module, "units": len(seen)}
-    line["held out"] = sum(_held_out(i) for _, _, i in seen)
+    line["held out"] = sum(held_out(i) for _, _, i in seen)
     for resource in SOFT:
         errors = []
         for x, row, i in seen:
-            if _held_out(i):
+            if held_out(i):
                 columns = x.features.columns(family)
                 predicted = sum(c * columns.get(n, 0.0) for n, c in table[resource].items())
                 errors.append(100 * abs(predicted - row[resource]) / max(row[resource], LEAST))
@@ -160,7 +193,7 @@ def fit_any(done: list[str], rows: Mapping[Key, Row]) -> Table:
     units = [(x, rows[FITTED, m, i]) for m in done for i, x in enumerate(instances(m)) if x.part.operator]
     names = ("unit", "in_bits", "out_bits")
     x = np.array([[1.0, *_ports(u)] for u, _ in units])
-    found = {r: fit(x, np.array([row[r] for _, row in units]), LEAST) for r in SOFT}
+    found = {r: fit(x, np.array([row[r] for _, row in units]), np.zeros(len(units))) for r in SOFT}
     return {r: {n: round(float(c), 4) for n, c in zip(names, v, strict=True)} for r, v in found.items()}
 
 
@@ -208,7 +241,7 @@ def main() -> None:
         fitted, found = fit_module(module, rows)
         table |= fitted
         lines += found
-    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    replace_text(TABLE, json.dumps(table, indent=1, sort_keys=True) + "\n")
     lines.sort(key=lambda line: FAMILIES.index(line["family"]))
     report("fit_resources", lines)
     write_docs(lines)

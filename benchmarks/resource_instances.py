@@ -20,11 +20,18 @@ from gatewright.ir.graph import single
 from gatewright.ir.op import Op, as_int64, discover, divisors, package_root
 from gatewright.ir.types import IntArray, Stream, Tensor
 from gatewright.ops.add import Add
+from gatewright.ops.avgpool import Avgpool
+from gatewright.ops.concat import Concat
 from gatewright.ops.dense import Dense
+from gatewright.ops.depthwise import Depthwise
 from gatewright.ops.global_avgpool import GlobalAvgpool
+from gatewright.ops.grouped import Grouped
+from gatewright.ops.lut import Lut, inputs_of
 from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.requant import Requant
+from gatewright.ops.reshape import Reshape
 from gatewright.ops.threshold import Threshold
+from gatewright.ops.upsample import Upsample
 from gatewright.ops.window import Window
 from gatewright.synth.plan import Part, fifo_part, fork_part, unit_part
 
@@ -33,9 +40,15 @@ Rng = np.random.Generator
 HELD_OUT = 4
 """Every so many-th instance is held out of the fit."""
 
-SAMPLES = {"stream_fork": 10, "add": 12, "global_avgpool": 14, "width_adapter": 14} | dict.fromkeys(
-    ("threshold", "window"), 24
-) | {"dense": 48}
+SAMPLES = {
+    "stream_fork": 10,
+    "add": 12,
+    "global_avgpool": 14,
+    "width_adapter": 14,
+    "dense": 72,
+    "depthwise": 48,
+    "grouped": 48,
+} | dict.fromkeys(("lut", "reshape", "threshold", "window"), 24)
 """Instances of a module; 18 of any other."""
 
 
@@ -47,6 +60,7 @@ class Instance:
     text: str
     part: Part
     features: Features
+    large: bool = False
 
 
 def held_out(index: int) -> bool:
@@ -68,20 +82,27 @@ def instances(module: str) -> Iterator[Instance]:
         if module in INFRASTRUCTURE:
             yield INFRASTRUCTURE[module](rng, files)
             continue
-        op = _dense(rng, i) if module == "dense" else GENERATORS[module](rng) if module in GENERATORS else _example(module, rng)
+        op = _operator(module, rng, i)
         features = op.features()
         if features is None:
             return
         unit = next(u for u in structure(single(op)).units if u.operator)
         folding = {k: getattr(op, k) for k in op.foldings()}
         text = f"{' '.join(map(str, op.inputs))} {folding}"
-        yield Instance(module, text, unit_part(unit, files), features)
+        large = module == "dense" and held_out(i) and i // HELD_OUT < len(LARGE)
+        yield Instance(module, text, unit_part(unit, files), features, large)
 
 
 def modules() -> list[str]:
     """All modules that a design can instantiate and that have features."""
     measured = [n for n, c in discover().items() if not c.composite and c.examples()[0].features() is not None]
     return [*measured, *INFRASTRUCTURE]
+
+
+def _operator(module: str, rng: Rng, index: int) -> Op:
+    if module in INDEXED:
+        return INDEXED[module](rng, index)
+    return GENERATORS[module](rng) if module in GENERATORS else _example(module, rng)
 
 
 def _example(module: str, rng: Rng) -> Op:
@@ -171,7 +192,11 @@ def _input(rng: Rng, shape: tuple[int, ...], bits: int) -> Tensor:
     """Of so many bits and either sign; of one bit often bipolar."""
     if bits == 1:
         return Tensor(shape, -1, 1, encoding="bipolar") if rng.random() < 0.6 else Tensor(shape, 0, 1)
-    return Tensor(shape, 0, (1 << bits) - 1) if rng.random() < 0.6 else Tensor(shape, -(1 << bits - 1), (1 << bits - 1) - 1)
+    return (
+        Tensor(shape, 0, (1 << bits) - 1)
+        if rng.random() < 0.6
+        else Tensor(shape, -(1 << bits - 1), (1 << bits - 1) - 1)
+    )
 
 
 LARGE = (
@@ -182,19 +207,30 @@ LARGE = (
     (64, 288, 2, 2, 16, 32),
     (32, 144, 8, 8, 4, 8),
     (16, 64, 1, 1, 16, 64),
-    (10, 256, 2, 2, 5, 64),
+    (64, 576, 2, 2, 16, 64),
 )
 """Matrix-vector units of the size that networks of today have: rows, columns, bits of weights and inputs, PE, SIMD."""
 
 
+WIDE = ((8, 8), (8, 5), (6, 8), (10, 4))
+"""Bits of weights and inputs whose products lie in DSP slices."""
+
+
 def _dense(rng: Rng, index: int) -> Op:
-    """Up to some 1,200 bits of partial products a cycle; the units held out of the fit begin with the large ones."""
+    """Up to some 1,200 bits of partial products a cycle; the units held out of the fit begin with the large ones.
+
+    From the 48th on a dozen have products in DSP slices, and the last dozen one or two words of weights.
+    """
     if held_out(index) and index // HELD_OUT < len(LARGE):
         rows, cols, weight_bits, bits, pe, simd = LARGE[index // HELD_OUT]
         return Dense(_input(rng, (9, cols), bits), _weight(rng, (rows, cols), weight_bits), pe=pe, simd=simd)
     rows, cols = int(rng.choice([4, 8, 10, 16, 32])), int(rng.choice([8, 16, 27, 36, 64, 144, 288]))
     weight_bits, bits = int(rng.choice([1, 2, 2, 3, 4, 5, 8])), int(rng.choice([1, 1, 2, 2, 3, 4, 6, 8]))
     steps = int(rng.choice([1, 2, 4, 8, 36, 72, 144, 1000]))
+    if 48 <= index < 60:
+        weight_bits, bits = WIDE[index % 3 + (index > 56)]
+    elif index >= 60:
+        steps = 1 + index % 5 // 3
     fits = [
         (abs(rows * cols / (pe * simd) / steps - 1), pe, simd)
         for pe in divisors(rows)
@@ -207,14 +243,82 @@ def _dense(rng: Rng, index: int) -> Op:
     return Dense(source, _weight(rng, (rows, cols), weight_bits), pe=pe, simd=simd)
 
 
+def _avgpool(rng: Rng) -> Op:
+    channels, window = _channels(rng), int(rng.choice([2, 4, 9]))
+    source = _input(rng, (3, 3, window * channels), int(rng.integers(1, 10)))
+    return Avgpool(source, window, _lanes(rng, channels))
+
+
+def _concat(rng: Rng) -> Op:
+    shape, other, axis = (4, 6, _channels(rng)), _channels(rng), int(rng.integers(3))
+    right = shape[:2] + (other,) if axis == 2 else shape
+    a, b = (_tensor(rng, s, 1, 9) for s in (shape, right))
+    return Concat(a, b, axis, _lanes(rng, int(np.gcd(shape[2], right[2]))))
+
+
+def _upsample(rng: Rng) -> Op:
+    channels, side = _channels(rng), int(rng.choice([3, 4, 7, 8, 14, 16]))
+    factors = (int(rng.choice([1, 2, 2, 3, 4])), int(rng.choice([1, 2, 2, 3, 4])))
+    return Upsample(_tensor(rng, (side, side, channels), 1, 8), *factors, pe=_lanes(rng, channels))
+
+
+def _lut(rng: Rng) -> Op:
+    channels, bits = _channels(rng), int(rng.choice([1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10]))
+    source, out = _input(rng, (channels,), bits), int(rng.integers(1, 11))
+    table = rng.integers(0, 1 << out, (1 if rng.random() < 0.6 else channels, len(inputs_of(source))))
+    if bits > 3 and rng.random() < 0.5:  # functions, too, and no noise only
+        table = np.round(np.sqrt(np.arange(table.shape[1]) / table.shape[1]) * ((1 << out) - 1))[None] // 1
+    return Lut(source, as_int64(table), pe=_lanes(rng, channels, 8))
+
+
+def _reshape(rng: Rng) -> Op:
+    shape = tuple(int(rng.choice([2, 3, 4, 6, 7, 8, 16])) for _ in range(3))
+    order = np.arange(int(np.prod(shape)))
+    if rng.random() < 0.25:
+        order = rng.permutation(order)
+    else:
+        order = order.reshape(shape).transpose(rng.permutation(3)).ravel()
+    source = _tensor(rng, (order.size,), 1, 8)
+    lanes = int(rng.choice(Reshape(source, (order.size,), as_int64(order)).foldings()["pe"][:6]))
+    return Reshape(source, (order.size,), as_int64(order), lanes)
+
+
+def _depthwise(rng: Rng, index: int) -> Op:
+    channels, taps, multiplier = _channels(rng), int(rng.choice([4, 9, 9, 9, 25])), int(rng.choice([1, 1, 1, 2]))
+    weight_bits, bits = int(rng.choice([2, 3, 4, 4, 5, 8])), int(rng.choice([1, 2, 3, 4, 4, 8]))
+    if index >= 36:
+        weight_bits, bits = WIDE[index % 3 + (index > 44)]
+    source = _input(rng, (4, taps * channels), bits)
+    return Depthwise(source, _weight(rng, (channels * multiplier, taps), weight_bits), pe=_lanes(rng, channels))
+
+
+def _grouped(rng: Rng, index: int) -> Op:
+    groups, taps = int(rng.choice([2, 2, 4, 8])), int(rng.choice([1, 4, 9, 9]))
+    group_in, group_out = (int(rng.choice([2, 4, 6, 8, 16])) for _ in range(2))
+    weight_bits, bits = int(rng.choice([2, 3, 4, 4, 5, 8])), int(rng.choice([1, 2, 3, 4, 4, 8]))
+    if index >= 36:
+        weight_bits, bits = WIDE[index % 3 + (index > 44)]
+    source = _input(rng, (4, taps * groups * group_in), bits)
+    weight = _weight(rng, (groups * group_out, taps, group_in), weight_bits)
+    return Grouped(source, weight, pe=_lanes(rng, group_out, 8), simd=_lanes(rng, group_in, 8))
+
+
 GENERATORS: dict[str, Callable[[Rng], Op]] = {
     "threshold": _threshold,
     "requant": _requant,
     "add": _add,
+    "avgpool": _avgpool,
+    "concat": _concat,
+    "lut": _lut,
+    "reshape": _reshape,
+    "upsample": _upsample,
     "maxpool": _maxpool,
     "global_avgpool": _global_avgpool,
     "window": _window,
 }
+
+INDEXED: dict[str, Callable[[Rng, int], Op]] = {"dense": _dense, "depthwise": _depthwise, "grouped": _grouped}
+"""Generators of modules with products, of which some instances are to be of a certain kind."""
 
 
 # --- what joins operators ---------------------------------------------------------------------------------------------

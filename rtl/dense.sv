@@ -111,6 +111,8 @@ module dense #(
   assign s_axis_tready = en && first_pass;
   assign step = en && (s_axis_tvalid || !first_pass);
 
+  wire unused_sf = &{1'b0, sf};
+
   // A vector of one beat stays where it is; a longer one is kept for the passes after the first.
   if (NF > 1 && SF == 1) begin : g_hold
     assign x_d = first_pass ? s_axis_tdata : x_q;

@@ -73,17 +73,27 @@ module lut #(
   for (genvar p = 0; p < PE; p++) begin : g_lane
     localparam int ELEMENT = SHARED != 0 ? 0 : p;
     logic [ADDR_BITS-1:0] addr;
-    logic [TABLE_BITS*TABLE_LANES-1:0] word;
-    wire unused_elements = &{1'b0, word};
 
     assign addr = ADDR_BITS'(group) << IN_BITS | ADDR_BITS'(s_axis_tdata[p*IN_BITS+:IN_BITS]);
-    rom #(
-      .WIDTH(TABLE_BITS * TABLE_LANES), .DEPTH(WORDS), .BLOCK(WORDS > 128 && WORDS * TABLE_BITS > 8192 ? 1 : 0),
-      .FILE(TABLE_FILE)
-    ) u_table (
-      .clk(clk), .en(en), .addr(addr), .data(word)
-    );
-    assign m_axis_tdata[p*OUT_BITS+:OUT_BITS] = word[ELEMENT*TABLE_BITS+:TABLE_BITS];
+    // An attribute must be a literal, hence two declarations.
+    if (WORDS > 128 && WORDS * TABLE_BITS > 8192) begin : g_block
+      (* rom_style = "block" *) logic [TABLE_BITS*TABLE_LANES-1:0] mem[WORDS];
+      initial $readmemh(TABLE_FILE, mem);
+      always_ff @(posedge clk) begin
+        if (en) m_axis_tdata[p*OUT_BITS+:OUT_BITS] <= mem[addr][ELEMENT*TABLE_BITS+:TABLE_BITS];
+      end
+    end else begin : g_lut
+`ifdef YOSYS
+      (* rom_style = "logic" *)  // what Yosys calls a ROM in LUTs
+`else
+      (* rom_style = "distributed" *)
+`endif
+      logic [TABLE_BITS*TABLE_LANES-1:0] mem[WORDS];
+      initial $readmemh(TABLE_FILE, mem);
+      always_ff @(posedge clk) begin
+        if (en) m_axis_tdata[p*OUT_BITS+:OUT_BITS] <= mem[addr][ELEMENT*TABLE_BITS+:TABLE_BITS];
+      end
+    end
   end
 endmodule
 `default_nettype wire

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,27 @@ def test_compile_prints_units_and_resources(network: Path, tmp_path: Path) -> No
     assert all(resource in result.stdout for resource in load_board("zcu104").capacity)
     assert f"interval {prediction['interval_cycles']:,} cycles" in result.stdout
     assert "import" in result.stderr
+
+
+def test_compile_for_a_rate_and_a_latency(network: Path, tmp_path: Path) -> None:
+    def compiled(*options: str) -> dict[str, Any]:
+        result = run("compile", str(network), "--board", "pynq-z2", *options, "-o", str(tmp_path / "build"), "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    rate = compiled("--fps", "20000")
+    both = compiled("--fps", "20000", "--latency-us", str(rate["latency_us"] * 0.7))
+    assert both["latency_us"] <= rate["latency_us"] * 0.7 and both["fps"] >= 20000
+    assert both["asked"] == {
+        "fps": 20000.0, "latency_us": rate["latency_us"] * 0.7, "budget": None, "objective": "throughput",
+        "mhz": None, "folding": False,
+    }  # fmt: skip
+    shortest = compiled("--objective", "latency", "--budget", "0.5")
+    assert shortest["latency_us"] <= both["latency_us"]
+    assert all(shortest["resources"][r] <= total * 0.5 for r, total in shortest["capacity"].items())
+    result = run("compile", str(network), "--board", "pynq-z2", "--latency-us", "0.1", "-o", str(tmp_path / "b"))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error: 0.1 us at 100 MHz is out of reach: latency" in result.stderr
 
 
 def test_compile_out_of_reach_fails(network: Path, tmp_path: Path) -> None:

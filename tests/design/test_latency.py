@@ -193,7 +193,11 @@ def test_refusals_name_what_is_within_reach() -> None:
     assert make_design(graph, BOARD, latency_us=least).timing.latency == round(least * 100)
     with pytest.raises(DesignError, match="out of reach"):
         make_design(graph, BOARD, latency_us=least - 0.01)
-    small = replace(BOARD, capacity={**BOARD.capacity, "LUT": 1500})
+    luts = [
+        make_design(graph, BOARD, **asked).summary()["resources"]["LUT"]
+        for asked in ({"fps": 1}, {"latency_us": least})
+    ]
+    small = replace(BOARD, capacity={**BOARD.capacity, "LUT": int(sum(luts) / 2)})
     with pytest.raises(DesignError, match=r"is beyond pynq-z2: the shortest latency that fits is \S+ us$") as caught:
         make_design(graph, small, latency_us=least)
     fits = float(re.search(r"fits is (\S+) us", str(caught.value)).group(1))

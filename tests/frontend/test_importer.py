@@ -238,15 +238,6 @@ def test_batch_norm_over_another_axis_is_refused() -> None:
         from_onnx(b.model(x))
 
 
-def test_mean_of_a_transposed_image_is_refused() -> None:
-    b = Builder((3, 3, 3))
-    x = b.node("Transpose", b.quant("x", 1.0, 4), perm=[0, 3, 1, 2])
-    with pytest.raises(
-        UnsupportedError, match="globalaveragepool_1: GlobalAveragePool reads a transposed or reshaped image"
-    ):
-        from_onnx(b.model(b.node("GlobalAveragePool", x)))
-
-
 def test_zero_padding_beyond_the_inputs_limits() -> None:
     """Zero is no value of the second layer's input, and is one of its windows."""
     b = Builder((1, 3, 3))

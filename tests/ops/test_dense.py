@@ -90,4 +90,4 @@ def test_a_heap_loses_no_bit(n: int, bits: tuple[int, int]) -> None:
     assert shape.cycles >= 1
     total = n * bits[0] * bits[1]
     # At best a LUT removes one bit of the heap; at worst each bit costs about two.
-    assert total - 2 * 20 <= shape.luts + shape.chain <= 2.2 * total + 20
+    assert total - 2 * 20 <= shape.first + shape.rest + shape.chain <= 2.2 * total + 20

@@ -11,9 +11,10 @@ from random import Random
 import pytest
 
 from gatewright.errors import MissingToolError, ToolError
+from gatewright.ir.op import package_root
 from gatewright.sim import tools
 from gatewright.synth.plan import Part
-from gatewright.synth.yosys import _load, key, script, synthesise
+from gatewright.synth.yosys import SHARED_WORDS, _load, key, script, synthesise
 
 SOURCE = Path(__file__).with_name("tiny.sv")
 ROM = "\n".join(f"{b:02x}" for b in Random(0).randbytes(32)) + "\n"
@@ -127,3 +128,21 @@ def test_only_parts_with_dsp_zero_are_kept_from_dsp_slices() -> None:
     assert "-nodsp" not in script(tiny(3), "xc7")
     plain = replace(tiny(3), parameters={"KIND": -1})
     assert "-nodsp" not in script(plain, "xc7") and "-set KIND 32'shffffffff" in script(plain, "xc7")
+
+
+def test_deep_roms_are_mapped_by_themselves() -> None:
+    kernels = {path.stem: path for path in sorted((package_root() / "rtl").rglob("*.sv"))}
+
+    def rom(words: int) -> Part:
+        parameters = {"WIDTH": 8, "DEPTH": words, "BLOCK": 0, "FILE": "table.mem"}
+        return Part("rom", "rom", parameters, {"table.mem": "00\n" * words}, (kernels["rom"],))
+
+    commands = script(rom(SHARED_WORDS + 1), "xc7").splitlines()
+    assert commands[-5:-1] == [
+        "setattr -mod -set keep_hierarchy 1 *rom*",
+        "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+        "setattr -mod -unset keep_hierarchy *",
+        "flatten",
+    ]
+    assert "keep_hierarchy" not in script(rom(SHARED_WORDS), "xc7")
+    assert "keep_hierarchy" not in script(tiny(4), "xc7")  # 32 words, in no module of their own

@@ -25,6 +25,7 @@ from gatewright.ir.graph import Graph
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray
 
+
 class Solver:
     """Foldings of one graph for one board.
 
@@ -63,9 +64,9 @@ class Solver:
         intervals = sorted({max(floor, o.interval) for options in self.options.values() for o in options})
         best = self._any(intervals[-1])
         if best is None:
-            excess = self.excess(self.for_interval(intervals[-1]))
+            needs = self.say(self.excess(self.for_interval(intervals[-1]))) or "no room is left for its FIFOs"
             raise DesignError(
-                f"even the smallest design is too large for {self.board.name}: {self.say(excess)}; "
+                f"even the smallest design is too large for {self.board.name}: {needs}; "
                 "use a larger board or budget, or a smaller network"
             )
         low, high = 0, len(intervals) - 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gatewright.ir.primitives import Kind, bram36, dsp48, lut_ram, ram_in_block, varying_bits
+from gatewright.ir.primitives import (
+    Kind,
+    bram36,
+    dsp48,
+    lut_ram,
+    ram_in_block,
+    rom_luts,
+    varying_bits,
+)
+from gatewright.ir.types import IntArray
 
 if TYPE_CHECKING:
     from gatewright.ir.op import Memory
@@ -99,6 +109,12 @@ def counter_bits(*counts: int) -> float:
     return float(sum((count - 1).bit_length() for count in counts))
 
 
+def counters(*counts: int) -> dict[str, float]:
+    """Of counters with so many values each: their bits, and the bits of those that do not start anew by themselves."""
+    odd = tuple(n for n in counts if n & (n - 1))
+    return {"counter": counter_bits(*counts), "wrap": counter_bits(*odd)}
+
+
 def sdp_ram(width: int, depth: int) -> Ram:
     """The memory of rtl/lib/sdp_ram.sv."""
     return Ram(width, depth, ram_in_block(width, depth))
@@ -111,10 +127,60 @@ def rom_features(name: str, *memories: Memory) -> dict[str, float]:
         name: what the counts are called: `name`, `name_deep` and `name_bits`.
     """
     depth = len(memories[0].words)
-    planes = [varying_bits(m.words, m.bits) for m in memories]
-    columns = np.unique(np.concatenate(planes, axis=1), axis=1).shape[1]
-    luts = float(columns) if depth > 2 else 0.0  # a column of two words is the address bit itself
-    return {name: luts, f"{name}_deep": luts * (-(-depth // 64) - 1), f"{name}_bits": float(columns)}
+    columns = np.unique(np.concatenate([varying_bits(m.words, m.bits) for m in memories], axis=1), axis=1)
+    total = columns.shape[1]
+    luts = float(total) if depth > 2 else 0.0  # a column of two words is the address bit itself
+    return {name: luts, f"{name}_deep": _deep(columns) if total else 0.0, f"{name}_bits": float(total)}
+
+
+def _deep(columns: IntArray) -> float:
+    """LUTs beyond one a column: a LUT for every 64 words that are not all the same and not there already.
+
+    Args:
+        columns: int64 of shape (words, columns), 0 or 1.
+    """
+    depth, count = columns.shape
+    if depth <= 64:
+        return 0.0
+    padded = np.pad(columns, ((0, -depth % 64), (0, 0)), "edge")
+    parts = np.packbits(padded.astype(np.uint8).reshape(-1, 64, count), axis=1).transpose(2, 0, 1)
+    luts = 0
+    for column in parts:
+        distinct = {part.tobytes() for part in column} - {bytes(8), b"\xff" * 8}
+        luts += max(1, len(distinct))
+    return luts - count + count * (-(-depth // 256) - 1) / 2
+
+
+def rom_counts(name: str, columns: float, depth: int) -> dict[str, float]:
+    """The counts of `rom_features` for a ROM of random contents, without a look at them.
+
+    Of short ROMs many columns are the same: of the 2**depth that there can be, two are constant, and what is left is
+    taken by so many columns as if each were drawn by chance.
+    """
+    if depth <= 16:
+        possible = float((1 << depth) - 2)
+        columns = possible * -math.expm1(-columns / (possible + 2)) if possible else 0.0
+    luts = columns if depth > 2 else 0.0
+    return {name: luts, f"{name}_deep": rom_luts(1, depth) * luts - luts if luts else 0.0, f"{name}_bits": columns}
+
+
+def running_sum(width: int, places: int) -> tuple[dict[str, float], tuple[Ram, ...]]:
+    """Of rtl/lib/running_sum.sv: adders, and the sums in LUT RAM, or in registers where there is one place."""
+    if places == 1:
+        return {"sum": float(width), "held": float(width)}, ()
+    return {"sum": float(width)}, (Ram(width, places),)
+
+
+def ping_pong(width: int, block: int) -> tuple[dict[str, float], Ram]:
+    """Of rtl/lib/ping_pong.sv: two blocks of memory, the writer's counter, the words ahead and the reader's address."""
+    ram = sdp_ram(width, 2 * block)
+    counts = {
+        "ahead": float((2 * block).bit_length()),
+        "writer": counter_bits(2 * block),
+        "address": float(max(1, (block - 1).bit_length())),
+        "read": float(0 if ram.block else width),
+    }
+    return counts, ram
 
 
 def add_counts(*parts: Mapping[str, float]) -> dict[str, float]:

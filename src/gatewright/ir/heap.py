@@ -13,13 +13,15 @@ class Heap:
 
     Attributes:
         cycles: from the products to the sum.
-        luts: of the compressors; products that reach none of the first level's groups are gates of their own.
+        first: LUTs of the first level, whose inputs are products: those that reach none of its groups are gates.
+        rest: LUTs of the levels behind it.
         chain: bits of the last addition.
         registers: bits between levels, without those of the sum.
     """
 
     cycles: int
-    luts: int
+    first: int
+    rest: int
     chain: int
     registers: int
 
@@ -36,18 +38,18 @@ def _heap(n: int, a_bits: int, b_bits: int, out_bits: int) -> Heap:
         for j in range(b_bits):
             if i + j < out_bits:
                 heights[i + j] += n
-    levels = registers = 0
-    luts = sum(h % 3 if max(heights) > 2 else h for h in heights)
+    levels = registers = rest = 0
+    first = sum(2 * (h // 3) + h % 3 if max(heights) > 2 else h for h in heights)
     while max(heights[:out_bits]) > 2:
         if levels and levels % 2 == 0:
             registers += sum(heights[:out_bits])
         heights, cost = _level(heights[:out_bits], levels)
-        luts += cost
+        rest += cost if levels else 0
         levels += 1
     two = next((c for c in range(out_bits) if heights[c] == 2), out_bits)
     top = max((c + 1 for c in range(out_bits) if heights[c]), default=0)
     chain = min(top + 1, out_bits) - two if two < top else 0
-    return Heap(1 + max(0, levels - 1) // 2, luts, chain, registers)
+    return Heap(1 + max(0, levels - 1) // 2, first, rest, chain, registers)
 
 
 def _level(heights: list[int], level: int) -> tuple[list[int], int]:

@@ -102,7 +102,14 @@ def varying_bits(words: IntArray, bits: int) -> IntArray:
     """
     planes = (words[..., None] >> np.arange(bits) & 1).reshape(len(words), -1)
     planes = planes[:, (planes != planes[:1]).any(axis=0)]
-    return np.unique(planes, axis=1) if planes.size else planes
+    return distinct_columns(planes)
+
+
+def distinct_columns(planes: IntArray) -> IntArray:
+    """Each column of an array of 0 and 1 once, in the order of its first appearance."""
+    packed = np.packbits(planes.astype(np.uint8), axis=0).T
+    first = {column.tobytes(): i for i, column in reversed(list(enumerate(packed)))}
+    return planes[:, sorted(first.values())]
 
 
 def rom_luts(columns: int, depth: int) -> float:

@@ -9,12 +9,12 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import affine_form
+from gatewright.ir.cost import Features, counters, running_sum
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.conv2d import as_image, emit_pool, pool_window
-from gatewright.ops.grouped import sum_luts
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +112,12 @@ class Avgpool(Op):
             "channels": self.channels,
         }
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: an adder a lane, the running sums in LUT RAM."""
-        bits = self.pe * self.outputs[0].bits
-        lut = bits * sum_luts(self.channels // self.pe) + 25
-        return {"LUT": lut, "FF": bits + 25.0, "BRAM36": 0.0, "DSP": 0.0}
+    def features(self) -> Features:
+        """An adder a lane, and the running sums in LUT RAM, or in registers where there is one group."""
+        groups = self.channels // self.pe
+        counts, store = running_sum(self.pe * self.outputs[0].bits, groups)
+        counts |= counters(groups, self.window, self.outputs[0].size // self.pe)
+        return Features(counts, store)
 
     @classmethod
     def examples(cls) -> list[Op]:

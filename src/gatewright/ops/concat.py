@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.cost import Features, counter_bits, counters
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -133,10 +134,16 @@ class Concat(Op):
         """Adds the beats of a turn."""
         return super().parameters() | {"turn0": self.turn0, "turn1": self.turn1}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: a multiplexer a bit, and a counter."""
-        bits = self.outputs[0].bits * self.pe
-        return {"LUT": bits + 4.0, "FF": bits + 13.0, "BRAM36": 0.0, "DSP": 0.0}
+    def features(self) -> Features:
+        """A multiplexer a bit that both sides have, the position within a turn, and which side that is."""
+        turn, total = self.turn0 + self.turn1, self.outputs[0].bits
+        counts = {
+            "both": float(self.pe * min(total if t.signed else t.bits for t in self.inputs)),
+            "out": float(self.pe * self.outputs[0].bits),
+            "turn": counter_bits(turn),
+            **counters(turn, self.cycles),
+        }
+        return Features(counts)
 
     @classmethod
     def examples(cls) -> list[Op]:

@@ -11,17 +11,13 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
-from gatewright.ir.cost import Features, Product, Ram, counter_bits, rom_features
+from gatewright.ir.cost import Features, Product, Ram, counters, rom_counts
 from gatewright.ir.heap import Heap, heap
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
-from gatewright.ir.primitives import rom_luts
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
 from gatewright.ops.reshape import as_vectors
-
-SHARED_DEPTH = 12
-"""Words up to which a ROM's columns are compared: of longer ones hardly two are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,40 +294,61 @@ class Dense(Op):
     def features(self) -> Features:
         """A bit heap and an accumulator a row, or products in DSP slices and an adder tree; weights, starts, buffer."""
         nf, sf = self.rows // self.pe, self.cols // self.simd
-        start = Memory(self._starts.reshape(nf, self.pe), self.acc_bits)
+        data, acc = float(self.simd * self.source.bits), float(self.pe * self.acc_bits)
         counts = {
-            **self._weight_rom(nf * sf),
-            "start": rom_features("start", start)["start"],
-            "accumulator": float(self.pe * self.acc_bits),
-            "data": float(self.simd * self.source.bits),
-            "reread": float(self.simd * self.source.bits * (nf > 1)),
-            "counter": counter_bits(nf, nf, sf, sf, nf * sf, self.vectors * sf, self.vectors * nf),
+            **counters(nf, nf, sf, sf, nf * sf, self.vectors * nf),
+            "data_dsp" if self.dsp else "data": data,  # a DSP slice has registers for its factors
+            "sums": acc,
+            "start": acc * (nf > 8),  # of fewer words, a bit is part of the accumulator's LUT
         }
-        memories, products = [], []
-        if self.dsp:
-            a_bits = self.source.bits + (not self.source.signed)
-            p_bits = min(a_bits + self.weight_bits, self.acc_bits)
-            products.append(Product(a_bits, self.weight_bits, p_bits, self.pe * self.simd))
-            counts["tree"] = float(self.pe * (self.simd - 1) * (p_bits + 1))
-        else:
-            kind = "heap" if nf * sf > 1 else "constant_heap"  # constant weights are no gates
-            counts |= {kind: float(self.pe * self.heap.luts), "chain": float(self.pe * self.heap.chain)}
-            counts["heap_bits"] = float(self.pe * self.heap.registers)
+        memories: list[Ram] = []
         if self.block_rom:
             memories.append(Ram(self.pe * self.simd * self.weight_bits, nf * sf, True, "rom"))
-        if nf > 1:
-            memories.append(Ram(self.simd * self.source.bits, sf))
-        return Features(counts, tuple(memories), tuple(products))
+        else:
+            counts |= rom_counts("rom", self.pe * self.simd * self.weight_bits, nf * sf)
+            if self.dsp:
+                counts["rom_bits_dsp"] = counts.pop("rom_bits")
+        if nf > 1 and sf > 1:
+            memories.append(Ram(int(data), sf))
+            counts["reread"] = data
+        products, found = self._product_features() if self.dsp else ((), self._heap_features(nf * sf))
+        if sf > 1:
+            # With one product a row, the DSP slice accumulates too.
+            counts["accumulator_dsp" if self.dsp and self.simd == 1 else "accumulator"] = acc
+        return Features(counts | found, tuple(memories), products)
 
-    def _weight_rom(self, depth: int) -> dict[str, float]:
-        """LUTs and registers of the weights, if they lie in LUTs; short ROMs have columns in common."""
-        if self.block_rom:
-            return {}
-        if depth <= SHARED_DEPTH:
-            memory = self.memories()["weight"]
-            return rom_features("rom", memory)
-        columns = self.pe * self.simd * self.weight_bits
-        return {"rom": float(columns), "rom_deep": rom_luts(columns, depth) - columns, "rom_bits": float(columns)}
+    def _product_features(self) -> tuple[tuple[Product, ...], dict[str, float]]:
+        """Products in DSP slices, and the adders behind them."""
+        a_bits = self.source.bits + (not self.source.signed)
+        p_bits = min(a_bits + self.weight_bits, self.acc_bits)
+        product = Product(a_bits, self.weight_bits, p_bits, self.pe * self.simd)
+        registers = sum(-(-self.simd // 4**t) * (p_bits + 2 * t) for t in range(1, self.sum_cycles))
+        return (product,), {
+            "tree": float(self.pe * (self.simd - 1) * (p_bits + 1)),
+            "tree_bits": float(self.pe * registers),
+        }
+
+    def _heap_features(self, words: int) -> dict[str, float]:
+        """Gates and compressors; where the weights are one word or two, most gates are none."""
+        shape = self.heap
+        top = min(self.acc_bits, self.weight_bits + self.source.bits - 2 + self.simd.bit_length())
+        counts = {"chain": float(self.pe * shape.chain), "heap_bits": float(self.pe * (shape.registers + top))}
+        if words == 1:
+            return counts | self._constant_features()
+        if words == 2:
+            return counts | {"heap_two_words": float(self.pe * (shape.first + shape.rest))}
+        kind = "xnor" if self.weight_bipolar else "and"
+        return counts | {f"{kind}_first": float(self.pe * shape.first), f"{kind}_rest": float(self.pe * shape.rest)}
+
+    def _constant_features(self) -> dict[str, float]:
+        """Of a heap with constant weights: three bits of the input meet at most eight weights, and rows share sums."""
+        chance = 1 / 4 if self.weight_bipolar else 1 / 8  # that three weights are given ones, or, if bipolar, opposite
+        sums = 4 * (1 - (1 - chance) ** (self.pe * self.weight_bits))  # of at least two bits
+        left = 1.0 if self.weight_bipolar else 11 / 16  # bits behind the first level, where half of the weights are 0
+        return {
+            "constant_first": 2 * sums * self.source.bits * -(-self.simd // 3),
+            "constant_rest": left * self.pe * self.heap.rest,
+        }
 
     @classmethod
     def examples(cls) -> list[Op]:

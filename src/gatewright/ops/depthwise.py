@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, counter_bits, counters, running_sum
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
@@ -18,9 +19,8 @@ from gatewright.ops.grouped import (
     check_sums,
     in_block_rom,
     sum_bounds,
-    sum_luts,
     sums_tensor,
-    weighted_resources,
+    weighted_features,
 )
 
 
@@ -154,13 +154,18 @@ class Depthwise(Op):
         groups = self.weight.reshape(self.channels // self.pe, self.pe * self.multiplier, self.taps)
         return {"weight": Memory(groups.transpose(2, 0, 1).reshape(self.words, -1), self.weight_bits)}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: products in LUTs (or a DSP a product), ROM by shape, sums in LUT RAM."""
-        filters = self.pe * self.multiplier
-        cost = weighted_resources(self.source, self.weight_bits, self.acc_bits, filters, self.words, family, self.dsp)
-        cost["LUT"] += filters * self.acc_bits * sum_luts(self.channels // self.pe) + 120
-        cost["FF"] += filters * self.acc_bits + self.pe * self.source.bits + 45
-        return cost
+    def features(self) -> Features:
+        """A product a filter and its running sum; weights in LUTs or block RAM."""
+        groups, filters = self.channels // self.pe, self.pe * self.multiplier
+        sums, store = running_sum(filters * self.acc_bits, groups)
+        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, filters, self.words)
+        counts = {
+            "out": float(filters * self.outputs[0].bits),
+            "data": float(self.pe * self.source.bits),
+            **counters(groups, self.taps, self.words, self.outputs[0].size // filters),
+            "place": 2 * counter_bits(groups),
+        }
+        return Features({**sums, **counts, **factor.counts}, (*store, *factor.memories), factor.products)
 
     @classmethod
     def examples(cls) -> list[Op]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
-from gatewright.ir.cost import Features, Ram, counter_bits
+from gatewright.ir.cost import Features, counters, running_sum
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -101,10 +101,9 @@ class GlobalAvgpool(Op):
 
     def features(self) -> Features:
         """An adder a lane, and the running sums in LUT RAM, or in registers where there is one group."""
-        bits, groups = self.pe * self.outputs[0].bits, self.source.channels // self.pe
-        counter = counter_bits(groups, self.pixels, groups)
-        store = (Ram(bits, groups),) if groups > 1 else ()
-        return Features({"sum": float(bits), "counter": counter, "held": float(bits * (groups == 1))}, store)
+        groups = self.source.channels // self.pe
+        counts, store = running_sum(self.pe * self.outputs[0].bits, groups)
+        return Features({**counts, **counters(groups, self.pixels, groups)}, store)
 
     @classmethod
     def examples(cls) -> list[Op]:

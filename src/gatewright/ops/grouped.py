@@ -10,13 +10,16 @@ from functools import cached_property
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, Product, Ram, counter_bits, counters, rom_counts, running_sum
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
-from gatewright.ir.primitives import bram36, dsp48, rom_luts
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
 
 BLOCK_ROM_BITS = 1 << 13
 """From this size on a ROM of more than 128 words lies in block RAM: it would take more than 128 LUTs."""
+
+SHARED_WORDS = 8
+"""Up to so many words, columns of a ROM are equal or constant so often that products get simpler."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +175,23 @@ class Grouped(Op):
         blocks = self.weight.reshape(self.groups, nf, self.pe, self.taps, sf, self.simd)
         return {"weight": Memory(blocks.transpose(3, 0, 4, 1, 2, 5).reshape(self.words, -1), self.weight_bits)}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: products and adder tree in LUTs (or a DSP a product), ROM by shape, sums in LUT RAM."""
-        macs, product = self.pe * self.simd, self.weight_bits + self.source.bits
-        places = self.groups * (self.group_out // self.pe)
-        cost = weighted_resources(self.source, self.weight_bits, self.acc_bits, macs, self.words, family, self.dsp)
-        cost["LUT"] += self.pe * (self.acc_bits * sum_luts(places) + (self.simd - 1) * (product + 1) * 1.5) + 50
-        cost["FF"] += self.pe * self.acc_bits + self.simd * self.source.bits + 60
-        return cost
+    def features(self) -> Features:
+        """Products and an adder tree a filter, and its running sum; weights in LUTs or block RAM."""
+        nf, sf = self.group_out // self.pe, self.group_in // self.simd
+        sums, store = running_sum(self.pe * self.acc_bits, self.groups << (nf - 1).bit_length())
+        macs = self.pe * self.simd
+        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, macs, self.words)
+        levels = self.tree_registers
+        product = min(self.source.bits + (not self.source.signed) + self.weight_bits, self.acc_bits)
+        counts = {
+            "tree_dsp" if self.dsp else "tree": float(self.pe * (self.simd - 1) * (product + 1)),
+            "tree_bits": self.pe * sum(-(-self.simd // 4**t) * (product + 2 * t) for t in range(1, levels + 1)),
+            "out": float(self.pe * self.outputs[0].bits),
+            "data": float(self.simd * self.source.bits),
+            **counters(nf, sf, self.groups, self.taps, self.words, self.outputs[0].size // self.pe),
+            "place": (2 + levels) * (counter_bits(self.groups << (nf - 1).bit_length()) + 2),
+        }
+        return Features({**sums, **counts, **factor.counts}, (*store, *factor.memories), factor.products)
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -264,21 +276,22 @@ def in_block_rom(words: int, width: int) -> bool:
     return words > 128 and words * width >= BLOCK_ROM_BITS
 
 
-def sum_luts(places: int) -> float:
-    """LUTs a bit of a running sum in one of `places` places: the adder, and a bit of LUT RAM for every place."""
-    return 1.0 if places == 1 else 1.1 + 0.7 * -(-places // 32)
-
-
-def weighted_resources(
-    source: Tensor, weight_bits: int, acc_bits: int, macs: int, words: int, family: str, dsp: bool
-) -> dict[str, float]:
+def weighted_features(source: Tensor, weight_bits: int, acc_bits: int, macs: int, words: int) -> Features:
     """Products and weights of a unit that multiplies `macs` pairs a cycle from a ROM of `words` words."""
     width, factor = macs * weight_bits, source.bits + (not source.signed)
-    product_bits = min(factor + weight_bits, acc_bits)
-    block = in_block_rom(words, width)
-    return {
-        "LUT": (0.0 if dsp else macs * weight_bits * factor * 1.2) + (0.0 if block else rom_luts(width, words)),
-        "FF": 0.0 if dsp else float(macs * (product_bits + weight_bits)),
-        "BRAM36": bram36(width, words, "rom", family) if block else 0.0,
-        "DSP": float(macs * dsp48(factor, weight_bits, product_bits, family)) if dsp else 0.0,
-    }
+    product = min(factor + weight_bits, acc_bits)
+    counts: dict[str, float] = {}
+    memories: tuple[Ram, ...] = ()
+    products: tuple[Product, ...] = ()
+    if weight_bits + source.bits > 12:
+        products = (Product(factor, weight_bits, product, macs),)
+    else:
+        kind = "multiply" if words > SHARED_WORDS else "multiply_few" if words > 1 else "multiply_constant"
+        # A bipolar input negates, which is more than a gate. Of few words, many bits are the same, half of those 0.
+        bits = macs * weight_bits * source.bits * (1.5 if source.encoding == "bipolar" else 1.0)
+        counts = {kind: bits * (1 - 0.5 ** (words - 1) if words > 1 else 1), "product": float(macs * product)}
+    if in_block_rom(words, width):
+        memories = (Ram(width, words, True, "rom"),)
+    elif words > 1:
+        counts |= rom_counts("rom", width, words)
+    return Features(counts, memories, products)

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from gatewright.errors import ConfigError
+from gatewright.ir.cost import Features, Ram, add_counts, counters, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
-from gatewright.ir.primitives import bram36, ram_in_block
+from gatewright.ir.primitives import ram_in_block, varying_bits
 from gatewright.ir.schedule import Schedule, streaming
 from gatewright.ir.types import Encoding, IntArray, Tensor
 
@@ -124,16 +125,17 @@ class Lut(Op):
         words = stored[:, raw].reshape(-1, lanes, len(raw)).transpose(0, 2, 1).reshape(-1, lanes)
         return {"table": Memory(as_int64((words + 1) // 2 if self.encoding == "bipolar" else words), self._output.bits)}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: a read port a lane, in LUTs of 64 words of a bit, or in block RAM where the table is deep."""
-        words, bits = len(self.memories()["table"].words), self._output.bits
-        block = ram_in_block(bits, words)
-        return {
-            "LUT": 4 + (0.0 if block else self.pe * bits * max(0.5, words / 64)),
-            "FF": 8.0 + (0 if block else self.pe * bits),
-            "BRAM36": self.pe * bram36(bits, words, "rom", family) if block else 0.0,
-            "DSP": 0.0,
-        }
+    def features(self) -> Features:
+        """A ROM a lane, in block RAM where it is deep."""
+        (table,), groups = self.memories().values(), 1 if self.shared else self.channels // self.pe
+        depth, bits = table.words.shape[0], self._output.bits
+        counts = counters(groups, self.cycles)
+        elements = range(table.words.shape[1]) if not self.shared else (0,) * self.pe
+        lanes = [Memory(table.words[:, i : i + 1], bits) for i in elements]
+        if not ram_in_block(bits, depth):
+            return Features(counts | add_counts(*(rom_features("rom", m) for m in lanes)))
+        widths = [varying_bits(m.words, m.bits).shape[1] for m in lanes]
+        return Features(counts, tuple(Ram(w, depth, True, "rom") for w in widths))
 
     @classmethod
     def examples(cls) -> list[Op]:

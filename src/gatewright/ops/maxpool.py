@@ -9,7 +9,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import direction
-from gatewright.ir.cost import Features, Ram, counter_bits
+from gatewright.ir.cost import Features, Ram, counters
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -103,9 +103,9 @@ class Maxpool(Op):
     def features(self) -> Features:
         """A comparator and a multiplexer a lane; the maxima in LUT RAM, or in registers where there is one group."""
         bits, groups = self.pe * self.source.bits, self.channels // self.pe
-        counter = counter_bits(groups, self.window, self.outputs[0].size // self.pe)
         store = (Ram(bits, groups),) if groups > 1 else ()
-        return Features({"data": float(bits), "counter": counter, "held": float(bits * (groups == 1))}, store)
+        held = {"data": float(bits), "held": float(bits * (groups == 1))}
+        return Features(held | counters(groups, self.window, self.outputs[0].size // self.pe), store)
 
     @classmethod
     def examples(cls) -> list[Op]:

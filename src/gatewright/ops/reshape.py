@@ -12,10 +12,9 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
-from gatewright.ir.cost import sdp_ram
+from gatewright.ir.cost import Features, Ram, counter_bits, counters, ping_pong, rom_features
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
-from gatewright.ir.primitives import bram36, lut_ram
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
 
@@ -150,15 +149,18 @@ class Reshape(Op):
             return {}
         return {"order": Memory(self.beats[:, None], max(1, (self.cycles - 1).bit_length()))}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: two frames of buffer, and counters; the order's ROM where there is one."""
-        found = buffer_resources(self.pe * self.source.bits, self.cycles, family)
-        if self._loops is None:
-            order = self.memories()["order"]
-            block = self.cycles > ORDER_IN_LUTS
-            found["LUT"] += 0 if block else order.bits * self.cycles / 32
-            found["BRAM36"] += bram36(order.bits, self.cycles, "rom", family) if block else 0.0
-        return found
+    def features(self) -> Features:
+        """Two frames of memory, and the loops that read them; the order's ROM where no loops make it."""
+        counts, frames = ping_pong(self.pe * self.source.bits, self.cycles)
+        nest = self._loops
+        if nest is not None:
+            counts["loops"] = float(len(nest))
+            return Features(counts | counters(*(n for n, _ in nest), self.cycles), (frames,))
+        order, block = self.memories()["order"], self.cycles > ORDER_IN_LUTS
+        counts |= {"next": counter_bits(self.cycles), **counters(self.cycles, self.cycles)}
+        if block:
+            return Features(counts, (frames, Ram(order.bits, self.cycles, True, "rom")))
+        return Features(counts | rom_features("rom", order), (frames,))
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -182,18 +184,6 @@ class Reshape(Op):
             cls(Tensor((8, 3), 0, 9), (4, 6), as_int64((rng.permutation(8)[:, None] * 3 + np.arange(3)).ravel()), 3),
             cls(Tensor((1,), 0, 7), (1, 1), as_int64([0])),
         ]
-
-
-def buffer_resources(width: int, block: int, family: str) -> dict[str, float]:
-    """First model of rtl/lib/ping_pong.sv, two blocks of `block` words of `width` bits, with the loops that read it."""
-    ram, address = sdp_ram(width, 2 * block), max(1, (block - 1).bit_length())
-    luts, select = (0.0, 0.0) if ram.block else lut_ram(width, 2 * block, family)
-    return {
-        "LUT": 10 + 4 * address + luts + select,
-        "FF": 12 + 5 * address + (0 if ram.block else width),
-        "BRAM36": bram36(width, 2 * block, "ram", family) if ram.block else 0.0,
-        "DSP": 0.0,
-    }
 
 
 def loops(order: IntArray) -> list[tuple[int, int]] | None:

@@ -11,11 +11,12 @@ from fractions import Fraction
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.cost import Features, counters, ping_pong
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.reshape import buffer_resources, in_layout
+from gatewright.ops.reshape import in_layout
 
 HALF_PIXEL = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")
 """Coordinate transformations of ONNX that are one where the factor is whole and the output has several pixels."""
@@ -109,10 +110,14 @@ class Upsample(Op):
         """Adds the shape of a row."""
         return super().parameters() | {"width": self.source.shape[1], "channels": self.source.channels}
 
-    def resources(self, family: str = "xc7") -> dict[str, float]:
-        """First model: two rows of buffer, and counters."""
-        row = self.source.shape[1] * self.source.channels // self.pe
-        return buffer_resources(self.pe * self.source.bits, row, family)
+    def features(self) -> Features:
+        """Two rows of memory, and the loops that read them."""
+        _, width, channels = self.source.shape
+        groups = channels // self.pe
+        counts, rows = ping_pong(self.pe * self.source.bits, width * groups)
+        loops = (groups, self.factor_w, width, self.factor_h)
+        counts["loops"] = float(sum(n > 1 for n in loops))
+        return Features({**counts, **counters(*loops, self.cycles)}, (rows,))
 
     @classmethod
     def examples(cls) -> list[Op]:

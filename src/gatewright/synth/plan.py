@@ -40,6 +40,11 @@ class Part:
         """Whether products may lie in DSP slices: not where the parameter DSP says 0."""
         return self.parameters.get("DSP", 1) != 0
 
+    @property
+    def words(self) -> int:
+        """Words of its deepest ROM."""
+        return max((text.count("\n") for text in self.memories.values()), default=0)
+
     @cached_property
     def digest(self) -> str:
         """Over everything but the name: parts of one digest are one piece of hardware."""

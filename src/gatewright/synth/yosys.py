@@ -28,6 +28,9 @@ from gatewright.synth.plan import Part
 SECONDS = 900.0
 """Time limit of one part unless another is given."""
 
+SHARED_WORDS = 8
+"""ROMs of so few words have columns that are constant, or equal: what reads them gets simpler when mapped with them."""
+
 LEAST_MEMORY = 4 << 30
 """Bytes that every process may take, however many run."""
 
@@ -68,17 +71,20 @@ def script(part: Part, family: Family) -> str:
     """The Yosys commands for a part, run in a folder with its memory files; the netlist goes to netlist.json.
 
     Yosys takes no notice of the attribute use_dsp: a part that shall multiply in LUTs is synthesised without DSP
-    slices.
+    slices. ROMs of more than `SHARED_WORDS` words are mapped by themselves and flattened afterwards: among other logic,
+    with time to spare, ABC9 makes up to four LUTs a column of 64 words where one will do.
     """
     values = " ".join(f"-set {name} {_literal(value)}" for name, value in sorted(part.parameters.items()))
     lines = [f"read_verilog -sv -defer {path.name}" for path in part.sources]
     if values:
         lines.append(f"chparam {values} {part.module}")
-    lines += [
-        f"hierarchy -top {part.module}",
-        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf{'' if part.dsp else ' -nodsp'}",
-        "write_json netlist.json",
-    ]
+    lines.append(f"hierarchy -top {part.module}")
+    synth = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf{'' if part.dsp else ' -nodsp'}"
+    if any(path.stem == "rom" for path in part.sources) and part.words > SHARED_WORDS:
+        lines += ["setattr -mod -set keep_hierarchy 1 *rom*", synth, "setattr -mod -unset keep_hierarchy *", "flatten"]
+    else:
+        lines.append(synth)
+    lines.append("write_json netlist.json")
     return "\n".join(lines) + "\n"
 
 
