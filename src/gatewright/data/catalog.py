@@ -12,7 +12,7 @@ from types import ModuleType
 from gatewright.data.dataset import DataSet
 from gatewright.errors import ConfigError
 
-NO_LOADERS = ("cache", "catalog", "dataset")
+NO_LOADERS = ("cache", "catalog", "dataset", "idx", "npm")
 
 
 def data_sets() -> tuple[str, ...]:

