@@ -61,6 +61,15 @@ class Value:
         shape: in the model, without the batch.
         index: int64 in the integer tensor's shape (channels last): flat position in the model's frame of each element.
         steps: float steps that the model applied since.
+        code: None where the model's tensor holds real values, type.scale * integer and then the steps. A number where
+            it holds the raw codes of an ONNX quantiser (int8, uint8, ...): code = integer + this zero point, and there
+            are no steps; type.scale is the quantiser's, so that a DequantizeLinear with its scale and zero point only
+            takes the mark off.
+
+    A `from_onnx` that moves elements (a reshape, a slice, a pool of maxima) keeps the mark: it makes its result with
+    `dataclasses.replace(value, ...)`, or sets `code` on the value that `emit` made. One that puts elements in, such as
+    a padding, takes their code as the integer code - zero point. One that joins values of which some are codes needs
+    one scale and one zero point for all. Whatever computes reads `as_number()`, where codes are numbers like others.
     """
 
     tensor: str
@@ -69,11 +78,25 @@ class Value:
     index: IntArray
     steps: tuple[Step, ...] = ()
     origin: tuple[str, ...] = ()
+    code: int | None = None
 
     @property
     def channels(self) -> int:
         """Channels of the integer tensor."""
         return int(self.index.shape[-1])
+
+    def as_number(self) -> Value:
+        """The value as real numbers: a raw code is the number integer + zero point, its steps wait for a quantiser.
+
+        Exact while the scale has the 24 significant bits of a float32 and the integers have at most 29 bits, as those
+        of every ONNX quantiser: then scale * integer / scale is the integer in float64.
+        """
+        if self.code is None or self.type is None:
+            return replace(self, code=None)
+        scale = self.type.scale if isinstance(self.type.scale, tuple) else (self.type.scale,)
+        divide = (Step("div", scale),) if set(scale) != {1.0} else ()
+        shift = (Step("add", (float(self.code),)),) if self.code else ()
+        return replace(self, steps=(*self.steps, *divide, *shift), code=None)
 
     def channel_vector(self, constant: npt.NDArray[np.generic]) -> tuple[float, ...] | None:
         """A constant operand as one number, or one per channel; None where it varies within a channel."""
@@ -155,7 +178,7 @@ class ImportContext:
         Raises:
             UnsupportedError: no quantiser stands before it.
         """
-        value = self.values[node.inputs[position]]
+        value = self.values[node.inputs[position]].as_number()
         if value.type is None:
             raise UnsupportedError(
                 node.name,
@@ -266,5 +289,7 @@ def output_affine(value: Value) -> tuple[FloatArray, FloatArray] | None:
     """Scale and offset per channel that turn the integers of a final value into reals; None where they cannot."""
     if value.type is None or not all(s.affine for s in value.steps):
         return None
+    if value.code is not None:
+        return np.ones(value.channels), np.full(value.channels, float(value.code))
     factor, offset = affine_form(value.steps, value.channels)
     return factor * np.asarray(value.type.scale), offset
