@@ -276,7 +276,8 @@ REFUSED: list[tuple[str, tuple[int, ...], Make, str]] = [
         "mean of a Relu",
         (2, 6, 6),
         lambda b, x: b.node("AveragePool", b.node("Relu", x), kernel_shape=[2, 2]),
-        "averagepool_1: AveragePool needs quantised integers: put a Quant node in front of AveragePool",
+        r"averagepool_1: AveragePool reads 'relu_1_out' after float steps \(relu\) that no quantiser follows: put a "
+        "Quant node in front of AveragePool",
     ),
     (
         "groups of unequal size",

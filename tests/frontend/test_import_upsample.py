@@ -139,7 +139,7 @@ REFUSED: list[tuple[str, Make, str]] = [
     ("smaller", lambda b: asymmetric(b, b.quant("x", 0.5, 4), 0.5, 1), r"resize_1: Resize of 4 pixels by 0.5: only"),
     ("channels", lambda b: b.node("Resize", b.quant("x", 0.5, 4), "", b.constant([1, 2, 1, 1]), mode="nearest"),
      r"resize_1: Resize by \[1.0, 2.0, 1.0, 1.0\]: batch and channels must keep their size"),
-    ("float input", lambda b: asymmetric(b, "x", 2, 2), "resize_1: Resize reads the float input: put a quantiser"),
+    ("float input", lambda b: asymmetric(b, "x", 2, 2), "resize_1: Resize reads the float input 'x': put a quantiser"),
     ("infinite", lambda b: asymmetric(b, b.quant("x", 0.5, 4), np.inf, 1), r"resize_1: scales \[1.0, 1.0, inf, 1.0\]"),
     ("huge", lambda b: asymmetric(b, b.quant("x", 0.5, 4), 8192, 8192), "resize_1: output .* has more than 67108864"),
 ]  # fmt: skip

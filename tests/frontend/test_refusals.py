@@ -175,7 +175,8 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     (
         "falling pool",
         image(lambda b, x: b.node("MaxPool", b.node("Mul", x, b.constant(-1.0)), kernel_shape=[2, 2])),
-        "maxpool_1: MaxPool reads a tensor without a quantiser: put a Quant node before it",
+        r"maxpool_1: MaxPool reads 'mul_1_out' after float steps \(mul\) that no quantiser follows: put a Quant "
+        "node in front of MaxPool",
     ),
     # Quantisers.
     (
@@ -192,8 +193,8 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     (
         "constant factor",
         vector(lambda b, x: b.node("MatMul", b.node("Mul", x, b.constant(2.0)), weight(b, 4, 4))),
-        "matmul_1: a constant factor stands between the quantiser and "
-        "MatMul: move it before the quantiser or into the weights",
+        r"matmul_1: MatMul reads 'mul_1_out' after float steps \(mul\) that no quantiser follows: put a Quant node in "
+        "front of MatMul",
     ),
     ("zero scale", image(quantise(scale=0.0)), r"quant_3: scale \[0.0\] must be positive and finite"),
     ("negative scale", image(quantise(scale=-1.0)), r"quant_3: scale \[-1.0\] must be positive and finite"),
@@ -316,7 +317,11 @@ def test_unsupported(model: onnx.ModelProto, message: str) -> None:
 def test_float_model() -> None:
     b = Builder((4,))
     y = b.node("MatMul", "x", b.constant(np.eye(4)))
-    with pytest.raises(ModelError, match="matmul_1: weight 'c1' is float and has no quantiser: quantise it"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"matmul_1: 2 quantisers are missing where layers need integers, on weight 'c1' of matmul_1 \(MatMul\), "
+        r"input 'x' of matmul_1 \(MatMul\): put a Quant node on each, by training .* or let `gatewright quantize`",
+    ):
         from_onnx(b.model(y))
     b = Builder((4,))
     y = b.node("MatMul", "x", b.weight(np.eye(4), 1.0))

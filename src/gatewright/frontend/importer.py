@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import onnx
 from onnx import numpy_helper
 
 from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
+from gatewright.frontend.shapes import output_shapes
+from gatewright.ir.findings import Finding, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
 from gatewright.ir.importing import (
     MAX_ELEMENTS,
@@ -22,10 +24,26 @@ from gatewright.ir.importing import (
     OnnxNode,
     Value,
     output_affine,
+    stand_in,
     standard_index,
     unique_name,
 )
 from gatewright.ir.op import Op, discover
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """A model read to its end.
+
+    Attributes:
+        graph: None where something stands in the way.
+        findings: on every node in order, then on every output that has no place in the graph.
+        errors: what stands in the way, in order; operands without a quantiser are one error.
+    """
+
+    graph: Graph | None
+    findings: tuple[Finding, ...]
+    errors: tuple[GatewrightError, ...]
 
 
 def import_model(path: str | Path, name: str | None = None) -> Graph:
@@ -37,7 +55,17 @@ def import_model(path: str | Path, name: str | None = None) -> Graph:
 
     Raises:
         ModelError: no such file, damaged, or no model.
-        UnsupportedError: a node that has no hardware, named with its type, shape and a remedy.
+        UnsupportedError: a node that has no hardware, named with its type, shape and a remedy; or every layer that
+            lacks a quantiser, together.
+    """
+    return from_onnx(load_model(path), name or _identifier(Path(path).stem))
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """An ONNX file as it is.
+
+    Raises:
+        ModelError: no such file, damaged, or no model.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,11 +80,53 @@ def import_model(path: str | Path, name: str | None = None) -> Graph:
         ) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: holds no nodes or no outputs; it is empty or truncated: export it again")
-    return from_onnx(model, name or _identifier(path.stem))
+    return model
 
 
 def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
     """An ONNX model in memory as an integer graph; see `import_model`."""
+    examination = examine(model, name, stop=True)
+    if examination.graph is None:
+        raise examination.errors[0]
+    return examination.graph
+
+
+def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -> Examination:
+    """Import a model to its end, whatever stands in the way: a finding for every node.
+
+    What a refused node gives is taken for integers of 8 bits where its shape is known, so that what follows is
+    examined; where it is not, what follows is "not examined".
+
+    Args:
+        stop: raise at the first refused node, unless quantisers were missing before it.
+
+    Raises:
+        ModelError: damage that leaves no nodes to look at.
+    """
+    ctx = _begin(model)
+    operators, errors = discover(), list[GatewrightError]()
+    for node in list(_nodes(model)):
+        source = next((ctx.unknown[i] for i in node.inputs if i in ctx.unknown), None)
+        if source is not None:
+            ctx.findings.append(Finding(node.name, node.op_type, "not examined", f"reads the output of {source}"))
+            ctx.unknown.update((o, source) for o in node.outputs if o)
+            continue
+        try:
+            ctx.findings.append(_examine_node(node, ctx, operators))
+        except GatewrightError as error:
+            if stop and not ctx.missing:
+                raise
+            errors.append(error)
+            ctx.findings.append(refusal(node.name, node.op_type, error))
+            _stand_in_outputs(node, ctx, model)
+    if ctx.missing:
+        errors = [missing_error(ctx.missing), *errors]
+    if errors and stop:
+        return Examination(None, tuple(ctx.findings), tuple(errors))
+    return _finish(model, name, ctx, errors)
+
+
+def _begin(model: onnx.ModelProto) -> ImportContext:
     _check_names(model.graph)
     ctx = ImportContext(reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}))
     for initializer in model.graph.initializer:
@@ -64,12 +134,30 @@ def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
     for info in model.graph.input:
         if info.name not in ctx.constants:
             ctx.values[info.name] = _model_input(info)
-    operators = discover()
-    for node in _nodes(model):
-        _import_node(node, ctx, operators)
+    return ctx
+
+
+def _finish(model: onnx.ModelProto, name: str, ctx: ImportContext, errors: list[GatewrightError]) -> Examination:
+    """The outputs, and the graph where nothing stands in the way."""
     outputs: list[GraphOutput] = []
     for info in model.graph.output:
-        outputs.append(_output(info.name, ctx, {i.name for i in ctx.inputs} | {o.name for o in outputs}))
+        if info.name in ctx.unknown:
+            continue
+        try:
+            outputs.append(_output(info.name, ctx, {i.name for i in ctx.inputs} | {o.name for o in outputs}))
+        except GatewrightError as error:
+            errors.append(error)
+            ctx.findings.append(refusal(info.name, "output", error))
+    graph = None
+    if not errors:
+        try:
+            graph = _graph(name, ctx, outputs)
+        except GatewrightError as error:
+            errors.append(error)
+    return Examination(graph, tuple(ctx.findings), tuple(errors))
+
+
+def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
     if not ctx.inputs:
         raise ModelError(
             "the model has no quantiser on its input: it is a float model; train it with gatewright.nn "
@@ -132,6 +220,30 @@ def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{node.name}: an attribute of {node.op_type} is damaged: {error}") from error
     return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()}
+
+
+def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> Finding:
+    """Import a node, and say what it became."""
+    units, missing = len(ctx.nodes), len(ctx.missing)
+    _import_node(node, ctx, operators)
+    if len(ctx.missing) > missing:
+        reasons, remedies = zip(*(split_remedy(m.reason) for m in ctx.missing[missing:]), strict=True)
+        text = "; ".join(dict.fromkeys(reasons)), "; ".join(dict.fromkeys(remedies))
+        return Finding(node.name, node.op_type, "no quantiser", *text)
+    made = ", ".join(dict.fromkeys(n.op.name() for n in ctx.nodes[units:]))
+    return Finding(node.name, node.op_type, "hardware" if made else "folded", made)
+
+
+def _stand_in_outputs(node: OnnxNode, ctx: ImportContext, model: onnx.ModelProto) -> None:
+    """Give a refused node's outputs values, so that what reads them can be examined; note those of unknown shape."""
+    shapes = output_shapes(node, ctx, model)
+    for output in filter(None, node.outputs):
+        ctx.values.pop(output, None)
+        shape = shapes.get(output)
+        if shape is None:
+            ctx.unknown[output] = node.name
+        else:
+            ctx.values[output] = stand_in(ctx, output, shape, standard_index(shape))[0]
 
 
 def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> None:

@@ -8,7 +8,7 @@ the next quantiser, a reshape that only renumbers elements).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Step, affine_form
+from gatewright.ir.findings import Finding, Missing
 from gatewright.ir.graph import GraphInput, Node
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray, IntArray, Tensor
@@ -125,6 +126,10 @@ class ImportContext:
         quantized: constants behind a quantiser by name.
         values: tensors that depend on the model's inputs by name.
         reserved: names that no node may take: the outputs', and that of the top level.
+        findings: the verdict on every node so far.
+        missing: operands without a quantiser, for which a stand-in of 8 bits was taken so that the import goes on.
+        stand_ins: integer tensors that are such a stand-in, or moved or pooled from one: their scale means nothing.
+        unknown: tensors of unknown shape by name, and the refused node that they come from.
     """
 
     constants: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
@@ -133,6 +138,10 @@ class ImportContext:
     inputs: list[GraphInput] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     reserved: frozenset[str] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    stand_ins: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
 
     def constant(self, node: OnnxNode, position: int) -> npt.NDArray[np.generic]:
         """A constant operand.
@@ -150,20 +159,21 @@ class ImportContext:
         return self.constants[name]
 
     def weight(self, node: OnnxNode, position: int, what: str = "weight") -> QuantizedConstant:
-        """A quantised constant operand.
+        """A quantised constant operand; a stand-in, which is noted, where it has no quantiser.
 
         Raises:
-            UnsupportedError: it has no quantiser, or is computed by the model.
+            UnsupportedError: it is computed by the model.
         """
         name = node.inputs[position]
         if name in self.quantized:
             return self.quantized[name]
         if name in self.constants:
-            raise UnsupportedError(
-                node.name,
+            text = (
                 f"{what} {name!r} is float and has no quantiser: quantise it "
-                "(a Quant node on the constant; train with gatewright.nn or Brevitas)",
+                "(a Quant node on the constant; train with gatewright.nn or Brevitas)"
             )
+            self.missing.append(Missing(node.name, node.op_type, what, name, text))
+            return stand_in_weight(self.constants[name])
         raise UnsupportedError(
             node.name, f"{what} {name!r} is not a constant: matrix products of two activations have no hardware"
         )
@@ -172,32 +182,37 @@ class ImportContext:
         """Whether a tensor depends on the model's inputs."""
         return name in self.values
 
-    def integer(self, node: OnnxNode, position: int) -> tuple[Value, Tensor]:
-        """An operand that must be integers: quantised, with no float step since.
+    def integer(
+        self, node: OnnxNode, position: int, moves: Callable[[Value], bool] = lambda value: not value.steps
+    ) -> tuple[Value, Tensor]:
+        """An operand that must be integers: quantised, with no float step since; a stand-in, which is noted, where not.
 
-        Raises:
-            UnsupportedError: no quantiser stands before it.
+        Args:
+            moves: whether the caller takes a value with the float steps that it has, because it moves them behind.
         """
-        value = self.values[node.inputs[position]].as_number()
+        name = node.inputs[position]
+        value = self.values[name].as_number()
         if value.type is None:
-            raise UnsupportedError(
-                node.name,
+            return self._stand_in(
+                node,
+                name,
                 f"{node.op_type} reads the float input {value.tensor!r}: put a quantiser on the model's input",
             )
-        if not value.steps:
+        if moves(value):
             return value, value.type
-        if all(s.kind in ("mul", "div") and len(s.values) == 1 and s.values[0] > 0 for s in value.steps):
-            raise UnsupportedError(
-                node.name,
-                f"a constant factor stands between the quantiser and {node.op_type}: "
-                "move it before the quantiser or into the weights",
-            )
         steps = ", ".join(s.kind for s in value.steps)
-        raise UnsupportedError(
-            node.name,
-            f"{node.op_type} reads {node.inputs[position]!r} after float steps ({steps}) "
-            f"that no quantiser follows: put a Quant node in front of {node.op_type}",
+        return self._stand_in(
+            node,
+            name,
+            f"{node.op_type} reads {name!r} after float steps ({steps}) that no quantiser follows: "
+            f"put a Quant node in front of {node.op_type}",
         )
+
+    def _stand_in(self, node: OnnxNode, name: str, reason: str) -> tuple[Value, Tensor]:
+        """Note that a tensor lacks a quantiser, and give what a quantiser of 8 bits would."""
+        self.missing.append(Missing(node.name, node.op_type, "input", name, reason))
+        value = self.values[name]
+        return stand_in(self, name, value.shape, value.index)
 
     def emit(
         self,
@@ -214,6 +229,8 @@ class ImportContext:
         tensor = unique_name(output, {t for n in self.nodes for t in n.outputs} | {i.name for i in self.inputs})
         origin = tuple(dict.fromkeys(o for v in inputs for o in v.origin)) + (node.name,)
         self.nodes.append(Node(name, op, tuple(v.tensor for v in inputs), (tensor,), origin))
+        if not op.composite and self.stand_ins.intersection(v.tensor for v in inputs):
+            self.stand_ins.add(tensor)
         self.values[output] = Value(tensor, op.outputs[0], shape, standard_index(shape) if index is None else index)
 
     def extend(self, value: Value, step: Step, output: str, node: OnnxNode) -> None:
@@ -254,6 +271,25 @@ class ImportContext:
         index = known.index.ravel()[order].reshape(shape)
         self.inputs[place] = replace(known, tensor=replace(known.tensor, shape=shape), index=index)
         return True
+
+
+STAND_IN_BITS = 8
+
+
+def stand_in(ctx: ImportContext, name: str, shape: tuple[int, ...], index: IntArray) -> tuple[Value, Tensor]:
+    """What a quantiser would give for the tensor `name`, so that what follows can be examined; never built."""
+    tensor = Tensor(index.shape, -(1 << STAND_IN_BITS - 1), (1 << STAND_IN_BITS - 1) - 1)
+    value = Value(f"{name} (stand-in)", tensor, shape, index)
+    ctx.stand_ins.add(value.tensor)
+    return value, tensor
+
+
+def stand_in_weight(constant: npt.NDArray[np.generic]) -> QuantizedConstant:
+    """A float constant on a grid of 8 bits; never built."""
+    real = np.nan_to_num(constant.astype(np.float64))
+    top = float(np.abs(real).max(initial=0.0))
+    scale = top / ((1 << STAND_IN_BITS - 1) - 1) if top > 0 else 1.0
+    return QuantizedConstant(np.rint(real / scale).astype(np.int64), np.asarray(scale), STAND_IN_BITS)
 
 
 def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:

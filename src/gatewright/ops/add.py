@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -157,6 +157,7 @@ def common_scale(node: OnnxNode, ctx: ImportContext, values: Sequence[Value]) ->
     Raises:
         UnsupportedError: only large factors would bring them to one scale.
     """
+    values = _with_a_scale(ctx, values)
     scales = [v.type.scale for v in values if v.type is not None]
     if len(set(scales)) == 1 or any(isinstance(s, tuple) for s in scales):
         return list(values)
@@ -172,6 +173,17 @@ def common_scale(node: OnnxNode, ctx: ImportContext, values: Sequence[Value]) ->
     scale = reals[-1] / whole
     factors = [int(r * whole) for r in ratios if r is not None]
     return [_multiply(node, ctx, v, f, scale, i) for i, (v, f) in enumerate(zip(values, factors, strict=True))]
+
+
+def _with_a_scale(ctx: ImportContext, values: Sequence[Value]) -> Sequence[Value]:
+    """Stand-ins for missing quantisers take the scale of another operand: they are no reason to refuse."""
+    scale = next((v.type.scale for v in values if v.type is not None and v.tensor not in ctx.stand_ins), None)
+    if scale is None:
+        return values
+    return [
+        v if v.type is None or v.tensor not in ctx.stand_ins else replace(v, type=replace(v.type, scale=scale))
+        for v in values
+    ]
 
 
 def _ratio(scale: float, to: float) -> Fraction | None:

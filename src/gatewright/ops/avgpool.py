@@ -67,11 +67,7 @@ class Avgpool(Op):
         """`AveragePool` with one or two image axes; factors and offsets before it are moved behind it."""
         if node.op_type != "AveragePool" or node.domain not in ("", "ai.onnx"):
             return False
-        value = ctx.values[node.inputs[0]]
-        if value.type is None or not all(s.affine for s in value.steps):
-            raise UnsupportedError(
-                node.name, "AveragePool needs quantised integers: put a Quant node in front of AveragePool"
-            )
+        value, _ = ctx.integer(node, 0, lambda v: all(s.affine for s in v.steps))
         value = as_image(node, ctx, value)
         window, shape = pool_window(node, value, pad_value=0)
         if window.padded and not node.attributes.get("count_include_pad", 0):

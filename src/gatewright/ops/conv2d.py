@@ -235,8 +235,7 @@ def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, t
         )
     kernel = tuple(node.attributes["kernel_shape"])
     stride, dilation, pads = geometry(node, kernel, value.shape[1:])
-    if value.type is None:
-        raise UnsupportedError(node.name, f"{node.op_type} reads the float input: put a quantiser on the model's input")
+    assert value.type is not None  # noqa: S101  # callers refuse float inputs
     sides = kernel if len(kernel) == 2 else (1, kernel[0])
     window = Window(value.type, sides[0], sides[1], *stride, *pads, *dilation, pad_value=pad_value)
     check_size(node, window.outputs[0])

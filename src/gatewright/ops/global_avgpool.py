@@ -62,13 +62,10 @@ class GlobalAvgpool(Op):
         """`GlobalAveragePool`, and `ReduceMean` over all image axes; affine steps before it move behind it."""
         if node.op_type not in ("GlobalAveragePool", "ReduceMean"):
             return False
-        value = ctx.values[node.inputs[0]]
         if node.op_type == "ReduceMean":
-            _check_axes(node, ctx, len(value.shape) + 1)
-        if value.type is None or len(value.shape) not in (2, 3) or not all(s.affine for s in value.steps):
-            raise UnsupportedError(node.name, f"{node.op_type} needs a quantised image: put a Quant node before it")
-        value = as_image(node, ctx, value)
-        assert value.type is not None  # noqa: S101  # checked above
+            _check_axes(node, ctx, len(ctx.values[node.inputs[0]].shape) + 1)
+        value = as_image(node, ctx, ctx.integer(node, 0, lambda v: all(s.affine for s in v.steps))[0])
+        assert value.type is not None  # noqa: S101  # it came from ctx.integer
         op = cls(value.type)
         keep = node.op_type == "GlobalAveragePool" or node.attributes.get("keepdims", 1)
         shape = (value.channels, *(1,) * (len(value.shape) - 1)) if keep else (value.channels,)

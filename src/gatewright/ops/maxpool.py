@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.errors import ConfigError
 from gatewright.ir.chain import direction
 from gatewright.ir.cost import Features, Ram, counters
 from gatewright.ir.importing import ImportContext, OnnxNode
@@ -68,12 +68,9 @@ class Maxpool(Op):
         """`MaxPool` over one or two image axes; float steps before it that never fall are moved behind it."""
         if node.op_type != "MaxPool":
             return False
-        value = ctx.values[node.inputs[0]]
-        if value.type is None or (direction(value.steps, value.channels) < 0).any():
-            raise UnsupportedError(node.name, "MaxPool reads a tensor without a quantiser: put a Quant node before it")
+        value, tensor = ctx.integer(node, 0, lambda v: bool((direction(v.steps, v.channels) >= 0).all()))
         value = as_image(node, ctx, value)
-        assert value.type is not None  # noqa: S101  # checked above
-        window, shape = pool_window(node, value, pad_value=value.type.lo)
+        window, shape = pool_window(node, value, pad_value=tensor.lo)
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         emit_pool(node, ctx, value, window, op, shape)
         return True

@@ -67,9 +67,7 @@ class Upsample(Op):
         """`Resize` and `Upsample` to a multiple of the size by the nearest pixel; float steps before it move behind."""
         if node.op_type not in ("Resize", "Upsample") or not ctx.is_dynamic(node.inputs[0]):
             return False
-        value = ctx.values[node.inputs[0]]
-        if value.type is None:
-            raise UnsupportedError(node.name, f"{node.op_type} reads the float input: put a quantiser before it")
+        value, tensor = ctx.integer(node, 0, lambda v: True)
         if len(value.shape) not in (2, 3):
             raise UnsupportedError(
                 node.name, f"{node.op_type} on frames of shape {value.shape!r}: only images and rows have hardware"
@@ -78,7 +76,7 @@ class Upsample(Op):
         image = in_layout(ctx, value, node, standard_index(value.shape))
         shape = (value.shape[0], *(n * f for n, f in zip(value.shape[1:], factors, strict=True)))
         # A row (channels, length) is an image of one line.
-        op = cls(replace(value.type, shape=(1, *image.index.shape)[-3:]), *(1, *factors)[-2:])
+        op = cls(replace(tensor, shape=(1, *image.index.shape)[-3:]), *(1, *factors)[-2:])
         ctx.emit(op, (image,), node.outputs[0], node, shape)
         result = ctx.values[node.outputs[0]]
         ctx.values[node.outputs[0]] = replace(result, type=replace(op.outputs[0], shape=result.index.shape))
