@@ -89,10 +89,10 @@ class Builder:
         return path
 
 
-def small_network(shape: tuple[int, ...] = (2, 6, 6), classes: int = 3) -> tuple[Builder, str]:
+def small_network(shape: tuple[int, ...] = (2, 6, 6), classes: int = 3, expand: bool = False) -> tuple[Builder, str]:
     """Convolution, batch norm, ReLU, a residual addition, pooling and a matrix product; scales are powers of two."""
     rng = np.random.default_rng(0)
-    b = Builder(shape)
+    b = Builder(shape, expand=expand)
     x = b.quant("x", 0.25, 4)
     channels = 4
     x = b.node("Conv", x, b.weight(rng.integers(-7, 8, (channels, shape[0], 3, 3)), 0.125), pads=[1, 1, 1, 1])

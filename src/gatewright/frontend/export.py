@@ -18,11 +18,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+import gatewright.nn
 from gatewright.errors import ConfigError, DataError, GatewrightError, ModelError
 from gatewright.frontend.freeze import freeze
+from gatewright.frontend.origin import SOURCE, shortened
 from gatewright.nn import QuantIdentity, QuantWeightMixin
 
-SOURCE = "gatewright.source"
 TYPE_KEEPING = ("Concat", "Flatten", "Identity", "MaxPool", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze")
 REPLACEMENTS = {
     nn.Linear: "gatewright.nn.QuantLinear",
@@ -30,6 +31,8 @@ REPLACEMENTS = {
     nn.Conv2d: "gatewright.nn.QuantConv2d",
 }
 EXPORTED_AS_THEY_ARE = (nn.BatchNorm1d, nn.BatchNorm2d)
+LIBRARIES = (Path(torch.__file__).parent, Path(__file__).parent, Path(gatewright.nn.__file__).parent)
+"""Folders whose calls say nothing about the user's program."""
 
 
 def export(model: nn.Module, path: str | Path, example_input: Tensor) -> onnx.ModelProto:
@@ -170,9 +173,17 @@ def _name_after_modules(proto: onnx.ModelProto) -> None:
 
 
 def _source_line(stack_trace: str) -> str:
-    """'file.py:56: code' of the outermost frame; no folders, so that the file is the same on every machine."""
-    frame = re.search(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', stack_trace)
-    return f"{Path(frame[1]).name}:{frame[2]}: {frame[3].strip()}" if frame else ""
+    """'file.py:56: code' of the innermost call in the user's program, the file named from its project's folder.
+
+    A model of library modules alone, such as a Sequential, has none: then the library's own line.
+    """
+    calls = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', stack_trace)
+    own = [call for call in calls if not any(Path(call[0]).is_relative_to(folder) for folder in LIBRARIES)]
+    ours = [call for call in calls if not Path(call[0]).is_relative_to(LIBRARIES[0])]
+    if not calls:
+        return ""
+    file, line, code = (own or ours or calls)[-1 if own else 0]
+    return f"{shortened(file)}:{line}: {code.strip()}"
 
 
 def _check_input_types(proto: onnx.ModelProto, model: nn.Module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,13 @@ class Examination:
         graph: None where something stands in the way.
         findings: on every node in order, then on every output that has no place in the graph.
         errors: what stands in the way, in order; operands without a quantiser are one error.
+        values: the model's tensors that depend on its inputs by name: which integers stand for each, in which layout.
     """
 
     graph: Graph | None
     findings: tuple[Finding, ...]
     errors: tuple[GatewrightError, ...]
+    values: Mapping[str, Value] = field(default_factory=dict)
 
 
 def import_model(path: str | Path, name: str | None = None) -> Graph:
@@ -154,7 +156,7 @@ def _finish(model: onnx.ModelProto, name: str, ctx: ImportContext, errors: list[
             graph = _graph(name, ctx, outputs)
         except GatewrightError as error:
             errors.append(error)
-    return Examination(graph, tuple(ctx.findings), tuple(errors))
+    return Examination(graph, tuple(ctx.findings), tuple(errors), ctx.values)
 
 
 def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
@@ -206,11 +208,16 @@ def _model_input(info: onnx.ValueInfoProto) -> Value:
     return Value(info.name, None, tuple(shape), standard_index(tuple(shape)))
 
 
+def node_names(graph: onnx.GraphProto) -> list[str]:
+    """The name of each node of a model as an identifier: what `Node.origin` holds."""
+    names: dict[str, None] = {}
+    for i, node in enumerate(graph.node):
+        names[unique_name(node.name or f"{node.op_type}_{i}", names.keys())] = None
+    return list(names)
+
+
 def _nodes(model: onnx.ModelProto) -> Iterable[OnnxNode]:
-    taken: set[str] = set()
-    for i, node in enumerate(model.graph.node):
-        name = unique_name(node.name or f"{node.op_type}_{i}", taken)
-        taken.add(name)
+    for name, node in zip(node_names(model.graph), model.graph.node, strict=True):
         yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), _attributes(node))
 
 

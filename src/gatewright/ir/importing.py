@@ -8,7 +8,7 @@ the next quantiser, a reshape that only renumbers elements).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -310,7 +310,7 @@ def check_size(node: OnnxNode, tensor: Tensor) -> None:
         raise UnsupportedError(node.name, f"output {tensor} has more than {MAX_ELEMENTS} elements: use a smaller frame")
 
 
-def unique_name(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: Container[str]) -> str:
     """`name` as an identifier, with a number where it is taken."""
     base = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).strip("_") or "n"
     base = f"n_{base}" if base[0].isdigit() else base

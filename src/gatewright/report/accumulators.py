@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from gatewright.ir.op import Op
-from gatewright.report.facts import Facts, Histogram
+from gatewright.report.facts import Facts
 from gatewright.report.html import Html, el
 from gatewright.report.numbers import count, percent, span
+from gatewright.verify.trace import Histogram
 
 BARS = 72
 WIDTH, HEIGHT, TOP, SIDE = 330, 118, 26, 8
@@ -84,12 +85,18 @@ def _card(facts: Facts, histogram: Histogram, proof: Mapping[str, Any]) -> Html:
         (f"{bits} bits hold", span(*holds)),
     ]
     table = el("dl", [(el("dt", k), el("dd", v)) for k, v in about], class_="facts")
-    drawing = _drawing(histogram, (lo, hi), holds)
-    return el("figure", title, drawing, table, class_="card", data_unit=row.index)
+    values = f"accumulator values of {histogram.node}"
+    figure = drawing(histogram, (lo, hi), holds, values)
+    return el("figure", title, figure, table, class_="card", data_unit=row.index)
 
 
-def _drawing(histogram: Histogram, proven: tuple[int, int], holds: tuple[int, int]) -> Html:
-    (lo, hi), (low, high) = proven, holds
+def drawing(histogram: Histogram, limits: tuple[int, int], holds: tuple[int, int], values: str) -> Html:
+    """A histogram on a logarithmic count axis, its limits marked, within what its bits hold.
+
+    Args:
+        values: what is counted, for the description.
+    """
+    (lo, hi), (low, high) = limits, holds
     inner = WIDTH - 2 * SIDE
 
     def at(value: float) -> float:
@@ -105,7 +112,7 @@ def _drawing(histogram: Histogram, proven: tuple[int, int], holds: tuple[int, in
     for i in np.flatnonzero(counts):
         tall = HEIGHT * np.log10(counts[i] + 1) / top
         bars.append(f"M{at(low + int(i) * step):.1f} {base}v{-tall:.1f}h{wide:.2f}V{base}z")
-    limits = [el("path", d=f"M{at(v):.1f} {TOP - 6}V{base}", class_="limit") for v in (lo, hi + 1)]
+    marks = [el("path", d=f"M{at(v):.1f} {TOP - 6}V{base}", class_="limit") for v in (lo, hi + 1)]
     labels = [
         el("text", count(lo), x=max(at(lo), 30), y=TOP - 11, class_="limit-text"),
         el("text", count(hi), x=min(at(hi + 1), WIDTH - 30), y=TOP - 11, class_="limit-text"),
@@ -118,11 +125,11 @@ def _drawing(histogram: Histogram, proven: tuple[int, int], holds: tuple[int, in
         el("rect", x=at(hi + 1), y=TOP, width=max(WIDTH - SIDE - at(hi + 1), 0), height=HEIGHT, class_="beyond"),
     ]
     about = (
-        f"Histogram of {count(float(histogram.counts.sum()))} accumulator values of {histogram.node}: "
-        f"{span(histogram.least, histogram.greatest)} within the proven {span(lo, hi)}"
+        f"Histogram of {count(float(histogram.counts.sum()))} {values}: "
+        f"{span(histogram.least, histogram.greatest)} within the limits {span(lo, hi)}"
     )
     axis = el("path", d=f"M{SIDE} {base}H{WIDTH - SIDE}", class_="axis")
     return el(
-        "svg", el("title", about), beyond, el("path", d="".join(bars), class_="bars"), axis, limits, labels,
+        "svg", el("title", about), beyond, el("path", d="".join(bars), class_="bars"), axis, marks, labels,
         viewBox=f"0 0 {WIDTH} {base + 22}", role="img", aria_label=about,
     )  # fmt: skip

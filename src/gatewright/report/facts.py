@@ -25,9 +25,8 @@ from gatewright.progress import Progress, silent
 from gatewright.synth import report as synthesis
 from gatewright.verify import record
 from gatewright.verify.check import Case, load_case
+from gatewright.verify.trace import CHUNK, Histogram
 
-CHUNK = 16
-"""Frames whose intermediate integers are held at once."""
 BINS = 400
 """Bins of time in the timing diagram."""
 
@@ -75,25 +74,6 @@ class Row:
     def folded(self) -> str:
         """The folding in words."""
         return ", ".join(f"{k.upper()} {v}" for k, v in self.folding.items())
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Values of an accumulator over the frames.
-
-    Attributes:
-        node: whose.
-        start, width: first integer of the first bin, and integers a bin.
-        counts: values per bin.
-        least, greatest: values seen.
-    """
-
-    node: str
-    start: int
-    width: int
-    counts: IntArray
-    least: int
-    greatest: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,25 +60,30 @@ def render(directory: str | Path, *, frames: int | None = None, progress: Progre
 
 def page(facts: Facts) -> str:
     """The whole document."""
-    title = f"{facts.summary['network']} on {facts.summary['board']} · Gatewright"
+    sections = _sections(facts)
+    nav = el("nav", [el("a", title, href=f"#{name}") for name, title, _, _ in sections], aria_label="Sections")
+    main = el("main", [section(*s) for s in sections])
+    script = el("script", Html((FOLDER / "page.js").read_text(encoding="utf-8")))
+    title = f"{facts.summary['network']} on {facts.summary['board']}"
+    return document(title, [header(facts), nav, main, footer(), script])
+
+
+def document(title: str, body: Child) -> str:
+    """A whole page with the styles of the report."""
     head = el(
         "head",
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="generator", content=f"gatewright {__version__}"),
-        el("title", title),
+        el("title", f"{title} · Gatewright"),
         el("style", Html((FOLDER / "page.css").read_text(encoding="utf-8"))),
     )
-    sections = _sections(facts)
-    nav = el("nav", [el("a", title, href=f"#{name}") for name, title, _, _ in sections], aria_label="Sections")
-    main = el("main", [_section(*s) for s in sections])
-    script = el("script", Html((FOLDER / "page.js").read_text(encoding="utf-8")))
-    body = el("body", header(facts), nav, main, _footer(), script)
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{el('html', head, el('body', body), lang='en')}\n"
 
 
-def _section(name: str, title: str, lead: Child, body: Child) -> Html:
+def section(name: str, title: str, lead: Child, body: Child) -> Html:
+    """A part of the page under a heading."""
     return el("section", el("h2", title), el("p", lead, class_="lead"), body, id=name, aria_label=title)
 
 
@@ -158,7 +163,8 @@ def _resource_lead(facts: Facts) -> Child:
     return ["Predicted, and as Yosys synthesised each unit on its own. ", tag("predicted"), " ", tag("synthesised")]
 
 
-def _footer() -> Html:
+def footer() -> Html:
+    """The last line of a page."""
     return el(
         "footer", f"Gatewright {__version__}. One file: nothing is loaded from elsewhere, and the same build gives the "
         "same bytes.",
