@@ -255,7 +255,8 @@ def _print_build(build: Build) -> None:
         resources.add_column(column, justify="right")
     for name, total in summary["capacity"].items():
         used = summary["resources"].get(name, 0)
-        resources.add_row(name, f"{used:,.0f}", f"{total:,}", f"{used / total:.1%}")
+        shown = f"{used:,.0f}" if used >= 100 else f"{round(used, 1):g}"  # block RAM comes in halves
+        resources.add_row(name, shown, f"{total:,}", f"{used / total:.1%}")
     console = output_console()
     console.print(units, resources, _rates(summary))
     console.print(
