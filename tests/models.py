@@ -23,11 +23,13 @@ class Builder:
         shape: of one frame of the first input.
         batch: size of the batch axis, or its name.
         expand: write quantisers as Div, Round, Clip and Mul, which every ONNX runtime knows.
+        opset: version of ONNX' own operators.
     """
 
     shape: tuple[int, ...]
     batch: int | str = "batch"
     expand: bool = False
+    opset: int = 17
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
@@ -63,8 +65,13 @@ class Builder:
             lo = -(1 << bits - 1) + narrow if signed else 0
             hi = (1 << bits - 1) - 1 if signed else (1 << bits) - 1 - narrow
             step = self.constant(scale)
-            rounded = self.node("Round", self.node("Div", x, step))
-            return self.node("Mul", self.node("Clip", rounded, self.constant(lo), self.constant(hi)), step)
+            ratio = self.node("Div", x, step)
+            if self.opset < 11:  # which has no Round: float32 itself rounds half to even beyond 2**23
+                large = self.constant(1.5 * 2**23)
+                rounded = self.node("Sub", self.node("Add", ratio, large), large)
+                return self.node("Mul", self.node("Clip", rounded, min=float(lo), max=float(hi)), step)
+            clipped = self.node("Clip", self.node("Round", ratio), self.constant(lo), self.constant(hi))
+            return self.node("Mul", clipped, step)
         operands = (self.constant(v) for v in (scale, zero, bits))
         settings = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": mode}
         return self.node("Quant", x, *operands, domain=DOMAIN, **settings)
@@ -81,7 +88,7 @@ class Builder:
     def model(self, *outputs: str) -> onnx.ModelProto:
         infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         graph = helper.make_graph(self.nodes, "model", self.inputs, infos, self.constants)
-        opsets = [helper.make_opsetid("", 17)] + ([] if self.expand else [helper.make_opsetid(DOMAIN, 1)])
+        opsets = [helper.make_opsetid("", self.opset)] + ([] if self.expand else [helper.make_opsetid(DOMAIN, 1)])
         return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
     def save(self, path: Path, *outputs: str) -> Path:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
+from gatewright.frontend.folding import array, fold
 from gatewright.frontend.shapes import output_shapes
 from gatewright.ir.findings import Finding, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
@@ -120,7 +119,7 @@ def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -
                 raise
             errors.append(error)
             ctx.findings.append(refusal(node.name, node.op_type, error))
-            _stand_in_outputs(node, ctx, model)
+            _stand_in_outputs(node, ctx)
     if ctx.missing:
         errors = [missing_error(ctx.missing), *errors]
     if errors and stop:
@@ -130,12 +129,17 @@ def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -
 
 def _begin(model: onnx.ModelProto) -> ImportContext:
     _check_names(model.graph)
-    ctx = ImportContext(reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}))
+    ctx = ImportContext(
+        reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}),
+        opset=_opset(model),
+    )
     for initializer in model.graph.initializer:
-        ctx.constants[initializer.name] = _array(initializer)
+        ctx.constants[initializer.name] = array(initializer)
     for info in model.graph.input:
         if info.name not in ctx.constants:
             ctx.values[info.name] = _model_input(info)
+    batches = {_batch(info) for info in model.graph.input if info.name in ctx.values}
+    ctx.batch = batches.pop() if len(batches) == 1 else None
     return ctx
 
 
@@ -216,6 +220,18 @@ def node_names(graph: onnx.GraphProto) -> list[str]:
     return list(names)
 
 
+def _opset(model: onnx.ModelProto) -> int:
+    """Version of ONNX' own operators; the nearest known one where a file names another."""
+    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=17)
+    return int(min(max(version, 1), onnx.defs.onnx_opset_version()))
+
+
+def _batch(info: onnx.ValueInfoProto) -> int | None:
+    """Size of an input's batch; None where the file leaves it open."""
+    size = info.type.tensor_type.shape.dim[0].dim_value
+    return int(size) if size > 0 else None
+
+
 def _nodes(model: onnx.ModelProto) -> Iterable[OnnxNode]:
     for name, node in zip(node_names(model.graph), model.graph.node, strict=True):
         yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), _attributes(node))
@@ -241,9 +257,9 @@ def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, ty
     return Finding(node.name, node.op_type, "hardware" if made else "folded", made)
 
 
-def _stand_in_outputs(node: OnnxNode, ctx: ImportContext, model: onnx.ModelProto) -> None:
+def _stand_in_outputs(node: OnnxNode, ctx: ImportContext) -> None:
     """Give a refused node's outputs values, so that what reads them can be examined; note those of unknown shape."""
-    shapes = output_shapes(node, ctx, model)
+    shapes = output_shapes(node, ctx)
     for output in filter(None, node.outputs):
         ctx.values.pop(output, None)
         shape = shapes.get(output)
@@ -260,8 +276,7 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
             f"{node.name}: {node.op_type} reads {missing[0]!r}, which nothing in the model writes: "
             "the file is damaged or its nodes are out of order"
         )
-    if node.op_type == "Constant" and not node.inputs:
-        ctx.constants[node.outputs[0]] = _constant(node)
+    if fold(node, ctx):
         return
     for operator in operators.values():
         try:
@@ -292,24 +307,6 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
         f"operator {domain}{node.op_type} on frames of shape {shapes} has no hardware: replace it, "
         "run it on the host after the last quantiser, or write ops/<name>.py and rtl/<name>.sv for it",
     )
-
-
-def _array(tensor: onnx.TensorProto) -> npt.NDArray[np.generic]:
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except Exception as error:  # onnx raises many types for damaged tensors
-        raise ModelError(
-            f"constant {tensor.name!r} is damaged ({type(error).__name__}: {error}): export it again"
-        ) from error
-
-
-def _constant(node: OnnxNode) -> npt.NDArray[np.generic]:
-    if "value" in node.attributes:
-        return _array(node.attributes["value"])
-    for key in ("value_float", "value_int", "value_floats", "value_ints"):
-        if key in node.attributes:
-            return np.asarray(node.attributes[key], np.float32 if "float" in key else np.int64)
-    raise UnsupportedError(node.name, "a Constant that holds no tensor has no hardware: fold it before export")
 
 
 def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:

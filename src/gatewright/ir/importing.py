@@ -24,6 +24,8 @@ from gatewright.ir.types import FloatArray, IntArray, Tensor
 
 MAX_ELEMENTS = 1 << 26
 """Largest frame that an import accepts, so that a damaged shape cannot exhaust memory."""
+BATCH = -(1 << 62)
+"""Stands, in shapes that the model computes, for the size of a batch that the file leaves open."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,9 @@ class ImportContext:
         quantized: constants behind a quantiser by name.
         values: tensors that depend on the model's inputs by name.
         reserved: names that no node may take: the outputs', and that of the top level.
+        opset: version of the definitions of ONNX' own operators.
+        batch: size of the batch in the file; None where it is left open.
+        open_batch: constants in which `BATCH` stands for it.
         findings: the verdict on every node so far.
         missing: operands without a quantiser, for which a stand-in of 8 bits was taken so that the import goes on.
         stand_ins: integer tensors that are such a stand-in, or moved or pooled from one: their scale means nothing.
@@ -138,6 +143,9 @@ class ImportContext:
     inputs: list[GraphInput] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     reserved: frozenset[str] = frozenset()
+    opset: int = 17
+    batch: int | None = None
+    open_batch: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     stand_ins: set[str] = field(default_factory=set)
@@ -156,7 +164,20 @@ class ImportContext:
                 f"{node.op_type} needs a constant as input {position} ({name!r}); "
                 "fold constants before export (e.g. qonnx-cleanup)",
             )
+        if name in self.open_batch:
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} computes with the size of the batch in {name!r}, which the file leaves open: export "
+                "the model with a fixed batch, or with shapes as constants",
+            )
         return self.constants[name]
+
+    def dims(self, node: OnnxNode, position: int) -> list[int]:
+        """A constant operand that is a shape, in which `BATCH` may stand for the batch that the file leaves open."""
+        name = node.inputs[position]
+        return [
+            int(n) for n in (self.constants[name] if name in self.open_batch else self.constant(node, position)).ravel()
+        ]
 
     def weight(self, node: OnnxNode, position: int, what: str = "weight") -> QuantizedConstant:
         """A quantised constant operand; a stand-in, which is noted, where it has no quantiser.

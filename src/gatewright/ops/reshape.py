@@ -17,8 +17,8 @@ from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
+from gatewright.ir.views import VIEWS, viewed
 
-VIEWS = ("Identity", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 LOOPS = 5
 """Nested loops that make an order without a ROM."""
 ORDER_IN_LUTS = 256
@@ -86,26 +86,10 @@ class Reshape(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """Views, which only renumber elements until a layer needs them in another order.
-
-        `Identity`, `Flatten`, `Reshape`, `Squeeze`, `Transpose`, `Unsqueeze`.
-        """
-        if node.op_type not in VIEWS or not ctx.is_dynamic(node.inputs[0]):
+        """Views, which only renumber elements until a layer needs them in another order: see `gatewright.ir.views`."""
+        if node.op_type not in VIEWS or node.domain not in ("", "ai.onnx") or not ctx.is_dynamic(node.inputs[0]):
             return False
-        value = ctx.values[node.inputs[0]]
-        if node.op_type == "Identity":
-            ctx.values[node.outputs[0]] = value
-            return True
-        if node.op_type == "Transpose":
-            shape, order = _transpose(node, value)
-        else:
-            shape, order = _reshape(node, ctx, value), None
-        index = value.index
-        if order is not None:
-            position = np.empty(order.size, np.int64)
-            position[order.ravel()] = np.arange(order.size)
-            index = position[index]
-        ctx.values[node.outputs[0]] = replace(value, shape=shape, index=index, origin=(*value.origin, node.name))
+        ctx.values[node.outputs[0]] = viewed(node, ctx)
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -297,61 +281,3 @@ def _moved(
             values = tuple(full[0].tolist())
         out.append(replace(step, values=values, branches=branches))
     return tuple(out)
-
-
-# --- views ------------------------------------------------------------------------------------------------------------
-
-
-def _transpose(node: OnnxNode, value: Value) -> tuple[tuple[int, ...], IntArray]:
-    """New shape, and per position of the new frame the old flat position."""
-    rank = len(value.shape)
-    perm = tuple(node.attributes.get("perm", tuple(reversed(range(rank + 1)))))
-    if perm[0] != 0:
-        raise UnsupportedError(node.name, f"Transpose perm={perm!r} moves the batch axis, which has no hardware")
-    axes = [p - 1 for p in perm[1:]]
-    flat = np.arange(int(np.prod(value.shape))).reshape(value.shape).transpose(axes)
-    return flat.shape, np.ascontiguousarray(flat)
-
-
-def _reshape(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...]:
-    size = int(np.prod(value.shape))
-    if node.op_type in ("Squeeze", "Unsqueeze"):
-        return _squeeze(node, ctx, value)
-    if node.op_type == "Flatten":
-        if node.attributes.get("axis", 1) != 1:
-            raise UnsupportedError(
-                node.name, f"Flatten axis={node.attributes['axis']!r} mixes the batch with the frame: use axis=1"
-            )
-        return (size,)
-    target = ctx.constant(node, 1).ravel().tolist()
-    batch, rest = target[0], [value.shape[i] if t == 0 else t for i, t in enumerate(target[1:])]
-    if batch not in (-1, 0, 1):
-        raise UnsupportedError(node.name, f"Reshape to {target!r} changes the batch axis: keep it first (0 or -1)")
-    if -1 in rest:
-        rest[rest.index(-1)] = size // -int(np.prod(rest))
-    if int(np.prod(rest)) != size:
-        raise UnsupportedError(
-            node.name, f"Reshape of a frame {value.shape!r} to {target!r} does not keep its {size} elements"
-        )
-    return tuple(rest)
-
-
-def _squeeze(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...]:
-    """The frame's shape without, or with further, axes of length 1."""
-    given = node.attributes.get("axes")
-    if given is None and len(node.inputs) > 1 and node.inputs[1]:
-        given = ctx.constant(node, 1).ravel().tolist()
-    grown = node.op_type == "Unsqueeze"
-    if given is None:
-        raise UnsupportedError(node.name, "Squeeze without axes takes out a batch of 1 too: name the axes")
-    rank = 1 + len(value.shape) + (len(given) if grown else 0)
-    axes = sorted(int(a) % rank for a in given)
-    if 0 in axes:
-        raise UnsupportedError(node.name, f"{node.op_type} axes={given!r} changes the batch axis: keep it first")
-    shape = [0, *value.shape]
-    for axis in axes if grown else reversed(axes):
-        if grown:
-            shape.insert(axis, 1)
-        elif shape.pop(axis) != 1:
-            raise UnsupportedError(node.name, f"Squeeze of axes={given!r} of a frame {value.shape!r}: not all are 1")
-    return tuple(shape[1:]) or (1,)
