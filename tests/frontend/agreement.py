@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 from tests.models import Builder
 
 from gatewright.frontend.importer import from_onnx
@@ -27,8 +32,13 @@ def imported(make: Make, shape: tuple[int, ...], **settings: Any) -> Graph:
 def runtime(make: Make, x: np.ndarray, **settings: Any) -> np.ndarray:
     """What onnxruntime gives for the model, its quantisers written out."""
     b = Builder(x.shape[1:], expand=True, **settings)
-    model = b.model(make(b)).SerializeToString()
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    return run(b.model(make(b)), x)[0]
+
+
+def run(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
+    """Every output of a model that onnxruntime knows."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})
 
 
 def frames(shape: tuple[int, ...], count: int = 12, seed: int = 0) -> np.ndarray:
@@ -54,3 +64,32 @@ def agree(make: Make, shape: tuple[int, ...], seed: int = 0, **settings: Any) ->
 def operators(graph: Graph) -> list[str]:
     """Names of the operators, in order."""
     return [n.op.name() for n in graph.nodes]
+
+
+# --- the qonnx package ------------------------------------------------------------------------------------------------
+
+
+def qonnx_outputs(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
+    """What the qonnx package gives for every output of a model with the float input "x"."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own
+        wrapper = ModelWrapper(model).transform(InferShapes())
+        given = execute_onnx(wrapper, {"x": x})
+    return [given[o.name] for o in model.graph.output]
+
+
+def agree_with_qonnx(b: Builder, outputs: Sequence[str], x: np.ndarray) -> Graph:
+    """Golden and the lowered graph equal the qonnx package in every output; returns the imported graph."""
+    model = b.model(*outputs)
+    return same_as(model, x, qonnx_outputs(model, x))
+
+
+def same_as(model: onnx.ModelProto, x: np.ndarray, wanted: Sequence[np.ndarray]) -> Graph:
+    """Golden gives `wanted` for the model, and the lowered graph, proven, what golden gives."""
+    graph = from_onnx(model)
+    lowered = lower(graph)
+    prove(graph, lowered)
+    for output, have, again, want in zip(graph.outputs, graph.predict(x), lowered.predict(x), wanted, strict=True):
+        np.testing.assert_array_equal(have, want, output.name)
+        np.testing.assert_array_equal(again, have, output.name)
+    return graph

@@ -13,16 +13,19 @@ from typing import Literal
 
 import numpy as np
 
-from gatewright.ir.types import FloatArray, IntArray
+from gatewright.ir.types import FloatArray, IntArray, Scale
 
 Kind = Literal[
     "mul", "div", "add", "relu", "clip", "leaky", "elu", "sigmoid", "tanh", "softplus", "exp", "sqrt", "erf", "abs",
-    "sum", "product",
+    "sum", "product", "max", "min", "reach", "round", "floor", "ceil",
 ]  # fmt: skip
+Mode = Literal["half_even", "floor", "ceil", "away", "zero", "half_away", "half_zero"]
+"""Where a number between two integers goes: to the nearer one, a tie to the even one, away from 0 or towards 0; or
+always down, up, away from 0 or towards 0."""
 MIXED = -2
 """Direction of a function that rises here and falls there."""
-PER_CHANNEL = ("mul", "div", "add", "leaky")
-EXACT = ("mul", "div", "add", "relu", "clip", "leaky", "abs", "sum")
+PER_CHANNEL = ("mul", "div", "add", "leaky", "max", "min", "reach")
+EXACT = (*PER_CHANNEL, "relu", "clip", "abs", "sum", "round", "floor", "ceil")
 """Kinds whose float64 arithmetic keeps the order of its operands; a library's exp need not, in its last bit."""
 
 
@@ -32,8 +35,9 @@ class Step:
 
     Attributes:
         kind: what it does.
-        values: for mul, div and add one operand or one per channel; for leaky one slope below zero or one per channel;
-            for clip its two limits; for elu its factor; for the others nothing.
+        values: for mul, div, add, max and min one operand or one per channel; for leaky a slope below zero, and for
+            reach (1 from there on, else 0) a threshold, likewise; for clip its two limits; for elu its factor; for the
+            others nothing.
         branches: for sum and product, the chains whose results meet; all start from this step's operand.
     """
 
@@ -44,8 +48,11 @@ class Step:
     def apply(self, x: FloatArray) -> FloatArray:
         """The function on real values of shape (..., channels)."""
         if self.branches:
-            parts = [evaluate(branch, x) for branch in self.branches]
-            return np.asarray(np.prod(parts, axis=0) if self.kind == "product" else np.sum(parts, axis=0))
+            total = evaluate(self.branches[0], x)
+            for branch in self.branches[1:]:
+                part = evaluate(branch, x)
+                total = total * part if self.kind == "product" else total + part
+            return total
         if self.kind == "clip":
             return np.asarray(np.clip(x, self.values[0], self.values[1]))
         if self.kind == "elu":
@@ -57,7 +64,10 @@ class Step:
             return np.where(x < 0, x * operand, x)
         if self.kind == "add":
             return np.asarray(x + operand)
-        return np.asarray(x * operand if self.kind == "mul" else x / operand)
+        if self.kind == "reach":
+            return np.asarray(x >= operand, np.float64)
+        functions: dict[str, np.ufunc] = {"mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum}
+        return np.asarray(functions[self.kind](x, operand))
 
     def direction(self, channels: int) -> IntArray:
         """+1 where the function never falls, -1 where it never rises, 0 where it is constant, per channel; else MIXED.
@@ -99,7 +109,10 @@ def _unary(kind: Kind, x: FloatArray) -> FloatArray:
         return np.asarray(np.logaddexp(x, 0.0))
     if kind == "erf":
         return np.asarray([math.erf(v) for v in x.ravel().tolist()]).reshape(x.shape)
-    functions: dict[str, np.ufunc] = {"tanh": np.tanh, "exp": np.exp, "sqrt": np.sqrt, "abs": np.absolute}
+    functions: dict[str, np.ufunc] = {
+        "tanh": np.tanh, "exp": np.exp, "sqrt": np.sqrt, "abs": np.absolute, "round": np.rint, "floor": np.floor,
+        "ceil": np.ceil,
+    }  # fmt: skip
     return np.asarray(functions[kind](x))
 
 
@@ -133,12 +146,52 @@ def affine_form(steps: Sequence[Step], channels: int) -> tuple[FloatArray, Float
     return factor, offset
 
 
-def quantize(real: FloatArray, scale: float, lo: int, hi: int, bipolar: bool = False) -> IntArray:
-    """clip(round_half_even(real / scale), lo, hi) as int64, the one rounding of the whole project.
+@dataclass(frozen=True)
+class Rounding:
+    """How a quantiser turns a real number into an integer: round(real / divisor + zero) - zero.
+
+    Attributes:
+        mode: of the rounding.
+        zero: zero point of a quantiser that adds it before it rounds, as QONNX does: ties, and what lies on either side
+            of 0, are those of the code, not those of the integer. One that rounds first, as ONNX does, has 0 here.
+        divisor: one number or one per channel; None for the scale of the integers.
+    """
+
+    mode: Mode = "half_even"
+    zero: int = 0
+    divisor: Scale | None = None
+
+
+HALF_EVEN = Rounding()
+
+
+def quantize(
+    real: FloatArray, scale: Scale, lo: int, hi: int, bipolar: bool = False, rounding: Rounding = HALF_EVEN
+) -> IntArray:
+    """clip(round(real / scale + zero) - zero, lo, hi) as int64, the one rounding of the whole project.
 
     Bipolar: +1 from 0 up, else -1.
+
+    Args:
+        real: float64 of shape (..., channels).
+        scale: one number, or one per channel.
+        lo, hi: of the integers, the zero point already taken off.
     """
     if bipolar:
         return np.where(real >= 0, 1, -1)
+    divisor = np.asarray(scale if rounding.divisor is None else rounding.divisor)
     with np.errstate(over="ignore"):
-        return np.asarray(np.clip(np.rint(real / scale), lo, hi), np.int64)
+        codes = round_to_integer(real / divisor + rounding.zero, rounding.mode)
+        return np.asarray(np.clip(codes - rounding.zero, lo, hi), np.int64)
+
+
+def round_to_integer(x: FloatArray, mode: Mode) -> FloatArray:
+    """`x` rounded, in the arithmetic of its own precision, by the formulas of the QONNX reference."""
+    if mode == "half_even":
+        return np.asarray(np.rint(x))
+    if mode in ("floor", "ceil"):
+        return np.asarray(np.floor(x) if mode == "floor" else np.ceil(x))
+    half = x.dtype.type(0.5) if mode in ("half_away", "half_zero") else x.dtype.type(0)
+    up = mode in ("away", "half_zero")  # what the size of a number between two others is rounded to
+    size = np.ceil(np.abs(x) - half) if up else np.floor(np.abs(x) + half)
+    return np.asarray(np.sign(x) * size)

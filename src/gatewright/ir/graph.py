@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.errors import ConfigError, DataError, ModelError
-from gatewright.ir.chain import Step, evaluate, quantize
+from gatewright.errors import ConfigError, DataError
+from gatewright.ir.chain import HALF_EVEN, Rounding, Step, evaluate, quantize
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray, IntArray, Tensor, check_ints
 
@@ -41,10 +41,11 @@ class GraphInput:
 
     Attributes:
         name: of the tensor, and of the model's input.
-        tensor: its integer type; a scalar scale.
+        tensor: its integer type.
         shape: of one frame of the model's float input, without the batch.
         index: int64 of `tensor.shape`: which flat element of the float frame each integer comes from.
         steps: float steps before the quantiser, per channel of the tensor.
+        rounding: of the quantiser.
     """
 
     name: str
@@ -52,9 +53,10 @@ class GraphInput:
     shape: tuple[int, ...]
     index: IntArray
     steps: tuple[Step, ...] = ()
+    rounding: Rounding = HALF_EVEN
 
     def quantize(self, x: npt.NDArray[np.generic]) -> IntArray:
-        """Float frames (frames, *shape) to integers (frames, *tensor.shape): clip(round_half_even(x / scale), lo, hi).
+        """Float frames (frames, *shape) to integers (frames, *tensor.shape): see `gatewright.ir.chain.quantize`.
 
         Raises:
             DataError: wrong shape, a type that is not a number, or a value that is not finite.
@@ -72,10 +74,8 @@ class GraphInput:
         )
         if not np.isfinite(real).all():
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
-        if isinstance(self.tensor.scale, tuple):
-            raise ModelError(f"input {self.name!r} has one scale per channel; quantise it with one scale")
         t = self.tensor
-        return quantize(evaluate(self.steps, real), self.tensor.scale, t.lo, t.hi, t.encoding == "bipolar")
+        return quantize(evaluate(self.steps, real), t.scale, t.lo, t.hi, t.encoding == "bipolar", self.rounding)
 
 
 @dataclass(frozen=True, eq=False)

@@ -286,6 +286,8 @@ class ImportContext:
         chains = [known.steps, *(v.steps for v in values.values())]
         if any(s.per_channel and len(s.values) > 1 for steps in chains for s in all_steps(steps)):
             return False
+        if isinstance(known.tensor.scale, tuple) or isinstance(known.rounding.divisor, tuple):
+            return False
         for key, value in values.items():
             tensor = None if value.type is None else replace(value.type, shape=shape)
             self.values[key] = replace(value, type=tensor, index=value.index.ravel()[order].reshape(shape))

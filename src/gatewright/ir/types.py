@@ -15,6 +15,8 @@ from gatewright.errors import ConfigError, DataError
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 Encoding = Literal["twos", "bipolar"]
+Scale = float | tuple[float, ...]
+"""One scale, or one per channel."""
 
 
 def bits_for(lo: int, hi: int) -> int:
@@ -66,7 +68,7 @@ class Tensor:
     shape: tuple[int, ...]
     lo: int
     hi: int
-    scale: float | tuple[float, ...] = 1.0
+    scale: Scale = 1.0
     encoding: Encoding = "twos"
 
     def __post_init__(self) -> None:

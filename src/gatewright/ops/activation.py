@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewright.errors import ConfigError, ProofError, UnsupportedError
-from gatewright.ir.chain import MIXED, Step, affine_form, direction, evaluate, quantize
+from gatewright.ir.chain import HALF_EVEN, MIXED, Mode, Rounding, Step, affine_form, direction, evaluate, quantize
 from gatewright.ir.functions import float_steps
 from gatewright.ir.graph import GraphInput
-from gatewright.ir.importing import ImportContext, OnnxNode, QuantizedConstant, Value
+from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Op, as_int64, step_probes
-from gatewright.ir.types import FloatArray, IntArray, Tensor
+from gatewright.ir.quantizers import Target, common_divisor, qonnx_quantizer, quantize_constant, target
+from gatewright.ir.types import FloatArray, IntArray, Scale, Tensor
 from gatewright.ops.lut import MAX_BITS, Lut, inputs_of
 from gatewright.ops.requant import Requant
 from gatewright.ops.threshold import Threshold
@@ -30,27 +31,40 @@ CHUNK = 1 << 12
 REQUANT_BITS = 16
 """Widest output whose every step is compared."""
 
+NUDGES: Mapping[Mode, tuple[tuple[float, int], ...]] = {
+    "half_even": ((0.0, 0), (0.0, 1), (0.0, -1)),
+    "floor": ((-0.5, 1), (-0.5, 0)),
+    "ceil": ((0.5, -1), (0.5, 0)),
+    "away": ((0.5, -1), (-0.5, 1), (0.5, 0), (-0.5, 0)),
+    "zero": ((-0.5, 1), (0.5, -1), (-0.5, 0), (0.5, 0)),
+    "half_away": ((0.0, 0), (0.0, 1), (0.0, -1)),
+    "half_zero": ((0.0, 0), (0.0, -1), (0.0, 1)),
+}
+"""What makes a rounding half to even another one, where it can: halves, and units of the last place, that are added."""
+
 
 @dataclass(frozen=True, eq=False)
 class Activation(Op):
-    """clip(round_half_even(f(x) / scale), lo, hi), f the model's float steps in float64; lowered to integers by proof.
+    """clip(round(f(x) / scale), lo, hi), f the model's float steps in float64; lowered to integers by proof.
 
     Attributes:
         source: input of shape (..., channels).
         steps: the float steps, on real values (source scale * integer).
-        scale: of the output.
+        scale: of the output; one, or one per channel.
         quant_lo, quant_hi: limits of the quantiser; the output's own limits are those that are reached.
         bipolar: the quantiser gives -1 and +1 only, +1 from 0 up.
+        rounding: mode and zero point of the quantiser; see `gatewright.ir.chain.quantize`.
     """
 
     composite = True
 
     source: Tensor
     steps: tuple[Step, ...]
-    scale: float
+    scale: Scale
     quant_lo: int
     quant_hi: int
     bipolar: bool = False
+    rounding: Rounding = HALF_EVEN
 
     def __post_init__(self) -> None:
         if not self.monotone and self.source.bits > MAX_BITS:
@@ -81,7 +95,10 @@ class Activation(Op):
     def define(self, x: IntArray) -> IntArray:
         """The definition on integers of shape (..., channels)."""
         real = x.astype(np.float64) * np.asarray(self.source.scale)
-        return quantize(evaluate(self.steps, real), self.scale, self.quant_lo, self.quant_hi, self.bipolar)
+        return self._round(evaluate(self.steps, real))
+
+    def _round(self, real: FloatArray) -> IntArray:
+        return quantize(real, self.scale, self.quant_lo, self.quant_hi, self.bipolar, self.rounding)
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
         """The definition."""
@@ -90,7 +107,7 @@ class Activation(Op):
     @cached_property
     def _ends(self) -> tuple[IntArray, IntArray]:
         """Least and greatest value of the definition: int64 of shape (channels,) each."""
-        y = quantize(self._probe, self.scale, self.quant_lo, self.quant_hi, self.bipolar)
+        y = self._round(self._probe)
         return as_int64(y.min(axis=0)), as_int64(y.max(axis=0))
 
     @property
@@ -209,7 +226,8 @@ class Activation(Op):
         (out,) = self.outputs
         channels = self.source.channels
         factor, offset = affine_form([s for s in self.steps if s.affine], channels)
-        factor, offset = factor * np.asarray(self.source.scale) / self.scale, offset / self.scale
+        divisor = np.asarray(self.scale if self.rounding.divisor is None else self.rounding.divisor)
+        factor, offset = factor * np.asarray(self.source.scale) / divisor, offset / divisor
         probes = step_probes(self.step_positions(), self.source)
         want = self.define(probes)
         top = float(np.abs(factor).max())
@@ -217,13 +235,15 @@ class Activation(Op):
             shift = bits - 1 - int(np.ceil(np.log2(top))) if top > 0 else 0
             if not 0 <= shift <= 40:
                 continue
-            reach = max(-self.source.lo, self.source.hi) * top + float(np.abs(offset).max())
+            reach = max(-self.source.lo, self.source.hi) * top + float(np.abs(offset).max()) + 1
             if reach * 2.0**shift >= 1 << 61:
                 break  # wider sums than the hardware has
-            mult, add = (as_int64(np.rint(v * 2.0**shift)) for v in (factor, offset))
-            requant = Requant(self.source, mult, add, shift, out.lo, out.hi, self.scale)
-            if (requant.reference(probes)[0] == want).all():
-                return requant
+            mult = as_int64(np.rint(factor * 2.0**shift))
+            for half, ulp in NUDGES[self.rounding.mode]:
+                add = as_int64(np.rint((offset + half) * 2.0**shift) + ulp)
+                requant = Requant(self.source, mult, add, shift, out.lo, out.hi, self.scale)
+                if (requant.reference(probes)[0] == want).all():
+                    return requant
         return None
 
     # --- import -----------------------------------------------------------------------------------------------------
@@ -232,10 +252,12 @@ class Activation(Op):
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
         """`Quant`, `BipolarQuant`, and the float functions before them: see `gatewright.ir.functions`."""
         if node.op_type in ("Quant", "IntQuant", "BipolarQuant"):
+            quantizer = qonnx_quantizer(node, ctx)
             if ctx.is_dynamic(node.inputs[0]):
-                _quantize_value(node, ctx)
+                value = ctx.values[node.inputs[0]].as_number()
+                _quantize(node, ctx, value, target(node, value, quantizer))
             else:
-                _quantize_constant(node, ctx)
+                quantize_constant(node, ctx, quantizer)
             return True
         found = float_steps(node, ctx)
         if found is None:
@@ -266,92 +288,59 @@ class Activation(Op):
         ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Quantizer:
-    """Settings of a QONNX quantiser."""
+def _quantize(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
+    """Make `value` the integers of a quantiser, as the node's output: on the host, in hardware, or as they are."""
+    output = node.outputs[0]
+    if value.type is None:
+        _quantize_input(node, ctx, value, goal)
+    elif _kept(value, goal):
+        ctx.values[output] = value
+    else:
+        op = Activation(
+            value.type, (*value.steps, *goal.steps), goal.scale, goal.lo, goal.hi, goal.bipolar, goal.rounding
+        )
+        ctx.emit(op, (value,), output, node, value.shape, value.index)
+    if isinstance(goal.scale, tuple):
+        ctx.values[output] = _one_scale(node, ctx, ctx.values[output])
 
-    scale: FloatArray
-    bits: int
-    lo: int
-    hi: int
-    bipolar: bool
+
+def _kept(value: Value, goal: Target) -> bool:
+    """Whether a quantiser changes nothing: the integers are its own already."""
+    tensor = value.type
+    if tensor is None or value.steps or goal.steps or tensor.scale != goal.scale or goal.rounding.divisor is not None:
+        return False
+    return goal.lo <= tensor.lo and tensor.hi <= goal.hi and (not goal.bipolar or tensor.encoding == "bipolar")
 
 
-def _settings(node: OnnxNode, ctx: ImportContext) -> _Quantizer:
-    """Reads a quantiser; refuses zero points, other roundings and fractional widths."""
-    scale = ctx.constant(node, 1).astype(np.float64)
-    if not (scale > 0).all() or not np.isfinite(scale).all():
-        raise UnsupportedError(node.name, f"scale {scale.ravel()[:4].tolist()!r} must be positive and finite")
-    if node.op_type == "BipolarQuant":
-        return _Quantizer(scale, 1, -1, 1, True)
-    zero, bits = (ctx.constant(node, i).astype(np.float64) for i in (2, 3))
-    mode = node.attributes.get("rounding_mode", "ROUND")
-    mode = mode.decode() if isinstance(mode, bytes) else mode
-    if mode.upper() not in ("ROUND", "HALF_EVEN"):
-        raise UnsupportedError(node.name, f"rounding_mode={mode!r} has no hardware: use ROUND (half to even)")
-    if zero.any():
+def _quantize_input(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
+    """The quantiser of a model's input, which the host computes."""
+    tensor = Tensor(value.index.shape, goal.lo, goal.hi, goal.scale, "bipolar" if goal.bipolar else "twos")
+    new = GraphInput(value.tensor, tensor, value.shape, value.index, (*value.steps, *goal.steps), goal.rounding)
+    known = next((i for i in ctx.inputs if i.name == value.tensor), None)
+    if known is None:
+        ctx.inputs.append(new)
+    elif (known.tensor, known.steps, known.rounding) != (new.tensor, new.steps, new.rounding) or not np.array_equal(
+        known.index, value.index
+    ):
         raise UnsupportedError(
             node.name,
-            f"zero point {zero.ravel()[:4].tolist()!r} has no hardware: use a symmetric quantiser (zero point 0)",
+            f"input {value.tensor!r} is quantised in two ways, which has no hardware: share one quantiser",
         )
-    if bits.size != 1 or not 1 <= bits.item() <= 32 or bits.item() != int(bits.item()):
-        raise UnsupportedError(node.name, f"bit width {bits.ravel()[:4].tolist()!r}: use one whole number from 1 to 32")
-    n, signed, narrow = int(bits.item()), bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0))
-    lo = -(1 << n - 1) + narrow if signed else 0
-    hi = (1 << n - 1) - 1 if signed else (1 << n) - 1 - narrow
-    return _Quantizer(scale, n, lo, hi, False)
+    ctx.values[node.outputs[0]] = Value(value.tensor, tensor, value.shape, value.index)
 
 
-def _quantize_constant(node: OnnxNode, ctx: ImportContext) -> None:
-    """A weight: rounded in the constant's own precision, as every reader of the file does."""
-    constant: npt.NDArray[np.generic] = ctx.constant(node, 0)
-    quantizer = _settings(node, ctx)
-    if not np.issubdtype(constant.dtype, np.floating) or not np.isfinite(constant).all():
-        raise UnsupportedError(
-            node.name, f"the constant ({constant.dtype}) is not made of finite floats: export it again"
-        )
-    ratio = constant / quantizer.scale.astype(constant.dtype)
-    # One signed bit is bipolar in QONNX: -1 or +1.
-    bipolar = quantizer.bipolar or (quantizer.lo, quantizer.bits) == (-1, 1)
-    values = np.where(ratio >= 0, 1, -1) if bipolar else np.clip(np.rint(ratio), quantizer.lo, quantizer.hi)
-    ctx.quantized[node.outputs[0]] = QuantizedConstant(as_int64(values), quantizer.scale, quantizer.bits)
-    ctx.constants[node.outputs[0]] = np.asarray(ctx.quantized[node.outputs[0]].values * quantizer.scale)
-
-
-def _quantize_value(node: OnnxNode, ctx: ImportContext) -> None:
-    value = ctx.values[node.inputs[0]]
-    quantizer = _settings(node, ctx)
-    scale, lo, hi, bipolar = quantizer.scale, quantizer.lo, quantizer.hi, quantizer.bipolar
-    if quantizer.bits == 1 and lo < 0 and not bipolar:
-        raise UnsupportedError(
-            node.name, "one signed bit means -1 and 0 here and bipolar elsewhere: use BipolarQuant, or 1 bit unsigned"
-        )
-    if scale.size != 1 and not (scale == scale.ravel()[0]).all():
-        raise UnsupportedError(
-            node.name, "an activation's quantiser with one scale per channel has no hardware: use one scale"
-        )
-    step = float(scale.ravel()[0])
-    if value.type is None:
-        tensor = Tensor(value.index.shape, lo, hi, step, "bipolar" if bipolar else "twos")
-        known = next((i for i in ctx.inputs if i.name == value.tensor), None)
-        if known is None:
-            ctx.inputs.append(GraphInput(value.tensor, tensor, value.shape, value.index, value.steps))
-        elif (known.tensor, known.steps) != (tensor, value.steps) or not np.array_equal(known.index, value.index):
-            raise UnsupportedError(
-                node.name,
-                f"input {value.tensor!r} is quantised in two ways, which has no hardware: share one quantiser",
-            )
-        ctx.values[node.outputs[0]] = Value(value.tensor, tensor, value.shape, value.index)
-        return
-    kept = lo <= value.type.lo and value.type.hi <= hi and (not bipolar or value.type.encoding == "bipolar")
-    if kept and not value.steps and value.type.scale == step:
-        ctx.values[node.outputs[0]] = value
-        return
-    ctx.emit(
-        Activation(value.type, value.steps, step, lo, hi, bipolar),
-        (value,),
-        node.outputs[0],
-        node,
-        value.shape,
-        value.index,
-    )
+def _one_scale(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
+    """Integers of one scale per channel at their common finest one; as they are where the ratios are not whole."""
+    tensor = value.type
+    assert tensor is not None  # noqa: S101  # it was quantised
+    finest = common_divisor(np.asarray(tensor.scale))
+    if finest is None or tensor.encoding == "bipolar":
+        return value
+    factors = as_int64(np.rint(np.asarray(tensor.scale) / finest))
+    writer = next((n.op for n in ctx.nodes if value.tensor in n.outputs), None)
+    limits = (tensor.lo, tensor.hi) if writer is None else (writer.bounds()[0].lo, writer.bounds()[0].hi)
+    lo, hi = int((factors * limits[0]).min()), int((factors * limits[1]).max())
+    op = Requant(tensor, factors, as_int64(np.zeros(tensor.channels)), 0, lo, hi, finest)
+    name = f"{node.outputs[0]}_scaled"
+    ctx.emit(op, (value,), name, node, value.shape, value.index)
+    return ctx.values.pop(name)

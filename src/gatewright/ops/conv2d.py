@@ -11,6 +11,7 @@ from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64
+from gatewright.ir.quantizers import rows_of_one_scale
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense
 from gatewright.ops.depthwise import Depthwise
@@ -121,15 +122,11 @@ class Conv2d(Op):
         assert value.type is not None  # noqa: S101  # it came from ctx.integer
         filters, groups = weight.values, node.attributes.get("group", 1)
         _check_filters(node, filters.shape, groups, value)
-        scale = np.broadcast_to(weight.scale, filters.shape).reshape(len(filters), -1)
-        if not (scale == scale[:, :1]).all():
-            raise UnsupportedError(
-                node.name, "the weight's scale varies within a filter: use one scale per output channel"
-            )
+        filters, scale = rows_of_one_scale(node, weight, 0)
         stride, dilation, pads = geometry(node, filters.shape[2:], value.shape[1:])
         kernel = filters.shape[2:] if filters.ndim == 4 else (1, filters.shape[2])
         taps = as_int64(np.moveaxis(filters.reshape(*filters.shape[:2], *kernel), 1, -1))
-        op = cls(value.type, taps, tuple(scale[:, 0].tolist()), *stride, *pads, *dilation, groups)
+        op = cls(value.type, taps, tuple(scale.tolist()), *stride, *pads, *dilation, groups)
         *sides, count = op.outputs[0].shape
         ctx.emit(op, (value,), node.outputs[0], node, (count, *sides))
         if len(node.inputs) > 2 and node.inputs[2]:

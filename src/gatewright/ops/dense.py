@@ -15,6 +15,7 @@ from gatewright.ir.cost import Features, Product, Ram, counters, rom_counts
 from gatewright.ir.heap import Heap, heap
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
+from gatewright.ir.quantizers import rows_of_one_scale
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
 from gatewright.ops.reshape import as_vectors
@@ -45,7 +46,9 @@ class Dense(Op):
                 f"need (rows, {self.source.channels})"
             )
         if isinstance(self.source.scale, tuple):
-            raise ConfigError("dense: the input has one scale per channel; sums need one scale")
+            raise ConfigError(
+                "dense: the input has one scale per channel; sums need one scale: quantise with one, or powers of two"
+            )
         if self.acc_bits > 63:
             raise ConfigError(
                 f"dense: sums of {self.acc_bits} bits; at most 63 are possible: use narrower weights or inputs"
@@ -122,20 +125,16 @@ class Dense(Op):
                 f"{node.op_type} of a weight of shape {weight.values.shape!r} on frames of shape {value.shape!r} "
                 "has no hardware: use a matrix, and MatMul on sequences",
             )
-        matrix = weight.values if node.attributes.get("transB", 0) else weight.values.T
+        transposed = bool(node.attributes.get("transB", 0))
+        integers, scale = rows_of_one_scale(node, weight, 0 if transposed else 1)
+        matrix = integers if transposed else integers.T
         if matrix.shape[1] != value.shape[-1]:
             raise UnsupportedError(
                 node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[-1]}"
             )
-        scale = np.broadcast_to(weight.scale, weight.values.shape)
-        scale = scale if node.attributes.get("transB", 0) else scale.T
-        if not (scale == scale[:, :1]).all():
-            raise UnsupportedError(
-                node.name, "the weight's scale varies along the inputs: use one scale per output channel"
-            )
         value, vectors, columns = as_vectors(ctx, value, node)
         assert value.type is not None  # noqa: S101  # it came from ctx.integer
-        op = cls(value.type, as_int64(matrix[:, columns]), tuple(scale[:, 0].tolist()))
+        op = cls(value.type, as_int64(matrix[:, columns]), tuple(scale.tolist()))
         index = (vectors[:, None] * op.rows + np.arange(op.rows)).reshape(op.outputs[0].shape)
         ctx.emit(op, (value,), node.outputs[0], node, (*value.shape[:-1], op.rows), index)
         if len(node.inputs) > 2 and node.inputs[2]:

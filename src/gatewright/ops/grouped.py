@@ -258,7 +258,9 @@ def check_sums(name: str, source: Tensor, acc_bits: int) -> None:
         ConfigError: says which.
     """
     if isinstance(source.scale, tuple):
-        raise ConfigError(f"{name}: the input has one scale per channel; sums need one scale")
+        raise ConfigError(
+            f"{name}: the input has one scale per channel; sums need one scale: quantise with one, or powers of two"
+        )
     if acc_bits > 63:
         raise ConfigError(f"{name}: sums of {acc_bits} bits; at most 63 are possible: use narrower weights or inputs")
 

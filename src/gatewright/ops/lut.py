@@ -13,7 +13,7 @@ from gatewright.ir.cost import Features, Ram, add_counts, counters, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.primitives import ram_in_block, varying_bits
 from gatewright.ir.schedule import Schedule, streaming
-from gatewright.ir.types import Encoding, IntArray, Tensor
+from gatewright.ir.types import Encoding, IntArray, Scale, Tensor
 
 MAX_BITS = 10
 """Widest input: a table has 2**bits words a channel."""
@@ -40,7 +40,7 @@ class Lut(Op):
 
     source: Tensor
     table: IntArray
-    scale: float = 1.0
+    scale: Scale = 1.0
     encoding: Encoding = "twos"
     pe: int = 1
 

@@ -13,7 +13,7 @@ from gatewright.ir.cost import Features, Product, counter_bits, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.primitives import varying_bits
 from gatewright.ir.schedule import Schedule, streaming
-from gatewright.ir.types import IntArray, Tensor, bits_for
+from gatewright.ir.types import IntArray, Scale, Tensor, bits_for
 
 
 def shift_round_half_even(x: IntArray, shift: int) -> IntArray:
@@ -42,7 +42,7 @@ class Requant(Op):
     shift: int
     lo: int
     hi: int
-    scale: float = 1.0
+    scale: Scale = 1.0
     pe: int = 1
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, add_counts, counter_bits, rom_features
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule, streaming
-from gatewright.ir.types import Encoding, IntArray, Tensor, bits_for
+from gatewright.ir.types import Encoding, IntArray, Scale, Tensor, bits_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Threshold(Op):
     falling: IntArray
     lo: int
     hi: int
-    scale: float = 1.0
+    scale: Scale = 1.0
     pe: int = 1
     bipolar: bool = False
 
