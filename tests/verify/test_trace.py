@@ -65,6 +65,14 @@ def test_the_design_has_the_same_integers_and_more(build: Build, golden: Trace) 
         np.testing.assert_array_equal(design.values[name].ravel(), value[:20].ravel(), name)
 
 
+def test_the_hardware_has_the_integers_of_the_design(build: Build) -> None:
+    """Every tensor between its units, from monitors inside the emitted RTL."""
+    design, rtl = (trace(build.directory, stage=s) for s in ("design", "rtl"))
+    assert list(rtl.values) == list(design.values)
+    for name, value in design.values.items():
+        np.testing.assert_array_equal(rtl.values[name], value, name)
+
+
 def test_ranges_are_counted(golden: Trace) -> None:
     ranges = {r.name: r for r in golden.ranges}
     assert list(ranges) == list(golden.values)
@@ -152,7 +160,7 @@ def test_command_writes_the_file_and_the_page(build: Build, golden: Trace, tmp_p
 
 
 def test_wrong_requests(build: Build, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="stage 'hls': choose from golden, design"):
+    with pytest.raises(ConfigError, match="stage 'hls': choose from golden, design, rtl"):
         trace(build.directory, stage="hls")
     done = CliRunner().invoke(app, ["trace", str(build.directory), "-o", str(tmp_path / "t.npy")])
     assert done.exit_code == 1 and "must end in .npz" in done.stderr

@@ -119,7 +119,7 @@ def _top(design: Structure) -> str:
             f"input  wire {prefix}_tready",
             f"output wire {prefix}_tlast",
         ]
-    nets, body = _Nets(design), []
+    nets, body = Nets(design), []
     for i, (prefix, stream) in enumerate(ins):
         body += _top_input(prefix, stream, nets.source(End("", i)))
     for link in design.links:
@@ -145,8 +145,12 @@ def _top(design: Structure) -> str:
     )
 
 
-class _Nets:
-    """Names of the nets at every end; declared before any use."""
+class Nets:
+    """Names of the nets at every end; declared before any use.
+
+    Attributes:
+        branch: per link, the net in front of its FIFO.
+    """
 
     def __init__(self, design: Structure) -> None:
         self.declarations: list[str] = []
@@ -173,9 +177,11 @@ class _Nets:
         return name
 
     def source(self, end: End) -> str:
+        """The net that an end drives."""
         return self._source[end]
 
     def sink(self, end: End) -> str:
+        """The net that an end reads."""
         return self._sink[end]
 
 
@@ -207,7 +213,7 @@ def _instantiate(module: str, name: str, parameters: Mapping[str, int | str], pi
     return [f"  {module} #({values}) {name} (\n    {wires});"]
 
 
-def _link(link: Link, nets: _Nets) -> list[str]:
+def _link(link: Link, nets: Nets) -> list[str]:
     if not link.depth:
         return []
     source, sink = nets.branch[link.name], nets.sink(link.sink)
@@ -226,7 +232,7 @@ def _link(link: Link, nets: _Nets) -> list[str]:
     )
 
 
-def _fork(design: Structure, source: End, nets: _Nets) -> list[str]:
+def _fork(design: Structure, source: End, nets: Nets) -> list[str]:
     net, links = nets.source(source), design.links_from(source)
     branches = [nets.branch[link.name] for link in links]
     shared = f"{net}_shared"
@@ -247,7 +253,7 @@ def _fork(design: Structure, source: End, nets: _Nets) -> list[str]:
     ]
 
 
-def _instance(unit: Unit, nets: _Nets) -> list[str]:
+def _instance(unit: Unit, nets: Nets) -> list[str]:
     parameters: dict[str, int | str] = {k.upper(): v for k, v in unit.parameters.items()}
     for name, memory in unit.memories.items():
         family = not isinstance(memory, Memory)

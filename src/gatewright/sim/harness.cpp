@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams whole data sets through a Verilator model: `sim FOLDER` reads FOLDER/run.txt and PREFIX.in, and writes
 // PREFIX.out (words), PREFIX.cycles (one int64 a beat) and result.txt, or error.txt. Words are little-endian bytes.
+// What monitors saw is written in either case, with monitors.txt.
 #include "harness.hpp"
+#include "harness_monitor.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -67,6 +69,7 @@ class Simulation {
   Simulation(std::string folder) : folder_(std::move(folder)) { configure(); }
   void run();
   void save();
+  void save_monitors() const;
 
  private:
   void configure();
@@ -88,6 +91,7 @@ class Simulation {
   std::string folder_;
   std::unique_ptr<Dut> dut_;
   std::vector<Port> ports_;
+  std::vector<Monitor> monitors_;
   std::vector<std::uint64_t> last_progress_;   // per group: cycle of its last handshake
   std::vector<std::uint64_t> resets_;
   std::uint64_t cycle_ = 0, timeout_ = 0, trace_from_ = 0, trace_to_ = 0, remaining_ = 0;
@@ -106,6 +110,7 @@ void Simulation::configure() {
     if (key == "seed") {
       words >> seed_;
       dut_ = make_dut(static_cast<int>(seed_));
+      monitors_ = std::vector<Monitor>(dut_->monitors.begin(), dut_->monitors.end());
     } else if (key == "stall") {
       words >> stall_[1][0] >> stall_[1][1] >> stall_[0][0] >> stall_[0][1];
     } else if (key == "timeout") {
@@ -188,6 +193,7 @@ void Simulation::reset() {
   }
   *dut_->rst_n = 1;
   cycle_ = 0;
+  for (Monitor &monitor : monitors_) monitor.reset();
   std::fill(last_progress_.begin(), last_progress_.end(), 0);
 }
 
@@ -290,8 +296,10 @@ void Simulation::run() {
   while (silent < kDrainCycles) {
     for (Port &port : ports_) drive(port);
     dut_->eval();
+    for (Monitor &monitor : monitors_) monitor.sample(cycle_);
     for (Port &port : ports_) sample(port);
     clock();
+    if (dut_->failed()) fail("an assertion of the design failed");
     ++cycle_;
     if (dut_->finished()) fail("the design called $finish");
     if (cycle_ % kProgressCycles == 0) report_progress();
@@ -326,6 +334,12 @@ void Simulation::save() {
   }
 }
 
+void Simulation::save_monitors() const {
+  std::ofstream summary(folder_ + "/monitors.txt");
+  for (const Monitor &monitor : monitors_) monitor.save(folder_, summary);
+  if (!summary) throw std::runtime_error("cannot write " + folder_ + "/monitors.txt");
+}
+
 }  // namespace
 }  // namespace gatewright
 
@@ -333,7 +347,13 @@ int main(int argc, char **argv) {
   const std::string folder = argc > 1 ? argv[1] : ".";
   try {
     gatewright::Simulation simulation(folder);
-    simulation.run();
+    try {
+      simulation.run();
+    } catch (...) {
+      simulation.save_monitors();
+      throw;
+    }
+    simulation.save_monitors();
     simulation.save();
   } catch (const std::exception &error) {
     std::ofstream(folder + "/error.txt") << error.what();

@@ -10,6 +10,7 @@
 namespace gatewright {
 
 /// The pins of one AXI4-Stream port, `bytes` of data wide; ports of one group wait for each other, groups do not.
+/// Those of a monitor are all outputs: a stream inside the design that is only watched.
 struct Pins {
   const char *prefix;
   bool input;
@@ -22,12 +23,14 @@ struct Pins {
 class Dut {
  public:
   std::uint8_t *clk = nullptr, *rst_n = nullptr;
-  std::vector<Pins> pins;
+  std::vector<Pins> pins, monitors;
 
   virtual ~Dut() = default;
   virtual void eval() = 0;
   /// Whether the design called $finish.
   virtual bool finished() = 0;
+  /// Whether an assertion of the design failed.
+  virtual bool failed() = 0;
   /// Moves time on by half a clock period.
   virtual void advance() = 0;
   virtual void open_trace(const char *path) = 0;

@@ -18,13 +18,18 @@ class Model final : public Dut {
     context_.randSeed(seed);
     context_.randReset(2);
     context_.traceEverOn(VM_TRACE);
+    context_.fatalOnError(false);  // the harness ends the run, and keeps what it saw
     top_ = std::make_unique<Vdut>(&context_, "top");
     clk = &top_->clk;
     rst_n = &top_->rst_n;
 #define PORT(PREFIX, INPUT, GROUP, BYTES)                                                                   \
   pins.push_back({#PREFIX, INPUT, GROUP, BYTES, &top_->PREFIX##_tdata, &top_->PREFIX##_tvalid,              \
                   &top_->PREFIX##_tready, &top_->PREFIX##_tlast});
+#define MONITOR(PREFIX, BYTES)                                                                              \
+  monitors.push_back({#PREFIX, false, 0, BYTES, &top_->PREFIX##_tdata, &top_->PREFIX##_tvalid,              \
+                      &top_->PREFIX##_tready, &top_->PREFIX##_tlast});
 #include "pins.inc"
+#undef MONITOR
 #undef PORT
   }
   ~Model() override {
@@ -35,6 +40,7 @@ class Model final : public Dut {
   }
   void eval() override { top_->eval(); }
   bool finished() override { return context_.gotFinish(); }
+  bool failed() override { return context_.gotError(); }
   void advance() override { context_.timeInc(1); }
 #if VM_TRACE
   void open_trace(const char *path) override {

@@ -165,6 +165,7 @@ class Model:
         groups: its ports.
         folder: where it runs: relative paths of `$readmemh` start here.
         traced: whether it can write waveforms.
+        monitors: streams inside it that are watched; see `gatewright.sim.monitor`.
     """
 
     program: Path
@@ -172,6 +173,7 @@ class Model:
     groups: tuple[Group, ...]
     folder: Path
     traced: bool = False
+    monitors: tuple[Port, ...] = ()
 
     def run(
         self,
@@ -211,24 +213,35 @@ class Model:
         """
         if len(inputs) != len(self.groups):
             raise DataError(f"inputs for {len(inputs)} groups, where {self.top} has {len(self.groups)}")
-        counts = [_count_frames(g, arrays) for g, arrays in zip(self.groups, inputs, strict=True)]
         with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
-            folder = Path(name)
-            lines = (traffic or Traffic()).lines()
-            if wave is not None:
-                lines.append(self._wave_line(wave))
-            for group, arrays, frames in zip(self.groups, inputs, counts, strict=True):
-                lines += [f"port {p.prefix} {p.stream.beats} {frames}" for p in group.ports]
-                for port, array in zip(group.inputs, arrays, strict=True):
-                    pack_stream(array, port.stream).tofile(folder / f"{port.prefix}.in")
-            (folder / "run.txt").write_text("\n".join(lines) + "\n")
-            total = sum(len(g.outputs) * n for g, n in zip(self.groups, counts, strict=True))
-            try:
-                self._execute(folder, total, progress)
-            finally:
-                if wave is not None and (folder / "wave.vcd").is_file():
-                    wave[0].write_bytes((folder / "wave.vcd").read_bytes())
-            return _read_results(folder, self.groups)
+            self.run_in(Path(name), inputs, traffic, progress=progress, wave=wave)
+            return _read_results(Path(name), self.groups)
+
+    def run_in(
+        self,
+        folder: Path,
+        inputs: Sequence[Sequence[Array]],
+        traffic: Traffic | None = None,
+        *,
+        progress: Progress | None = None,
+        wave: tuple[Path, int, int] | None = None,
+    ) -> None:
+        """As `run_groups`, but leave what the harness wrote in a folder: the monitors' files after an error too."""
+        counts = [_count_frames(g, arrays) for g, arrays in zip(self.groups, inputs, strict=True)]
+        lines = (traffic or Traffic()).lines()
+        if wave is not None:
+            lines.append(self._wave_line(wave))
+        for group, arrays, frames in zip(self.groups, inputs, counts, strict=True):
+            lines += [f"port {p.prefix} {p.stream.beats} {frames}" for p in group.ports]
+            for port, array in zip(group.inputs, arrays, strict=True):
+                pack_stream(array, port.stream).tofile(folder / f"{port.prefix}.in")
+        (folder / "run.txt").write_text("\n".join(lines) + "\n")
+        total = sum(len(g.outputs) * n for g, n in zip(self.groups, counts, strict=True))
+        try:
+            self._execute(folder, total, progress)
+        finally:
+            if wave is not None and (folder / "wave.vcd").is_file():
+                wave[0].write_bytes((folder / "wave.vcd").read_bytes())
 
     def _wave_line(self, wave: tuple[Path, int, int]) -> str:
         if not self.traced:

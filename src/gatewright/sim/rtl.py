@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.design.structure import Structure
 from gatewright.emit.rtl import top_ports
+from gatewright.emit.taps import Tap, taps, watched_top
+from gatewright.ir.graph import Graph
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.model import Group, Model, Port, RunResult, Traffic
@@ -54,6 +57,28 @@ def build_rtl(design: Structure, folder: Path, optimise: Optimise = "fast_run") 
     group = Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
     sources = [*sorted((folder / "kernels").glob("*.sv")), folder / f"{design.name}.sv"]
     return compile_model(sources, design.name, group, folder=folder, optimise=optimise)
+
+
+def build_watched(
+    graph: Graph, design: Structure, folder: Path, optimise: Optimise = "fast_build"
+) -> tuple[Model, tuple[Tap, ...]]:
+    """Compile an emitted design as it lies in a folder, with every stream inside it on a monitor, able to write waves.
+
+    Raises:
+        ConfigError: its top level is no longer what the emitter writes.
+        ToolError: Verilator or g++ is missing, or rejects the design.
+    """
+    inputs, outputs = top_ports(design)
+    group = Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
+    watched = taps(graph, design)
+    with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
+        top = Path(name) / f"{design.name}.sv"
+        top.write_text(watched_top((folder / top.name).read_text(), design.name, watched))
+        model = compile_model(
+            [*sorted((folder / "kernels").glob("*.sv")), top], design.name, group, folder=folder, optimise=optimise,
+            trace=True, monitors=[Port(t.prefix, t.stream) for t in watched],
+        )  # fmt: skip
+    return model, watched
 
 
 def run_rtl(

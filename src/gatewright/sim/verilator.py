@@ -41,6 +41,7 @@ def compile_model(
     parameters: Mapping[str, int] | None = None,
     optimise: Optimise = "fast_build",
     trace: bool = False,
+    monitors: Sequence[Port] = (),
     cache: Path | None = None,
 ) -> Model:
     """Compile a top level, or find it compiled.
@@ -53,6 +54,7 @@ def compile_model(
         parameters: of the top level.
         optimise: "fast_build" for tests, "fast_run" for long simulations.
         trace: able to write waveforms; slower.
+        monitors: streams inside the design whose pins are all outputs of the top level.
         cache: where to keep programs instead of `cache_folder()`.
 
     Raises:
@@ -63,9 +65,12 @@ def compile_model(
     sources = [Path(s).resolve() for s in sources]
     if not sources:
         raise ConfigError(f"no source files for the top level {top!r}")
-    build = _Build(find_verilator(), find_tool("g++"), sources, top, groups, dict(parameters or {}), optimise, trace)
+    build = _Build(
+        find_verilator(), find_tool("g++"), sources, top, groups, dict(parameters or {}), optimise, trace,
+        tuple(monitors),
+    )  # fmt: skip
     program = cached(cache or cache_folder() / "verilator", build.key(), build.run)
-    return Model(program / "sim", top, groups, (folder or sources[-1].parent).resolve(), trace)
+    return Model(program / "sim", top, groups, (folder or sources[-1].parent).resolve(), trace, tuple(monitors))
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class _Build:
     parameters: Mapping[str, int]
     optimise: Optimise
     trace: bool
+    monitors: tuple[Port, ...]
 
     def key(self) -> str:
         parameters = sorted(self.parameters.items())
@@ -100,7 +106,8 @@ class _Build:
             for i, group in enumerate(self.groups)
             for port in group.ports
         ]
-        return "".join(rows)
+        watched = [f"MONITOR({port.prefix}, {port.stream.padded_width // 8})\n" for port in self.monitors]
+        return "".join([*rows, *watched])
 
     def run(self, root: Path, folder: Path) -> None:
         runtime = cached(root, "runtime-" + digest(self._tools()), self._compile_runtime)
@@ -139,6 +146,8 @@ class _Build:
         for group in self.groups:
             for port in group.ports:
                 expected |= _expected_pins(port, port in group.inputs)
+        for port in self.monitors:
+            expected |= {name: ("OUT", width) for name, (_, width) in _expected_pins(port, False).items()}
         for name, pin in expected.items():
             if pins.get(name) != pin:
                 found = "it is missing" if name not in pins else f"it is {_describe(pins[name])}"

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nets of a top level that a debugger watches, and the top level with them on its pins.
+
+The text is that of the build, so that what is watched is what lies there, edits included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gatewright.design.structure import End, Link, Structure, fork_name
+from gatewright.emit.rtl import Nets
+from gatewright.errors import ConfigError
+from gatewright.ir.graph import Graph
+from gatewright.ir.types import Stream
+
+Part = Literal["input", "fork", "fifo", "unit"]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A watched net.
+
+    Attributes:
+        prefix: of its pins.
+        net: in the top level.
+        stream: what it carries.
+        tensor: of the graph, whose elements it carries in stream order.
+        part: what drives it: the top level's input, a fork, a FIFO, or a unit.
+        name: of that part.
+        module: its kernel.
+        link: whose FIFO the net leads into, or comes out of; None where a unit drives it.
+    """
+
+    prefix: str
+    net: str
+    stream: Stream
+    tensor: str
+    part: Part
+    name: str
+    module: str
+    link: Link | None = None
+
+
+def taps(graph: Graph, design: Structure) -> tuple[Tap, ...]:
+    """Everything that can be watched, each net once, in the order in which data passes."""
+    found: dict[str, Tap] = {}
+    for tap in _walk(graph, design):
+        found.setdefault(tap.net, tap)
+    return tuple(found.values())
+
+
+def _walk(graph: Graph, design: Structure) -> Iterator[Tap]:
+    nets, units = Nets(design), {u.name: u for u in design.units}
+    forks = design.forks()
+
+    def tap(net: str, stream: Stream, tensor: str, part: Part, name: str, module: str, link: Link | None = None) -> Tap:
+        return Tap(f"monitor_{net}", net, stream, tensor, part, name, module, link)
+
+    def on_the_way(consumer: str) -> Iterator[Tap]:
+        for link in (k for k in design.links if k.edge.consumer == consumer):
+            if link.source in forks:
+                name = fork_name(link.source)
+                yield tap(nets.branch[link.name], link.stream, link.edge.tensor, "fork", name, "stream_fork", link)
+            if link.depth:
+                yield tap(nets.sink(link.sink), link.stream, link.edge.tensor, "fifo", link.name, "fifo", link)
+            unit = units.get(link.sink.unit)
+            if unit is not None and not unit.operator:
+                yield tap(
+                    nets.source(End(unit.name, 0)), unit.outs[0], link.edge.tensor, "unit", unit.name, unit.module
+                )
+
+    for i, item in enumerate(graph.inputs):
+        yield tap(nets.source(End("", i)), design.inputs[i], item.name, "input", item.name, "")
+    for node in graph.nodes:
+        yield from on_the_way(node.name)
+        unit = units[node.name]
+        for port, tensor in enumerate(node.outputs):
+            yield tap(nets.source(End(unit.name, port)), unit.outs[port], tensor, "unit", unit.name, unit.module)
+    for output in graph.outputs:
+        yield from on_the_way(output.name)
+
+
+def watched_top(text: str, name: str, watched: Sequence[Tap]) -> str:
+    """A top level as `emit` writes it, its watched nets on pins `monitor_NET_tdata`, `_tvalid`, `_tready`, `_tlast`.
+
+    Raises:
+        ConfigError: the text has no such module with a list of ports.
+    """
+    start, begun, rest = text.partition(f"module {name} (\n")
+    ports, closed, body = rest.partition("\n);\n")
+    body, ended, after = body.rpartition("endmodule")
+    if not (begun and closed and ended):
+        raise ConfigError(
+            f"{name}.sv is no longer a module {name} with one port a line, as it was emitted: its inner streams cannot "
+            "be watched; compile the model again"
+        )
+    pins, wires = [ports], []
+    for tap in watched:
+        width, pad = tap.stream.width, tap.stream.padded_width - tap.stream.width
+        pins.append(f"  output wire [{tap.stream.padded_width - 1}:0] {tap.prefix}_tdata")
+        pins += [f"  output wire {tap.prefix}_{pin}" for pin in ("tvalid", "tready", "tlast")]
+        data = f"{tap.net}[{width - 1}:0]"
+        padded = f"{{{pad}'d0, {data}}}" if pad else data
+        wires += [
+            f"  assign {tap.prefix}_tdata = {padded};",
+            f"  assign {tap.prefix}_tlast = {tap.net}[{width}];",
+            f"  assign {tap.prefix}_tvalid = {tap.net}_valid;",
+            f"  assign {tap.prefix}_tready = {tap.net}_ready;",
+        ]
+    header, inserted = ",\n".join(pins), "\n".join([*wires, ""])
+    return f"{start}{begun}{header}{closed}{body}{inserted}{ended}{after}"
