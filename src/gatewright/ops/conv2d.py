@@ -94,19 +94,23 @@ class Conv2d(Op):
         return self.lower()[-1].outputs
 
     def reference(self, *xs: IntArray) -> tuple[IntArray, ...]:
-        """Sum over taps, written apart from the units so that lowering is checked against it."""
+        """Sum over taps, written apart from the units so that lowering is checked against it; float64 products when
+        every partial sum stays below 2**53, int64 otherwise."""
         (x,) = xs
         w = self._window
+        (bounds,) = self.bounds()
+        partial = max(-int(bounds.partial_lo or 0), int(bounds.partial_hi or 0))
+        dtype = np.float64 if partial < 1 << 53 else np.int64
         pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0), (0, 0))
-        image = np.pad(x.reshape(-1, w.height, w.width, self.groups, self.weight.shape[-1]), pads)
-        weight = self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
-        out = np.zeros((len(x), w.out_height, w.out_width, *weight.shape[:2]), np.int64)
+        image = np.pad(x.astype(dtype).reshape(-1, w.height, w.width, self.groups, self.weight.shape[-1]), pads)
+        weight = self.weight.astype(dtype).reshape(self.groups, -1, *self.weight.shape[1:])
+        out = np.zeros((len(x), w.out_height, w.out_width, *weight.shape[:2]), dtype)
         for i in range(w.kernel_h):
             for j in range(w.kernel_w):
                 rows = slice(i * w.dilation_h, i * w.dilation_h + (w.out_height - 1) * w.stride_h + 1, w.stride_h)
                 cols = slice(j * w.dilation_w, j * w.dilation_w + (w.out_width - 1) * w.stride_w + 1, w.stride_w)
                 out += np.einsum("nhwgc,gfc->nhwgf", image[:, rows, cols], weight[:, :, i, j], optimize=True)
-        return (out.reshape(-1, *self.outputs[0].shape),)
+        return (out.reshape(-1, *self.outputs[0].shape).astype(np.int64),)
 
     def bounds(self) -> tuple[Bounds, ...]:
         """Those of the product."""

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models: where each comes from, how it becomes ONNX, on what it is run, and for what its hardware is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from gatewright.data import fetch_data, load_data
+
+from . import qkeras
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RealModel:
+    """A quantised network that somebody published.
+
+    Attributes:
+        origin: package and kind of file.
+        make: the network as ONNX.
+        frames: how many float frames are wanted -> the first of them, as the model takes them.
+        data: the test set that the frames come from; "" for random frames, which have no labels.
+        fps: frames per second asked of the hardware on `board`.
+        small: the same network on smaller images, for RTL; `make` where it is None.
+        small_frames: frames for it.
+    """
+
+    origin: str
+    make: Callable[[], onnx.ModelProto]
+    frames: Callable[[int], Array]
+    fps: float
+    data: str = ""
+    board: str = "pynq-z2"
+    small: Callable[[], onnx.ModelProto] | None = None
+    small_frames: Callable[[int], Array] | None = None
+
+    def labels(self, count: int) -> npt.NDArray[np.int64] | None:
+        """Classes of the first frames."""
+        return _set(self.data).test.y[:count] if self.data else None
+
+    def hardware(self, count: int) -> tuple[onnx.ModelProto, Array]:
+        """What goes through RTL: the network, and the first of its frames."""
+        return (self.small or self.make)(), (self.small_frames or self.frames)(count)
+
+
+@cache
+def _set(name: str) -> Any:
+    fetch_data(name)
+    return load_data(name)
+
+
+def images(name: str, offset: float, full: float) -> Callable[[int], Array]:
+    """Test images, channels last, (pixel - offset) / full."""
+    return lambda count: (
+        (np.moveaxis(_set(name).test.x[:count], 1, -1).astype(np.float32) - np.float32(offset)) / np.float32(full)
+    )
+
+
+def noise(shape: tuple[int, ...], spread: float = 1.0, middle: float = 0.0) -> Callable[[int], Array]:
+    """Normal random frames, the same every time."""
+    return lambda count: np.float32(np.random.default_rng(0).normal(middle, spread, (count, *shape)))
+
+
+def hls4ml(name: str) -> Callable[[], onnx.ModelProto]:
+    """An ONNX file of the hls4ml source package."""
+    return lambda: onnx.load_from_string(qkeras.onnx_file(name))
+
+
+def qonnx_package(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
+    """An ONNX file of the installed qonnx package, its images made `size` pixels high and wide if given."""
+
+    def load() -> onnx.ModelProto:
+        import qonnx
+
+        model = onnx.load(str(Path(qonnx.__file__).parent / "data/onnx" / name))
+        if size:
+            for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+                dim.dim_value = size
+            for info in (*model.graph.value_info, *model.graph.output):
+                info.type.tensor_type.ClearField("shape")
+        return model
+
+    return load
+
+
+MODELS: Mapping[str, RealModel] = {
+    "qkeras-mnist-cnn": RealModel(
+        "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_mnist_cnn", 1 / 255, 8), images("mnist", 0, 255),
+        fps=1000, data="mnist",
+    ),
+    "qkeras-jets": RealModel(
+        "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_3layer", 2**-5, 8, signed=True), noise((16,)), fps=100_000
+    ),
+    "bnn-1layer": RealModel("hls4ml 1.3.0, QONNX", hls4ml("bnn_model_fc_1layer"), noise((3,)), fps=1_000_000),
+    "espcn-resize": RealModel(
+        "qonnx 1.0.0, QONNX", qonnx_package("bsd300x3-espcn/nn_resize/quant_model.onnx"),
+        noise((3, 128, 128), 0.3, 0.5), fps=4000,
+        small=qonnx_package("bsd300x3-espcn/nn_resize/quant_model.onnx", 8), small_frames=noise((3, 8, 8), 0.3, 0.5),
+    ),
+}  # fmt: skip
+"""Those that compile, by name."""
