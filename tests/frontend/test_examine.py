@@ -117,13 +117,28 @@ def test_a_stand_in_takes_the_scale_of_the_other_operand() -> None:
         from_onnx(b.model(y))
 
 
-def test_outputs_are_findings() -> None:
+def test_what_the_host_computes() -> None:
     b = Builder((4,))
     y = b.node("Exp", b.node("MatMul", b.quant("x", 0.5, 4), b.weight(np.ones((4, 4)), 0.5)))
-    found = verdicts(b, y)[y]
-    assert (found.op_type, found.verdict) == ("output", "refused")
-    assert found.reason.startswith("output 'exp_1_out' ends in float steps (exp)")
-    assert found.remedy.startswith("put a Quant node at the end")
+    found = verdicts(b, y, b.node("Softmax", y))
+    assert [found[n].verdict for n in ("matmul_1", "exp_1", "softmax_1")] == ["hardware", "host", "host"]
+    assert found["exp_1"].reason == "behind the last layer, in output 'exp_1_out'"
+    assert found["softmax_1"].reason == "softmax over axis 1"
+
+
+def test_a_host_function_in_the_middle_is_refused_and_what_follows_examined() -> None:
+    b = Builder((4,))
+    p = b.node("Softmax", b.node("MatMul", b.quant("x", 0.5, 4), b.weight(np.ones((4, 4)), 0.5)))
+    y = b.node("MatMul", b.quant(p, 0.25, 4, signed=False), b.weight(np.ones((4, 4)), 0.5))
+    found = verdicts(b, b.node("LogSoftmax", y))
+    assert [found[n].verdict for n in ("softmax_1", "quant_3", "matmul_2", "logsoftmax_1")] == [
+        "refused", "hardware", "hardware", "host",
+    ]  # fmt: skip
+    assert found["softmax_1"].reason == (
+        "Softmax in the middle of a model has no hardware, and quant_3 (Quant) reads its result, which the host cannot "
+        "compute"
+    )
+    assert found["softmax_1"].remedy.startswith("remove one of them")
 
 
 def test_shapes_of_refused_nodes_are_bounded() -> None:
@@ -134,7 +149,7 @@ def test_shapes_of_refused_nodes_are_bounded() -> None:
     model = b.model(b.node("Relu", b.node("Softsign", b.quant("x", 0.5, 4))))
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", 17))
-    assert {f.node: f.verdict for f in examine(model).findings}["relu_1"] == "folded"
+    assert {f.node: f.verdict for f in examine(model).findings}["relu_1"] == "host"
 
 
 def test_remedies() -> None:

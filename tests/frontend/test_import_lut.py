@@ -176,7 +176,7 @@ REFUSED: list[tuple[str, Make, str]] = [
      r"pow_1: Pow by \[0.5\]: only the exponents 1, 2, 3 and 4 have hardware"),
     ("limits", lambda b: b.node("Clip", b.quant("x", 0.5, 4), b.constant(1.0), b.constant(0.0)),
      r"clip_1: Clip to 1.0..0.0: the limits must ascend"),
-    ("slope", lambda b: b.node("PRelu", b.quant("x", 0.5, 4), b.constant(np.arange(9).reshape(3, 3))),
+    ("slope", lambda b: b.quant(b.node("PRelu", b.quant("x", 0.5, 4), b.constant(np.arange(9).reshape(3, 3))), 1.0, 4),
      r"prelu_1: slope of shape \(3, 3\) varies within a channel: use one value, or one per channel"),
     ("NaN slope", lambda b: b.node("LeakyRelu", b.quant("x", 0.5, 4), alpha=float("nan")),
      "leakyrelu_1: leaky by constants that are not finite or 0: train the model again"),

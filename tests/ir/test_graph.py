@@ -146,7 +146,7 @@ def test_output_layout_scale_and_offset() -> None:
     base = integer_output("y", Tensor((2, 1, 3), -8, 7))
     index = np.arange(6).reshape(3, 2, 1).transpose(1, 2, 0)
     output = replace(
-        base, shape=(3, 2, 1), index=index, scale=np.array([1.0, 2.0, 4.0]), offset=np.array([0.0, 0.5, 0.0])
+        base, frame=(3, 2, 1), index=index, scale=np.array([1.0, 2.0, 4.0]), offset=np.array([0.0, 0.5, 0.0])
     )
     y = np.array([[[[1, 2, 3]], [[4, 5, 6]]]])
     assert output.dequantize(y).tolist() == [[[[1.0], [4.0]], [[4.5], [10.5]], [[12.0], [24.0]]]]

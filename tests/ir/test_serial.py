@@ -66,11 +66,11 @@ def test_unknown_format_and_operator(network: Graph, tmp_path: Path) -> None:
     save_graph(network, path)
     text = json.loads(path.read_text())
     edit(path, format=99)
-    with pytest.raises(ModelError, match="graph format 99 is not 1: compile the model again"):
+    with pytest.raises(ModelError, match="graph format 99 is not 2: compile the model again"):
         load_graph(path)
     nodes = [dict(n) for n in text["nodes"]]
     nodes[0]["operator"] = "conv9d"
-    edit(path, format=1, nodes=nodes)
+    edit(path, format=2, nodes=nodes)
     with pytest.raises(
         ModelError, match="operator 'conv9d' is not known here; known are activation, add, .*GATEWRIGHT"
     ):

@@ -194,7 +194,7 @@ class Choices:
         inputs = {i.name for i in self.graph.inputs}
         for tensor, count in self._readers().items():
             if tensor in source and (count > 1 or tensor in inputs):
-                leaving = sum(o.tensor == tensor for o in self.graph.outputs)
+                leaving = tensor in self.graph.leaving
                 wires += [(tensor, *source[tensor], *source[tensor])] * leaving
         return wires
 

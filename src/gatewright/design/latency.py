@@ -197,7 +197,7 @@ class LatencySearch:
 
     def _leaving(self, tensor: str, lanes: int) -> FloatArray:
         """What the FIFOs take through which a tensor of so many lanes leaves the design."""
-        count = sum(o.tensor == tensor for o in self.graph.outputs) * self.delay.get(tensor, 0)
+        count = self.delay.get(tensor, 0)
         return self.choices.edge_shares(tensor, lanes, lanes) * count
 
     def _advance(

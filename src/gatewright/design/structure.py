@@ -89,13 +89,19 @@ class Link:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Units and links of a design; the top level's streams in the order of the graph's inputs and outputs."""
+    """Units and links of a design; the top level's streams in the order of the graph's inputs and outputs.
+
+    Attributes:
+        outputs: one stream a tensor that leaves, however many outputs of the graph it is.
+        leaves: by which of those streams each output of the graph leaves.
+    """
 
     name: str
     units: tuple[Unit, ...]
     links: tuple[Link, ...]
     inputs: tuple[Stream, ...]
     outputs: tuple[Stream, ...]
+    leaves: tuple[int, ...]
 
     def links_from(self, source: End) -> list[Link]:
         """The links that leave an end; several make a fork."""
@@ -130,6 +136,7 @@ def structure(graph: Graph) -> Structure:
         tuple(builder.links),
         tuple(builder.streams[End("", i)] for i in range(len(graph.inputs))),
         tuple(builder.outputs),
+        tuple(list(graph.leaving).index(o.tensor) for o in graph.outputs),
     )
 
 

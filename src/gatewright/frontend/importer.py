@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gatewright.frontend.folding import array, fold
 from gatewright.frontend.shapes import output_shapes
 from gatewright.ir.findings import Finding, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
+from gatewright.ir.hosting import extend_tail, leave_to_host
 from gatewright.ir.importing import (
     MAX_ELEMENTS,
     ImportContext,
@@ -47,19 +49,20 @@ class Examination:
     values: Mapping[str, Value] = field(default_factory=dict)
 
 
-def import_model(path: str | Path, name: str | None = None) -> Graph:
+def import_model(path: str | Path, name: str | None = None, *, argmax: bool = False) -> Graph:
     """Read an ONNX file.
 
     Args:
         path: the model.
         name: of the graph and its top module; by default that of the file.
+        argmax: make a final ArgMax hardware, which else the host computes.
 
     Raises:
         ModelError: no such file, damaged, or no model.
         UnsupportedError: a node that has no hardware, named with its type, shape and a remedy; or every layer that
             lacks a quantiser, together.
     """
-    return from_onnx(load_model(path), name or _identifier(Path(path).stem))
+    return from_onnx(load_model(path), name or _identifier(Path(path).stem), argmax=argmax)
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -84,15 +87,15 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     return model
 
 
-def from_onnx(model: onnx.ModelProto, name: str = "network") -> Graph:
+def from_onnx(model: onnx.ModelProto, name: str = "network", *, argmax: bool = False) -> Graph:
     """An ONNX model in memory as an integer graph; see `import_model`."""
-    examination = examine(model, name, stop=True)
+    examination = examine(model, name, stop=True, argmax=argmax)
     if examination.graph is None:
         raise examination.errors[0]
     return examination.graph
 
 
-def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -> Examination:
+def examine(model: onnx.ModelProto, name: str = "network", *, stop: bool = False, argmax: bool = False) -> Examination:
     """Import a model to its end, whatever stands in the way: a finding for every node.
 
     What a refused node gives is taken for integers of 8 bits where its shape is known, so that what follows is
@@ -100,11 +103,12 @@ def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -
 
     Args:
         stop: raise at the first refused node, unless quantisers were missing before it.
+        argmax: see `import_model`.
 
     Raises:
         ModelError: damage that leaves no nodes to look at.
     """
-    ctx = _begin(model)
+    ctx = _begin(model, argmax)
     operators, errors = discover(), list[GatewrightError]()
     for node in list(_nodes(model)):
         source = next((ctx.unknown[i] for i in node.inputs if i in ctx.unknown), None)
@@ -112,14 +116,10 @@ def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -
             ctx.findings.append(Finding(node.name, node.op_type, "not examined", f"reads the output of {source}"))
             ctx.unknown.update((o, source) for o in node.outputs if o)
             continue
-        try:
-            ctx.findings.append(_examine_node(node, ctx, operators))
-        except GatewrightError as error:
-            if stop and not ctx.missing:
-                raise
-            errors.append(error)
-            ctx.findings.append(refusal(node.name, node.op_type, error))
-            _stand_in_outputs(node, ctx)
+        found = _examine_node(node, ctx, operators)
+        errors += found
+        if found and stop and not ctx.missing:
+            raise found[0]
     if ctx.missing:
         errors = [missing_error(ctx.missing), *errors]
     if errors and stop:
@@ -127,11 +127,12 @@ def examine(model: onnx.ModelProto, name: str = "network", stop: bool = False) -
     return _finish(model, name, ctx, errors)
 
 
-def _begin(model: onnx.ModelProto) -> ImportContext:
+def _begin(model: onnx.ModelProto, argmax: bool) -> ImportContext:
     _check_names(model.graph)
     ctx = ImportContext(
         reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}),
         opset=_opset(model),
+        hardware_argmax=argmax,
     )
     for initializer in model.graph.initializer:
         ctx.constants[initializer.name] = array(initializer)
@@ -245,7 +246,29 @@ def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
     return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 
-def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> Finding:
+def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> list[GatewrightError]:
+    """Import a node, note what it became, and give what stands in its way."""
+    try:
+        ctx.findings.append(_finding(node, ctx, operators))
+    except GatewrightError as error:
+        if isinstance(error, UnsupportedError) and error.node != node.name:
+            _not_last(node, ctx, error)
+            return [error, *_examine_node(node, ctx, operators)]
+        ctx.findings.append(refusal(node.name, node.op_type, error))
+        _stand_in_outputs(node, ctx)
+        return [error]
+    return []
+
+
+def _not_last(node: OnnxNode, ctx: ImportContext, error: UnsupportedError) -> None:
+    """Refuse what was left to the host, because `node` needs its result in hardware; take stand-ins for it."""
+    ctx.findings = [refusal(f.node, f.op_type, error) if f.node == error.node else f for f in ctx.findings]
+    for name in {i for i in node.inputs if i in ctx.hosted}:
+        shape = ctx.hosted.pop(name).shape
+        ctx.values[name] = stand_in(ctx, name, shape, standard_index(shape))[0]
+
+
+def _finding(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> Finding:
     """Import a node, and say what it became."""
     units, missing = len(ctx.nodes), len(ctx.missing)
     _import_node(node, ctx, operators)
@@ -253,6 +276,9 @@ def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, ty
         reasons, remedies = zip(*(split_remedy(m.reason) for m in ctx.missing[missing:]), strict=True)
         text = "; ".join(dict.fromkeys(reasons)), "; ".join(dict.fromkeys(remedies))
         return Finding(node.name, node.op_type, "no quantiser", *text)
+    left = [ctx.hosted[o] for o in node.outputs if o in ctx.hosted]
+    if left:
+        return Finding(node.name, node.op_type, "host", ", ".join(str(h.tail[-1].function) for h in left))
     made = ", ".join(dict.fromkeys(n.op.name() for n in ctx.nodes[units:]))
     return Finding(node.name, node.op_type, "hardware" if made else "folded", made)
 
@@ -270,6 +296,40 @@ def _stand_in_outputs(node: OnnxNode, ctx: ImportContext) -> None:
 
 
 def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> None:
+    with _damage(node):
+        if any(i in ctx.hosted for i in node.inputs):
+            extend_tail(node, ctx, lambda n, inside: _import_node(n, inside, operators))
+            return
+        try:
+            _take_node(node, ctx, operators)
+        except UnsupportedError as refused:
+            if not leave_to_host(node, ctx, refused):
+                raise
+
+
+@contextmanager
+def _damage(node: OnnxNode) -> Iterator[None]:
+    """What goes wrong in a node's own definition as an error of ours."""
+    try:
+        yield
+    except ConfigError as error:
+        raise UnsupportedError(node.name, str(error)) from error
+    except GatewrightError:
+        raise
+    except (IndexError, KeyError) as error:
+        raise ModelError(
+            f"{node.name}: {node.op_type} lacks an input or attribute that its definition requires "
+            f"({error}): the file is damaged"
+        ) from error
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{node.name}: {node.op_type} has an input or attribute that its definition rules out "
+            f"({error}): the file is damaged"
+        ) from error
+
+
+def _take_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> None:
+    """Ask each operator."""
     missing = [i for i in node.inputs if i and i not in ctx.values and i not in ctx.constants]
     if missing:
         raise ModelError(
@@ -286,18 +346,6 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
                     return
         except ConfigError as error:
             raise UnsupportedError(node.name, str(error)) from error
-        except GatewrightError:
-            raise
-        except (IndexError, KeyError) as error:
-            raise ModelError(
-                f"{node.name}: {node.op_type} lacks an input or attribute that its definition requires "
-                f"({error}): the file is damaged"
-            ) from error
-        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{node.name}: {node.op_type} has an input or attribute that its definition rules out "
-                f"({error}): the file is damaged"
-            ) from error
     shapes = ", ".join(
         str(ctx.values[i].shape if i in ctx.values else ctx.constants[i].shape) for i in node.inputs if i
     )
@@ -310,9 +358,10 @@ def _import_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, typ
 
 
 def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
-    if name not in ctx.values:
+    hosted = ctx.hosted.get(name)
+    if hosted is None and name not in ctx.values:
         raise ModelError(f"output {name!r} does not depend on the model's inputs, or nothing writes it")
-    value = ctx.values[name]
+    value, tail = (ctx.values[name], ()) if hosted is None else (hosted.base, hosted.tail)
     if value.type is None:
         raise ModelError(
             f"output {name!r} depends on the inputs without any quantiser between: it is a float model; train it "
@@ -320,15 +369,22 @@ def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
         )
     affine = output_affine(value)
     if affine is None:
-        steps = ", ".join(s.kind for s in value.steps)
-        raise ModelError(
-            f"output {name!r} ends in float steps ({steps}) that are not a scale and an offset: "
-            "put a Quant node at the end, or remove them and run them on the host"
-        )
-    channels = value.channels
-    scale, offset = (np.broadcast_to(v, channels).astype(np.float64) for v in affine)
+        _left_to_host(name, value, ctx)
+    steps = value.steps if affine is None else ()
+    parts = (np.asarray(value.type.scale), np.zeros(1)) if affine is None else affine
+    scale, offset = (np.broadcast_to(v, value.channels).astype(np.float64) for v in parts)
     output = unique_name(name, taken)
-    return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset)
+    return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset, steps, tail)
+
+
+def _left_to_host(name: str, value: Value, ctx: ImportContext) -> None:
+    """Note that the host computes the float steps of an output."""
+    ctx.findings = [
+        replace(f, verdict="host", reason=f"behind the last layer, in output {name!r}")
+        if f.node in value.origin and f.verdict == "folded"
+        else f
+        for f in ctx.findings
+    ]
 
 
 def _prune(graph: Graph) -> Graph:

@@ -40,10 +40,9 @@ def output_shapes(node: OnnxNode, ctx: ImportContext) -> Mapping[str, tuple[int,
     """Frame shapes of a node's outputs by name, without the batch; those that ONNX does not know are left out."""
     names = [i for i in dict.fromkeys(node.inputs) if i]
     constants = {n: ctx.constants[n] for n in names if n in ctx.constants and n not in ctx.open_batch}
+    shapes = {n: h.shape for n, h in ctx.hosted.items()} | {n: v.shape for n, v in ctx.values.items()}
     values = [
-        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["batch", *ctx.values[n].shape])
-        for n in names
-        if n in ctx.values
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["batch", *shapes[n]]) for n in names if n in shapes
     ]
     frames = {k: d[1:] for k, d in _inferred(node, values, constants, ctx.opset).items()}
     known = {k: tuple(n for n in f if n is not None) for k, f in frames.items() if f and None not in f}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gatewright.errors import ConfigError, DataError
 from gatewright.ir.chain import HALF_EVEN, Rounding, Step, evaluate, quantize
+from gatewright.ir.host import HostStep, Values, place, run_steps
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray, IntArray, Tensor, check_ints
 
@@ -80,29 +81,46 @@ class GraphInput:
 
 @dataclass(frozen=True, eq=False)
 class GraphOutput:
-    """An output: real value = scale * integer + offset per channel, computed on the host.
+    """An output: real value = scale * integer + offset per channel, then what has no hardware; all on the host.
 
     Attributes:
         name: of the model's output.
-        tensor: name of the integer tensor.
-        shape: of one frame of the model's float output, without the batch.
-        index: int64, shape of the tensor: which flat element of the float frame each integer becomes.
+        tensor: name of the integer tensor; outputs of one tensor share one stream of the hardware.
+        frame: shape of one frame of the model's float tensor that the integers are, without the batch.
+        index: int64, shape of the tensor: which flat element of that frame each integer becomes.
         scale, offset: float64, one per channel of the tensor.
+        steps: float steps then, per channel of the tensor.
+        host: functions of whole frames after that.
     """
 
     name: str
     tensor: str
-    shape: tuple[int, ...]
+    frame: tuple[int, ...]
     index: IntArray
     scale: FloatArray
     offset: FloatArray
+    steps: tuple[Step, ...] = ()
+    host: tuple[HostStep, ...] = ()
 
-    def dequantize(self, y: IntArray) -> FloatArray:
-        """Integers (frames, *tensor shape) to the model's float output (frames, *shape)."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame of the model's output, without the batch."""
+        return self.host[-1].shape if self.host else self.frame
+
+    def dequantize(self, y: IntArray) -> Values:
+        """Integers (frames, *tensor shape) to the model's output (frames, *shape): float64, or int64 positions."""
         real = y.reshape(len(y), *self.index.shape) * self.scale + self.offset
-        out = np.empty((len(y), self.index.size))
-        out[:, self.index.ravel()] = real.reshape(len(y), self.index.size)
-        return out.reshape(len(y), *self.shape)
+        out = place(run_steps(self.steps, real), self.index, self.frame)
+        for step in self.host:
+            out = step.apply(out)
+        return out
+
+    def host_functions(self) -> list[str]:
+        """What the host computes beyond scale and offset, in order and in words."""
+        done: list[str] = [s.kind for s in self.steps]
+        for step in self.host:
+            done += [str(step.function), *(s.kind for s in step.steps)]
+        return done
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class Edge:
 
     Attributes:
         tensor: name.
-        consumer: name of the node that reads it, or of the output that it leaves by.
+        consumer: name of the node that reads it, or of the first output that it leaves by.
         port: which of the consumer's inputs.
     """
 
@@ -174,12 +192,20 @@ class Graph:
         return self._tensors  # type: ignore[attr-defined, no-any-return]  # set once in __post_init__
 
     def edges(self) -> Iterator[Edge]:
-        """Every way from a tensor to a reader of it, in the order of the nodes; outputs last."""
+        """Every way from a tensor to a reader of it, in the order of the nodes; what leaves the hardware last."""
         for node in self.nodes:
             for port, tensor in enumerate(node.inputs):
                 yield Edge(tensor, node.name, port)
+        for tensor, output in self.leaving.items():
+            yield Edge(tensor, output, 0)
+
+    @property
+    def leaving(self) -> dict[str, str]:
+        """The tensors that leave the hardware, one stream each: the first output of each by tensor, in order."""
+        first: dict[str, str] = {}
         for output in self.outputs:
-            yield Edge(output.tensor, output.name, 0)
+            first.setdefault(output.tensor, output.name)
+        return first
 
     def node(self, name: str) -> Node:
         """The node of that name."""
@@ -217,12 +243,12 @@ class Graph:
             raise DataError(f"{len(xs)} arrays for the {len(self.inputs)} inputs {[i.name for i in self.inputs]}")
         return tuple(i.quantize(x) for i, x in zip(self.inputs, xs, strict=True))
 
-    def dequantize(self, *ys: IntArray) -> tuple[FloatArray, ...]:
-        """Integer outputs to the model's float outputs, as the host does it."""
+    def dequantize(self, *ys: IntArray) -> tuple[Values, ...]:
+        """Integer outputs to the model's own outputs, as the host does it."""
         return tuple(o.dequantize(y) for o, y in zip(self.outputs, ys, strict=True))
 
-    def predict(self, *xs: npt.NDArray[np.generic]) -> tuple[FloatArray, ...]:
-        """The model's float outputs from its float inputs, through the integers."""
+    def predict(self, *xs: npt.NDArray[np.generic]) -> tuple[Values, ...]:
+        """The model's own outputs from its float inputs, through the integers."""
         return self.dequantize(*self.reference(*self.quantize(*xs)))
 
     # --- identity ---------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Step, affine_form
 from gatewright.ir.findings import Finding, Missing
 from gatewright.ir.graph import GraphInput, Node
+from gatewright.ir.host import HostStep, layout_index
 from gatewright.ir.op import Op
 from gatewright.ir.types import FloatArray, IntArray, Tensor
 
@@ -113,10 +114,31 @@ class Value:
         return tuple(flat[0].tolist()) if (flat == flat[0]).all() else None
 
 
+@dataclass(frozen=True, eq=False)
+class Hosted:
+    """A tensor of the model that the host computes after the hardware.
+
+    Attributes:
+        base: what leaves the hardware.
+        tail: functions of its frames.
+        integers: whether it holds positions or labels, not real values.
+        refused: what is raised where something reads it that needs hardware.
+    """
+
+    base: Value
+    tail: tuple[HostStep, ...]
+    integers: bool
+    refused: UnsupportedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame in the model, without the batch."""
+        return self.tail[-1].shape
+
+
 def standard_index(shape: tuple[int, ...]) -> IntArray:
     """Index of a channels-first frame (C, ...) laid out channels last: what a fresh model input has."""
-    flat = np.arange(int(np.prod(shape))).reshape(shape)
-    return np.ascontiguousarray(np.moveaxis(flat, 0, -1)) if len(shape) > 1 else flat
+    return layout_index(shape)
 
 
 @dataclass(eq=False)
@@ -135,6 +157,8 @@ class ImportContext:
         missing: operands without a quantiser, for which a stand-in of 8 bits was taken so that the import goes on.
         stand_ins: integer tensors that are such a stand-in, or moved or pooled from one: their scale means nothing.
         unknown: tensors of unknown shape by name, and the refused node that they come from.
+        hosted: tensors that the host computes after the hardware by name.
+        hardware_argmax: whether a final ArgMax becomes hardware.
     """
 
     constants: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
@@ -150,6 +174,8 @@ class ImportContext:
     missing: list[Missing] = field(default_factory=list)
     stand_ins: set[str] = field(default_factory=set)
     unknown: dict[str, str] = field(default_factory=dict)
+    hosted: dict[str, Hosted] = field(default_factory=dict)
+    hardware_argmax: bool = False
 
     def constant(self, node: OnnxNode, position: int) -> npt.NDArray[np.generic]:
         """A constant operand.

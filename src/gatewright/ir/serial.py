@@ -12,14 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ModelError
+from gatewright.ir import host
 from gatewright.ir.chain import Rounding, Step
 from gatewright.ir.graph import Edge, Graph, GraphInput, GraphOutput, Node
 from gatewright.ir.op import Op, discover, field_values
 from gatewright.ir.types import Tensor
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-FORMAT = 1
-_RECORDS: dict[str, type[Any]] = {c.__name__: c for c in (Tensor, Step, Rounding, GraphInput, GraphOutput)}
+FORMAT = 2
+_RECORDS: dict[str, type[Any]] = {c.__name__: c for c in (
+    Tensor, Step, Rounding, GraphInput, GraphOutput, host.HostStep, host.Softmax, host.Hardmax, host.ArgMax, host.TopK,
+    host.Cast, host.Elementwise,
+)}  # fmt: skip
 
 
 def _pack(value: Any, key: str, arrays: Arrays) -> Any:

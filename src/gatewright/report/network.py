@@ -137,8 +137,8 @@ def network(facts: Facts) -> Html:
     units = [_unit(drawing, facts, row) for row in facts.rows if row.computes]
     first = len(inputs) + len(units)
     outputs = [
-        _port(drawing, first + i, item.name, facts.graph.tensors[item.tensor], "output")
-        for i, item in enumerate(facts.graph.outputs)
+        _port(drawing, first + i, name, facts.graph.tensors[tensor], "output")
+        for i, (tensor, name) in enumerate(facts.graph.leaving.items())
     ]
     svg = el(
         "svg", _arrow(), edges, inputs, units, outputs,

@@ -25,7 +25,7 @@ class RtlRun:
     """What the hardware gave.
 
     Attributes:
-        outputs: per output, int64 of shape (frames, elements).
+        outputs: per output of the graph, int64 of shape (frames, elements).
         result: all handshakes.
     """
 
@@ -104,4 +104,4 @@ def run_rtl(
     model = build_rtl(design, folder, "fast_run" if work > LONG_RUN else "fast_build")
     flat = [x.reshape(len(x), -1) for x in inputs]
     result = model.run(flat, traffic, progress=lambda done, total: progress("running the RTL", done, total))
-    return RtlRun(result.outputs, result)
+    return RtlRun(tuple(result.outputs[i] for i in design.leaves), result)
