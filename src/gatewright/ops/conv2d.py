@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class Conv2d(Op):
         w = self._window
         (bounds,) = self.bounds()
         partial = max(-int(bounds.partial_lo or 0), int(bounds.partial_hi or 0))
-        dtype = np.float64 if partial < 1 << 53 else np.int64
+        dtype: Any = np.float64 if partial < 1 << 53 else np.int64
         pads = ((0, 0), (self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right), (0, 0), (0, 0))
         image = np.pad(x.astype(dtype).reshape(-1, w.height, w.width, self.groups, self.weight.shape[-1]), pads)
         weight = self.weight.astype(dtype).reshape(self.groups, -1, *self.weight.shape[1:])
