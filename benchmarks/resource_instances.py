@@ -20,6 +20,7 @@ from gatewright.ir.graph import single
 from gatewright.ir.op import Op, as_int64, discover, divisors, package_root
 from gatewright.ir.types import IntArray, Stream, Tensor
 from gatewright.ops.add import Add
+from gatewright.ops.argmax import Argmax
 from gatewright.ops.avgpool import Avgpool
 from gatewright.ops.concat import Concat
 from gatewright.ops.dense import Dense
@@ -30,6 +31,7 @@ from gatewright.ops.lut import Lut, inputs_of
 from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.requant import Requant
 from gatewright.ops.reshape import Reshape
+from gatewright.ops.slice import Slice
 from gatewright.ops.threshold import Threshold
 from gatewright.ops.upsample import Upsample
 from gatewright.ops.window import Window
@@ -48,7 +50,7 @@ SAMPLES = {
     "dense": 72,
     "depthwise": 48,
     "grouped": 48,
-} | dict.fromkeys(("lut", "reshape", "threshold", "window"), 24)
+} | dict.fromkeys(("argmax", "lut", "reshape", "slice", "threshold", "window"), 24)
 """Instances of a module; 18 of any other."""
 
 
@@ -283,6 +285,24 @@ def _reshape(rng: Rng) -> Op:
     return Reshape(source, (order.size,), as_int64(order), lanes)
 
 
+def _argmax(rng: Rng) -> Op:
+    channels = int(rng.choice([2, 3, 4, 6, 8, 10, 10, 12, 16, 20, 32, 64, 100]))
+    source = _tensor(rng, (int(rng.choice([1, 9, 64])), channels), 1, 16)
+    return Argmax(source, bool(rng.random() < 0.3), _lanes(rng, channels, 20))
+
+
+def _slice(rng: Rng) -> Op:
+    shape = (*(int(rng.choice([3, 4, 6, 8, 14, 16])) for _ in range(2)), _channels(rng))
+    box = []
+    for size in shape:
+        step, start = int(rng.choice([1, 1, 1, 2])), int(rng.integers(0, size // 2)) if rng.random() < 0.6 else 0
+        box.append((start, int(rng.integers(start + 1, size + 1)) if rng.random() < 0.6 else size, step))
+    if rng.random() < 0.6:  # half of the channels
+        box[2] = (shape[2] // 2 if rng.random() < 0.5 else 0, shape[2], 1)
+    op = Slice(_tensor(rng, shape, 1, 9), *zip(*box, strict=True))
+    return replace(op, pe=int(rng.choice(op.foldings()["pe"])))
+
+
 def _depthwise(rng: Rng, index: int) -> Op:
     channels, taps, multiplier = _channels(rng), int(rng.choice([4, 9, 9, 9, 25])), int(rng.choice([1, 1, 1, 2]))
     weight_bits, bits = int(rng.choice([2, 3, 4, 4, 5, 8])), int(rng.choice([1, 2, 3, 4, 4, 8]))
@@ -307,10 +327,12 @@ GENERATORS: dict[str, Callable[[Rng], Op]] = {
     "threshold": _threshold,
     "requant": _requant,
     "add": _add,
+    "argmax": _argmax,
     "avgpool": _avgpool,
     "concat": _concat,
     "lut": _lut,
     "reshape": _reshape,
+    "slice": _slice,
     "upsample": _upsample,
     "maxpool": _maxpool,
     "global_avgpool": _global_avgpool,

@@ -10,6 +10,7 @@ import numpy as np
 from gatewright.ir.op import Op, as_int64
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.add import Add
+from gatewright.ops.argmax import Argmax
 from gatewright.ops.avgpool import Avgpool
 from gatewright.ops.concat import Concat
 from gatewright.ops.dense import Dense
@@ -20,6 +21,7 @@ from gatewright.ops.lut import Lut, inputs_of
 from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.requant import Requant
 from gatewright.ops.reshape import Reshape
+from gatewright.ops.slice import Slice
 from gatewright.ops.threshold import Threshold
 from gatewright.ops.upsample import Upsample
 from gatewright.ops.window import Window
@@ -60,6 +62,18 @@ def _add() -> list[Op]:
         Add(Tensor((1, 1, 1), -32768, 32767), Tensor((1, 1, 1), 5, 5)),
         Add(Tensor((2, 3, 15), 3, 9), Tensor((2, 3, 15), -200, -100), 5),
         Add(Tensor((11, 2), -1, 1), Tensor((11, 2), 0, 255), 1),
+    ]
+
+
+def _argmax() -> list[Op]:
+    return [
+        Argmax(Tensor((1,), -1, 1)),
+        Argmax(Tensor((35,), 0, 1), pe=5),
+        Argmax(Tensor((2, 3, 22), -1, 0), True, 11),
+        Argmax(Tensor((7, 15), -4, 3), pe=15),
+        Argmax(Tensor((3, 14), 1000, 70000), True, 7),
+        Argmax(Tensor((2, 2, 33), -1, 1, encoding="bipolar"), True, 3),
+        Argmax(Tensor((5, 100), -9, 9), pe=20),
     ]
 
 
@@ -126,6 +140,23 @@ def _reshape() -> list[Op]:
         moved((4, 3, 2, 2, 2, 2), (5, 3, 1, 4, 2, 0)),
         Reshape(Tensor((300,), 0, 1), (300,), as_int64(rng.permutation(300))),
         Reshape(Tensor((2,), 0, 255), (1, 2), as_int64([1, 0])),
+    ]
+
+
+def _slice() -> list[Op]:
+    def cut(shape: tuple[int, ...], *axes: tuple[int, int, int], pe: int = 1, lo: int = -3, hi: int = 9) -> Slice:
+        return Slice(Tensor(shape, lo, hi), *zip(*axes, strict=True), pe)
+
+    return [
+        cut((1,), (0, 1, 1), lo=0, hi=1),
+        cut((2, 15), (1, 2, 1), (10, 15, 1), pe=5),
+        cut((7, 1, 11), (6, 7, 1), (0, 1, 1), (2, 9, 1), pe=11, lo=-300, hi=77),
+        cut((11, 3, 2), (0, 11, 5), (2, 3, 1), (0, 2, 1), pe=2),
+        cut((2, 3, 16), (0, 2, 1), (0, 3, 2), (3, 16, 4), pe=8),
+        cut((3, 5, 4, 3, 2), (0, 3, 2), (1, 5, 3), (0, 4, 3), (0, 3, 2), (1, 2, 1)),
+        cut((37,), (0, 36, 7)),
+        cut((5, 9), (4, 5, 1), (8, 9, 1), pe=3, lo=5, hi=5),
+        Slice(_bipolar(2, 3, 10), (1, 0, 5), (2, 3, 10), (1, 1, 1), 5),
     ]
 
 
@@ -233,6 +264,7 @@ def _window() -> list[Op]:
 
 HELD_OUT: Mapping[str, Callable[[], list[Op]]] = {
     "add": _add,
+    "argmax": _argmax,
     "concat": _concat,
     "avgpool": _avgpool,
     "dense": _dense_cases,
@@ -243,6 +275,7 @@ HELD_OUT: Mapping[str, Callable[[], list[Op]]] = {
     "maxpool": _maxpool,
     "requant": _requant_cases,
     "reshape": _reshape,
+    "slice": _slice,
     "threshold": _threshold_cases,
     "upsample": _upsample,
     "window": _window,

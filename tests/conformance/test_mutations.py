@@ -13,8 +13,10 @@ from gatewright.errors import SimulationError
 from gatewright.ir.graph import Graph, chain
 from gatewright.ir.op import as_int64
 from gatewright.ir.types import Tensor
+from gatewright.ops.argmax import Argmax
 from gatewright.ops.dense import Dense
 from gatewright.ops.maxpool import Maxpool
+from gatewright.ops.slice import Slice
 from gatewright.ops.threshold import Threshold
 from gatewright.ops.window import Window
 from gatewright.sim.model import Traffic
@@ -38,8 +40,14 @@ def network() -> Graph:
     return chain([*ops, threshold])
 
 
+def labels() -> Graph:
+    """A crop that also leaves channels out, and labels of what is left, of two beats a vector."""
+    cut = Slice(Tensor((4, 6, 6), -8, 7), (1, 0, 1), (4, 6, 5), (1, 2, 1), pe=6)
+    return chain([cut, Argmax(cut.outputs[0], pe=2)])
+
+
 def check(bench: Bench) -> None:
-    results = check_values(bench, bench.model(), [FRAMES], Traffic())
+    results = check_values(bench, bench.model(), [FRAMES] * len(bench.graphs), Traffic())
     check_cycles(bench, results)
 
 
@@ -58,7 +66,7 @@ def change_word(bench: Bench, file: str, change: Callable[[int], int]) -> None:
 
 
 def test_the_sound_design_passes(tmp_path: Path) -> None:
-    check(emit_bench([network()], tmp_path))
+    check(emit_bench([network(), labels()], tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,25 @@ def test_the_sound_design_passes(tmp_path: Path) -> None:
 )
 def test_wrong_values_are_noticed(file: str, old: str, new: str, tmp_path: Path) -> None:
     bench = emit_bench([network()], tmp_path)
+    replace_text(bench, f"kernels/{file}", old, new)
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        check(bench)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("slice.sv", "(LANE_FIRST+p*LANE_STEP)", "(p*LANE_STEP)"),
+        ("slice.sv", ".START(FIRST)", ".START(0)"),
+        ("argmax.sv", "LAST != 0 ? b >= a : b > a", "b >= a"),
+        ("argmax.sv", "LAST != 0 ? value >= best_q : value > best_q", "value >= best_q"),
+        ("argmax.sv", "starts || (", "("),
+        ("argmax.sv", "base + lane", "lane"),
+        ("argmax.sv", "(IN_BITS'(IN_SIGNED) <<", "(IN_BITS'(0) <<"),
+    ],
+)
+def test_wrong_labels_are_noticed(file: str, old: str, new: str, tmp_path: Path) -> None:
+    bench = emit_bench([labels()], tmp_path)
     replace_text(bench, f"kernels/{file}", old, new)
     with pytest.raises(AssertionError, match="Arrays are not equal"):
         check(bench)
