@@ -96,9 +96,8 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     (
         "transA",
         vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), transA=1)),
-        "gemm_1: Gemm with transA or alpha other than 1",
+        "gemm_1: Gemm of a transposed activation mixes the batch with the frame: make it the first operand",
     ),
-    ("alpha", vector(lambda b, x: b.node("Gemm", x, weight(b, 4, 3), alpha=0.5)), "fold them into the weight"),
     (
         "features",
         vector(lambda b, x: b.node("MatMul", x, weight(b, 5, 3))),
@@ -107,7 +106,7 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     (
         "weight on the left",
         image(lambda b, x: b.node("MatMul", weight(b, 3, 4), x), (4,)),
-        "matmul_1: MatMul with the activation on the right has no hardware: transpose it",
+        r"matmul_1: MatMul of a constant with frames of shape \(4,\) mixes the batch with the frame: make the constant",
     ),
     (
         "two activations",
@@ -181,10 +180,29 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
         r"quantiser follows: put a Quant node in front of Conv",
     ),
     (
-        "constant factor",
-        vector(lambda b, x: b.node("MatMul", b.node("Mul", x, b.constant(2.0)), weight(b, 4, 4))),
+        "factors that differ",
+        vector(lambda b, x: b.node("MatMul", b.node("Mul", x, b.constant([1, 1e-7, 3, 4])), weight(b, 4, 4))),
         r"matmul_1: MatMul reads 'mul_1_out' after float steps \(mul\) that no quantiser follows: put a Quant node in "
         "front of MatMul",
+    ),
+    (
+        "factors that differ before a convolution",
+        image(lambda b, x: conv(b, b.node("Mul", x, b.constant(np.reshape([1, 1e-7], (2, 1, 1)))))),
+        r"conv_1: Conv reads 'mul_1_out' after factors or offsets that cannot move behind Conv: put a Quant node in "
+        "front of Conv",
+    ),
+    (
+        "offset before padding",
+        image(lambda b, x: conv(b, b.node("Add", x, b.constant(1.0)), pads=[1, 1, 1, 1])),
+        r"conv_1: Conv reads 'add_1_out' after factors or offsets that cannot move behind Conv: put a Quant node in ",
+    ),
+    (
+        "accumulators of one scale a channel",
+        vector(
+            lambda b, x: b.node("MatMul", b.node("MatMul", x, weight(b, 4, 4, scale=[1, 2, 3, 4])), weight(b, 4, 4))
+        ),
+        r"matmul_2: MatMul reads 'matmul_1_out' as accumulators with one scale per channel, which no quantiser "
+        "follows: put a Quant node in front of MatMul",
     ),
     ("zero scale", image(quantise(scale=0.0)), r"quant_3: scale \[0.0\] must be positive and finite"),
     ("negative scale", image(quantise(scale=-1.0)), r"quant_3: scale \[-1.0\] must be positive and finite"),

@@ -248,12 +248,13 @@ class ImportContext:
         if moves(value):
             return value, value.type
         steps = ", ".join(s.kind for s in value.steps)
-        return self._stand_in(
-            node,
-            name,
-            f"{node.op_type} reads {name!r} after float steps ({steps}) that no quantiser follows: "
-            f"put a Quant node in front of {node.op_type}",
-        )
+        behind = f"after float steps ({steps}) that" if steps else "as accumulators with one scale per channel, which"
+        return self.unquantised(node, position, f"{behind} no quantiser follows")
+
+    def unquantised(self, node: OnnxNode, position: int, reason: str) -> tuple[Value, Tensor]:
+        """A stand-in for an operand whose float steps cannot be moved behind the node, which is noted."""
+        text = f"{node.op_type} reads {node.inputs[position]!r} {reason}: put a Quant node in front of {node.op_type}"
+        return self._stand_in(node, node.inputs[position], text)
 
     def _stand_in(self, node: OnnxNode, name: str, reason: str) -> tuple[Value, Tensor]:
         """Note that a tensor lacks a quantiser, and give what a quantiser of 8 bits would."""
@@ -297,6 +298,13 @@ class ImportContext:
             )
         self.values[output] = replace(value, steps=(*value.steps, step), origin=(*value.origin, node.name))
 
+    def scale(self, node: OnnxNode, factor: FloatArray, offset: FloatArray) -> None:
+        """Multiply the node's output and add to it, by one number or one per channel; nothing where it is 1 or 0."""
+        output = node.outputs[0]
+        for kind, operand, idle in (("mul", factor, 1.0), ("add", offset, 0.0)):
+            if (operand != idle).any():
+                self.extend(self.values[output], Step(kind, _shortest(operand)), output, node)  # type: ignore[arg-type]  # a literal
+
     def relay_input(self, name: str, order: IntArray, shape: tuple[int, ...]) -> bool:
         """Let the host send a graph input in another order; says whether it can, which it cannot once a node reads it.
 
@@ -339,6 +347,12 @@ def stand_in_weight(constant: npt.NDArray[np.generic]) -> QuantizedConstant:
     top = float(np.abs(real).max(initial=0.0))
     scale = top / ((1 << STAND_IN_BITS - 1) - 1) if top > 0 else 1.0
     return QuantizedConstant(np.rint(real / scale).astype(np.int64), np.asarray(scale), STAND_IN_BITS)
+
+
+def _shortest(operand: FloatArray) -> tuple[float, ...]:
+    """One number where all are equal."""
+    values = tuple(float(v) for v in operand.ravel())
+    return values[:1] if len(set(values)) == 1 else values
 
 
 def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:

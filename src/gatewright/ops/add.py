@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.chain import Step, affine_form
 from gatewright.ir.cost import Features, counter_bits
 from gatewright.ir.functions import one_tensor
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
@@ -68,30 +69,31 @@ class Add(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Add` of two activations; unequal scales are first brought to a common finer one, exactly."""
-        if node.op_type != "Add" or not all(ctx.is_dynamic(i) for i in node.inputs):
+        """`Add` and `Sub` of two activations; unequal scales are first brought to a common finer one, exactly.
+
+        Factors and offsets in front of either are part of its scale, and of an offset behind the sum.
+        """
+        if node.op_type not in ("Add", "Sub") or not all(ctx.is_dynamic(i) for i in node.inputs):
             return False
         values = [ctx.values[i] for i in node.inputs]
         if one_tensor(*values) and any(v.steps for v in values):
             return False  # a float function of one tensor, as x + sigmoid(x)
-        values = [ctx.integer(node, i)[0] for i in range(2)]
+        values = [ctx.integer(node, i, affine)[0] for i in range(2)]
         if values[0].shape != values[1].shape:
             raise UnsupportedError(
                 node.name,
-                f"Add of frames {values[0].shape!r} and {values[1].shape!r}: both must have one "
+                f"{node.op_type} of frames {values[0].shape!r} and {values[1].shape!r}: both must have one "
                 "shape; broadcasting activations has no hardware",
-            )
-        if any(v.type is not None and isinstance(v.type.scale, tuple) for v in values):
-            raise UnsupportedError(
-                node.name,
-                "Add of an accumulator with a scale per channel: put a Quant node with one "
-                "scale in front of each addend",
             )
         index = _layout(values)
         values = [in_layout(ctx, v, node, index) for v in values]
-        left, right = common_scale(node, ctx, [as_twos(node, ctx, v) for v in values])
+        if node.op_type == "Sub":
+            values[1] = replace(values[1], steps=(*values[1].steps, Step("mul", (-1.0,))))
+        offset = sum(affine_form(v.steps, v.channels)[1] for v in values)
+        (left, right), factor = common_scale(node, ctx, [as_twos(node, ctx, v) for v in values])
         assert left.type is not None and right.type is not None  # noqa: S101  # both came from ctx.integer
         ctx.emit(cls(left.type, right.type), (left, right), node.outputs[0], node, left.shape, left.index)
+        ctx.scale(node, np.asarray(factor), np.asarray(offset))
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -140,46 +142,63 @@ def _layout(values: Sequence[Value]) -> IntArray:
     return next((usual for v in values if np.array_equal(v.index.ravel(), usual.ravel())), values[0].index)
 
 
+def affine(value: Value) -> bool:
+    """Whether a value's float steps are factors, none of them 0, and offsets."""
+    return all(s.affine for s in value.steps) and bool(affine_form(value.steps, value.channels)[0].all())
+
+
 def as_twos(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
     """A bipolar value in two's complement, by a table; any other value as it is."""
     if value.type is None or value.type.encoding != "bipolar":
         return value
     op = Lut(value.type, inputs_of(value.type)[None], float(value.type.scale))  # type: ignore[arg-type]  # one scale
     ctx.emit(op, (value,), f"{node.outputs[0]}_twos", node, value.shape, value.index)
-    return ctx.values.pop(f"{node.outputs[0]}_twos")
+    return replace(ctx.values.pop(f"{node.outputs[0]}_twos"), steps=value.steps)
 
 
-def common_scale(node: OnnxNode, ctx: ImportContext, values: Sequence[Value]) -> list[Value]:
+def common_scale(node: OnnxNode, ctx: ImportContext, values: Sequence[Value]) -> tuple[list[Value], float]:
     """The operands as integers of one finer scale, by the smallest factors in the ratio of their scales.
 
-    Operands with a scale per channel stay as they are.
+    Args:
+        values: integers behind affine steps, in one layout; their offsets are left to the caller.
+
+    Returns:
+        The operands without steps, and the factor that their real values then lack.
 
     Raises:
         UnsupportedError: only large factors would bring them to one scale.
     """
     values = _with_a_scale(ctx, values)
-    scales = [v.type.scale for v in values if v.type is not None]
-    if len(set(scales)) == 1 or any(isinstance(s, tuple) for s in scales):
-        return list(values)
-    reals = [float(s) for s in scales]  # type: ignore[arg-type]  # scalars, as checked above
-    ratios = [_ratio(s, reals[-1]) for s in reals]
-    whole = math.lcm(*(r.denominator for r in ratios if r is not None))
-    if None in ratios or max(r * whole for r in ratios if r is not None) > LARGEST_FACTOR:
+    scales = [affine_form(v.steps, v.channels)[0] * np.asarray(v.type.scale) for v in values if v.type is not None]
+    reference = abs(float(scales[-1][0]))
+    ratios = [[_ratio(s, reference) for s in scale.tolist()] for scale in scales]
+    known = [r for row in ratios for r in row if r is not None]
+    whole = math.lcm(*(r.denominator for r in known))
+    if any(None in row for row in ratios) or max(abs(r) * whole for r in known) > LARGEST_FACTOR:
+        shown = " and ".join(", ".join(map(repr, sorted(set(s.tolist())))) for s in scales)
         raise UnsupportedError(
             node.name,
-            f"{node.op_type} of scales {' and '.join(map(repr, reals))}: no factors up to {LARGEST_FACTOR} bring "
+            f"{node.op_type} of scales {shown}: no factors up to {LARGEST_FACTOR} bring "
             "both to one scale; share one quantiser between both operands, or use power-of-two scales",
         )
-    scale = reals[-1] / whole
-    factors = [int(r * whole) for r in ratios if r is not None]
-    return [_multiply(node, ctx, v, f, scale, i) for i, (v, f) in enumerate(zip(values, factors, strict=True))]
+    factors = [as_int64([int(r * whole) for r in row if r is not None]) for row in ratios]
+    kept = next((i for i, f in enumerate(factors) if (f == 1).all() and isinstance(_scale(values[i]), float)), None)
+    base = reference / whole if kept is None else float(_scale(values[kept]))  # type: ignore[arg-type]  # a float
+    lacking = 1.0 if kept is None else float(scales[kept][0]) / base
+    rows = zip(values, factors, strict=True)
+    return [_multiply(node, ctx, v, f, base, i) for i, (v, f) in enumerate(rows)], lacking
+
+
+def _scale(value: Value) -> float | tuple[float, ...] | None:
+    return None if value.type is None else value.type.scale
 
 
 def _with_a_scale(ctx: ImportContext, values: Sequence[Value]) -> Sequence[Value]:
     """Stand-ins for missing quantisers take the scale of another operand: they are no reason to refuse."""
-    scale = next((v.type.scale for v in values if v.type is not None and v.tensor not in ctx.stand_ins), None)
-    if scale is None:
+    known = next((v for v in values if v.type is not None and v.tensor not in ctx.stand_ins), None)
+    if known is None or known.type is None:
         return values
+    scale = known.type.scale if isinstance(known.type.scale, float) else known.type.scale[0]
     return [
         v if v.type is None or v.tensor not in ctx.stand_ins else replace(v, type=replace(v.type, scale=scale))
         for v in values
@@ -193,12 +212,15 @@ def _ratio(scale: float, to: float) -> Fraction | None:
     return next((f for n in limits if abs((f := ratio.limit_denominator(n)) / ratio - 1) <= TOLERANCE), None)
 
 
-def _multiply(node: OnnxNode, ctx: ImportContext, value: Value, factor: int, scale: float, position: int) -> Value:
+def _multiply(
+    node: OnnxNode, ctx: ImportContext, value: Value, factors: IntArray, scale: float, position: int
+) -> Value:
     tensor = value.type
     assert tensor is not None  # noqa: S101  # it has a scale
-    if tensor.scale == scale:
-        return value
-    n, name = tensor.channels, f"{node.outputs[0]}_{position}"
-    op = Requant(tensor, as_int64([factor] * n), as_int64([0] * n), 0, tensor.lo * factor, tensor.hi * factor, scale)
+    if tensor.scale == scale and (factors == 1).all():
+        return replace(value, steps=())
+    ends = np.outer([tensor.lo, tensor.hi], factors)
+    op = Requant(tensor, factors, np.zeros_like(factors), 0, int(ends.min()), int(ends.max()), scale)
+    name = f"{node.outputs[0]}_{position}"
     ctx.emit(op, (value,), name, node, value.shape, value.index)
     return ctx.values.pop(name)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
+from gatewright.ir.chain import affine_form
 from gatewright.ir.cost import Features, counter_bits, counters
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
-from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.add import as_twos, common_scale
+from gatewright.ir.types import FloatArray, IntArray, Tensor
+from gatewright.ops.add import affine, as_twos, common_scale
 from gatewright.ops.reshape import in_layout, natural_index
 
 
@@ -93,15 +94,16 @@ class Concat(Op):
                     node.name, f"Concat with the constant {name!r} has no hardware: fold it into the layers behind"
                 )
         axis = _model_axis(node, ctx)
-        values = [ctx.integer(node, i)[0] for i in range(len(node.inputs))]
+        values = [ctx.integer(node, i, affine)[0] for i in range(len(node.inputs))]
         if len({(v.type.encoding, v.type.scale) for v in values if v.type is not None}) > 1:
             values = [as_twos(node, ctx, v) for v in values]
-        values = _one_layout(node, ctx, common_scale(node, ctx, values))
+        values, factor, offset = _plain(node, ctx, _one_layout(node, ctx, values), axis)
         for i, right in enumerate(values[1:], 2):
             last = i == len(values)
             values[0] = _join(node, ctx, values[0], right, axis, node.outputs[0] if last else f"{node.outputs[0]}_{i}")
         if len(values) == 1:
             ctx.values[node.outputs[0]] = values[0]
+        ctx.scale(node, factor, offset)
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
@@ -184,6 +186,34 @@ def _one_layout(node: OnnxNode, ctx: ImportContext, values: list[Value]) -> list
     natural = all(np.array_equal(v.index.ravel(), natural_index(v.shape).ravel()) for v in values)
     layout = natural_index if natural else standard_index
     return [in_layout(ctx, v, node, layout(v.shape)) for v in values]
+
+
+def _plain(
+    node: OnnxNode, ctx: ImportContext, values: list[Value], axis: int
+) -> tuple[list[Value], FloatArray, FloatArray]:
+    """The operands without steps, of one scale or one per channel, and what the whole is to be multiplied by and added.
+
+    Raises:
+        UnsupportedError: offsets that differ between parts of one channel.
+    """
+    forms = [affine_form(v.steps, v.channels) for v in values]
+    if len(values[0].shape) == 1:  # vectors of any layout: every element is a channel of the whole
+        forms = [(np.tile(f, v.index.size // v.channels), np.tile(o, v.index.size // v.channels))
+                 for v, (f, o) in zip(values, forms, strict=True)]  # fmt: skip
+    natural = np.array_equal(values[0].index, natural_index(values[0].shape))
+    joined = len(values[0].shape) == 1 or axis == (len(values[0].shape) - 1 if natural else 0)
+    offsets = [o for _, o in forms]
+    if not joined and any((o != offsets[0]).any() for o in offsets):
+        raise UnsupportedError(
+            node.name,
+            f"Concat of parts with different offsets along axis={node.attributes['axis']!r}: put a Quant node of one "
+            "scale in front of each",
+        )
+    offset = np.concatenate(offsets) if joined else offsets[0]
+    if joined and any(isinstance(v.type.scale, tuple) for v in values if v.type is not None):
+        return [replace(v, steps=()) for v in values], np.concatenate([f for f, _ in forms]), offset
+    plain, factor = common_scale(node, ctx, values)
+    return plain, np.asarray(factor), offset
 
 
 def _join(node: OnnxNode, ctx: ImportContext, left: Value, right: Value, axis: int, output: str) -> Value:

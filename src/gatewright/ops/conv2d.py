@@ -11,8 +11,8 @@ import numpy as np
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
+from gatewright.ir.linear import move_filters, one_scale_a_channel
 from gatewright.ir.op import Bounds, Op, as_int64
-from gatewright.ir.quantizers import rows_of_one_scale
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense
 from gatewright.ops.depthwise import Depthwise
@@ -123,17 +123,25 @@ class Conv2d(Op):
         if node.op_type != "Conv" or node.domain not in ("", "ai.onnx"):
             return False
         weight = ctx.weight(node, 1)
-        value = as_image(node, ctx, ctx.integer(node, 0)[0])
-        assert value.type is not None  # noqa: S101  # it came from ctx.integer
+        value = as_image(
+            node, ctx, ctx.integer(node, 0, lambda v: all(s.affine for s in v.steps) and not one_scale_a_channel(v))[0]
+        )
         filters, groups = weight.values, node.attributes.get("group", 1)
         _check_filters(node, filters.shape, groups, value)
-        filters, scale = rows_of_one_scale(node, weight, 0)
         stride, dilation, pads = geometry(node, filters.shape[2:], value.shape[1:])
+        moved = move_filters(node, weight, value, groups, any(pads))
+        if moved is None:
+            text = f"after factors or offsets that cannot move behind {node.op_type}"
+            value = as_image(node, ctx, ctx.unquantised(node, 0, text)[0])
+            moved = move_filters(node, weight, value, groups, any(pads))
+        assert moved is not None  # noqa: S101  # a stand-in has no steps
+        assert value.type is not None  # noqa: S101  # it came from ctx.integer
         kernel = filters.shape[2:] if filters.ndim == 4 else (1, filters.shape[2])
-        taps = as_int64(np.moveaxis(filters.reshape(*filters.shape[:2], *kernel), 1, -1))
-        op = cls(value.type, taps, tuple(scale.tolist()), *stride, *pads, *dilation, groups)
+        taps = as_int64(np.moveaxis(moved.weight.reshape(*filters.shape[:2], *kernel), 1, -1))
+        op = cls(value.type, taps, tuple(moved.scale.tolist()), *stride, *pads, *dilation, groups)
         *sides, count = op.outputs[0].shape
         ctx.emit(op, (value,), node.outputs[0], node, (count, *sides))
+        ctx.scale(node, moved.factor, moved.offset)
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = tuple(ctx.constant(node, 2).astype(np.float64).tolist())
             ctx.extend(ctx.values[node.outputs[0]], Step("add", bias), node.outputs[0], node)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,9 +13,9 @@ from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.cost import Features, Product, Ram, counters, rom_counts
 from gatewright.ir.heap import Heap, heap
-from gatewright.ir.importing import ImportContext, OnnxNode
+from gatewright.ir.importing import ImportContext, OnnxNode, Value
+from gatewright.ir.linear import Moved, move_matrix, turned
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
-from gatewright.ir.quantizers import rows_of_one_scale
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
 from gatewright.ops.reshape import as_vectors
@@ -104,39 +104,36 @@ class Dense(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`MatMul` with a constant right operand and `Gemm`."""
+        """`Gemm`, and `MatMul` with a constant on either side; factors and offsets in front of it move behind it."""
         if node.op_type not in ("MatMul", "Gemm") or node.domain not in ("", "ai.onnx"):
             return False
-        if not ctx.is_dynamic(node.inputs[0]):
+        left = node.op_type == "MatMul" and not ctx.is_dynamic(node.inputs[0])  # W x is the transpose of x' W'
+        at = int(left)
+        if node.op_type == "Gemm" and (node.attributes.get("transA", 0) or not ctx.is_dynamic(node.inputs[0])):
             raise UnsupportedError(
-                node.name,
-                f"{node.op_type} with the activation on the right has no hardware: "
-                "transpose it so that the weight is the second operand",
+                node.name, "Gemm of a transposed activation mixes the batch with the frame: make it the first operand"
             )
-        if node.attributes.get("transA", 0) or node.attributes.get("alpha", 1.0) != 1.0:
+        weight = ctx.weight(node, 1 - at)
+
+        def move(value: Value) -> Moved | None:
+            return move_matrix(node, weight, turned(node, value) if left else value, left)
+
+        value, _ = ctx.integer(node, at, lambda v: move(v) is not None)
+        if node.op_type == "Gemm" and len(value.shape) != 1:
             raise UnsupportedError(
-                node.name, "Gemm with transA or alpha other than 1 has no hardware: fold them into the weight"
+                node.name, f"Gemm on frames of shape {value.shape!r} is none: use MatMul, or flatten the frame"
             )
-        weight = ctx.weight(node, 1)
-        value, _ = ctx.integer(node, 0)
-        if weight.values.ndim != 2 or (node.op_type == "Gemm" and len(value.shape) != 1):
-            raise UnsupportedError(
-                node.name,
-                f"{node.op_type} of a weight of shape {weight.values.shape!r} on frames of shape {value.shape!r} "
-                "has no hardware: use a matrix, and MatMul on sequences",
-            )
-        transposed = bool(node.attributes.get("transB", 0))
-        integers, scale = rows_of_one_scale(node, weight, 0 if transposed else 1)
-        matrix = integers if transposed else integers.T
-        if matrix.shape[1] != value.shape[-1]:
-            raise UnsupportedError(
-                node.name, f"weight takes {matrix.shape[1]} features but the input has {value.shape[-1]}"
-            )
-        value, vectors, columns = as_vectors(ctx, value, node)
+        moved = move(value)
+        assert moved is not None  # noqa: S101  # checked, and a stand-in has no steps
+        value, vectors, columns = as_vectors(ctx, replace(turned(node, value) if left else value, steps=()), node)
         assert value.type is not None  # noqa: S101  # it came from ctx.integer
-        op = cls(value.type, as_int64(matrix[:, columns]), tuple(scale.tolist()))
+        op = cls(value.type, as_int64(moved.weight[:, columns]), tuple(moved.scale.tolist()))
         index = (vectors[:, None] * op.rows + np.arange(op.rows)).reshape(op.outputs[0].shape)
         ctx.emit(op, (value,), node.outputs[0], node, (*value.shape[:-1], op.rows), index)
+        alpha = node.attributes.get("alpha", 1.0)
+        ctx.scale(node, moved.factor * alpha, moved.offset * alpha)
+        if left:
+            ctx.values[node.outputs[0]] = turned(node, ctx.values[node.outputs[0]])
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = ctx.constant(node, 2) * node.attributes.get("beta", 1.0)
             result = ctx.values[node.outputs[0]]
