@@ -14,7 +14,7 @@ from gatewright.errors import MissingToolError, ToolError
 from gatewright.ir.op import package_root
 from gatewright.sim import tools
 from gatewright.synth.plan import Part
-from gatewright.synth.yosys import SHARED_WORDS, _load, key, script, synthesise
+from gatewright.synth.yosys import SHARED_WORDS, _load, key, netlist_file, netlist_module, script, synthesise
 
 SOURCE = Path(__file__).with_name("tiny.sv")
 ROM = "\n".join(f"{b:02x}" for b in Random(0).randbytes(32)) + "\n"
@@ -85,7 +85,20 @@ def test_a_kept_netlist_is_read_and_a_damaged_one_made_anew(cache: Path) -> None
         entry.write_text(damage)
         assert _load(entry) is None
     assert synthesise([part], "xc7")["tiny"] == made == _load(entry)
-    assert [p.name for p in cache.iterdir()] == [entry.name]
+    assert {p.name for p in cache.iterdir()} == {entry.name, entry.with_suffix(".v").name}
+
+
+def test_a_netlist_is_kept_as_verilog_beside_its_counts(cache: Path) -> None:
+    part = tiny(0)
+    synthesise([part], "xc7")
+    path = netlist_file(part, "xc7")
+    text = path.read_text()
+    assert f"module {netlist_module(part, 'xc7')}(" in text and text.count(" LUT2 ") == 64
+    path.write_text(text[:-20])  # counts alone do not need it
+    synthesise([part], "xc7")
+    assert path.read_text() == text[:-20]
+    synthesise([part], "xc7", verilog=True)
+    assert path.read_text() == text
 
 
 def test_equal_parts_are_synthesised_once(cache: Path) -> None:

@@ -233,8 +233,8 @@ def _print_stages(rows: Sequence[Mapping[str, Any]]) -> None:
     console = output_console()
     console.print(table)
     for row in rows:
-        if row["reason"]:
-            console.print(Text(f"{row['name']}: {row['reason']}"), soft_wrap=True)
+        for text in filter(None, (row["reason"], row["note"])):
+            console.print(Text(f"{row['name']}: {text}"), soft_wrap=True)
 
 
 def _cycles(row: Mapping[str, Any], what: str) -> str:

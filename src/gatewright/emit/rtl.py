@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gatewright.design.structure import End, Link, Structure, Unit
+from gatewright.design.structure import End, Link, Structure, Unit, fork_name
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError
 from gatewright.ir.op import Memory, kernel_path, package_root
@@ -62,7 +62,7 @@ def emit(design: Structure) -> FileSet:
                     _memory_file(unit, name, i if isinstance(memory, tuple) else None),
                     "\n".join(part.hex_lines()) + "\n",
                 )
-    files.add(f"{design.name}.sv", _top(design))
+    files.add(f"{design.name}.sv", top(design))
     return files
 
 
@@ -102,7 +102,13 @@ def _memory_file(unit: Unit, memory: str, index: int | None = None) -> str:
     return f"{unit.name}_{memory}{'' if index is None else index}.mem"
 
 
-def _top(design: Structure) -> str:
+def top(design: Structure, modules: Mapping[str, str] | None = None) -> str:
+    """The text of the top level.
+
+    Args:
+        modules: by instance, modules without parameters that stand for the kernels, such as netlists of them; by
+            default the kernels.
+    """
     ins, outs = top_ports(design)
     ports = ["input  wire clk", "input  wire rst_n"]
     for prefix, stream in ins:
@@ -119,7 +125,7 @@ def _top(design: Structure) -> str:
             f"input  wire {prefix}_tready",
             f"output wire {prefix}_tlast",
         ]
-    nets, body = Nets(design), []
+    nets, body = Nets(design, modules), []
     for i, (prefix, stream) in enumerate(ins):
         body += _top_input(prefix, stream, nets.source(End("", i)))
     for link in design.links:
@@ -150,9 +156,11 @@ class Nets:
 
     Attributes:
         branch: per link, the net in front of its FIFO.
+        modules: by instance, what stands for its kernel; None for the kernels.
     """
 
-    def __init__(self, design: Structure) -> None:
+    def __init__(self, design: Structure, modules: Mapping[str, str] | None = None) -> None:
+        self.modules = modules
         self.declarations: list[str] = []
         self.forks: list[End] = []
         self._source: dict[End, str] = {}
@@ -175,6 +183,16 @@ class Nets:
         self.declarations.append(f"  wire [{stream.width}:0] {name}; // tlast, then tdata: {stream}")
         self.declarations.append(f"  wire {name}_valid, {name}_ready;")
         return name
+
+    def instantiate(
+        self, module: str, name: str, parameters: Mapping[str, int | str], pins: Mapping[str, str]
+    ) -> list[str]:
+        """An instance of a module, or of what stands for it."""
+        values = f" #({', '.join(f'.{k}({v})' for k, v in parameters.items())})"
+        if self.modules is not None:
+            module, values = self.modules[name], ""
+        wires = ",\n    ".join(f".{k}({v})" for k, v in pins.items())
+        return [f"  {module}{values} i_{name} (\n    {wires});"]
 
     def source(self, end: End) -> str:
         """The net that an end drives."""
@@ -207,12 +225,6 @@ def _top_output(prefix: str, stream: Stream, net: str) -> list[str]:
     ]
 
 
-def _instantiate(module: str, name: str, parameters: Mapping[str, int | str], pins: Mapping[str, str]) -> list[str]:
-    values = ", ".join(f".{k}({v})" for k, v in parameters.items())
-    wires = ",\n    ".join(f".{k}({v})" for k, v in pins.items())
-    return [f"  {module} #({values}) {name} (\n    {wires});"]
-
-
 def _link(link: Link, nets: Nets) -> list[str]:
     if not link.depth:
         return []
@@ -227,9 +239,8 @@ def _link(link: Link, nets: Nets) -> list[str]:
         "m_tvalid": f"{sink}_valid",
         "m_tready": f"{sink}_ready",
     }
-    return _instantiate(
-        "fifo", f"i_{link.name}", {"WIDTH": link.stream.width + 1, "DEPTH": link.depth, "BLOCK": int(link.block)}, pins
-    )
+    values = {"WIDTH": link.stream.width + 1, "DEPTH": link.depth, "BLOCK": int(link.block)}
+    return nets.instantiate("fifo", link.name, values, pins)
 
 
 def _fork(design: Structure, source: End, nets: Nets) -> list[str]:
@@ -248,7 +259,7 @@ def _fork(design: Structure, source: End, nets: Nets) -> list[str]:
     width = links[0].stream.width
     return [
         f"  wire [{width}:0] {shared};",
-        *_instantiate("stream_fork", f"i_{net}_fork", {"WIDTH": width + 1, "BRANCHES": len(branches)}, pins),
+        *nets.instantiate("stream_fork", fork_name(source), {"WIDTH": width + 1, "BRANCHES": len(branches)}, pins),
         *(f"  assign {b} = {shared};" for b in branches),
     ]
 
@@ -276,4 +287,4 @@ def _instance(unit: Unit, nets: Nets) -> list[str]:
             f"{prefix}_tvalid": f"{net}_valid",
             f"{prefix}_tready": f"{net}_ready",
         }
-    return _instantiate(unit.module, f"i_{unit.name}", parameters, pins)
+    return nets.instantiate(unit.module, unit.name, parameters, pins)

@@ -53,10 +53,14 @@ def build_rtl(design: Structure, folder: Path, optimise: Optimise = "fast_run") 
     Raises:
         ToolError: Verilator or g++ is missing, or rejects the design.
     """
-    inputs, outputs = top_ports(design)
-    group = Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
     sources = [*sorted((folder / "kernels").glob("*.sv")), folder / f"{design.name}.sv"]
-    return compile_model(sources, design.name, group, folder=folder, optimise=optimise)
+    return compile_model(sources, design.name, group_of(design), folder=folder, optimise=optimise)
+
+
+def group_of(design: Structure) -> Group:
+    """The ports of a design's top level."""
+    inputs, outputs = top_ports(design)
+    return Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
 
 
 def build_watched(
@@ -68,15 +72,13 @@ def build_watched(
         ConfigError: its top level is no longer what the emitter writes.
         ToolError: Verilator or g++ is missing, or rejects the design.
     """
-    inputs, outputs = top_ports(design)
-    group = Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
     watched = taps(graph, design)
     with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
         top = Path(name) / f"{design.name}.sv"
         top.write_text(watched_top((folder / top.name).read_text(), design.name, watched))
         model = compile_model(
-            [*sorted((folder / "kernels").glob("*.sv")), top], design.name, group, folder=folder, optimise=optimise,
-            trace=True, monitors=[Port(t.prefix, t.stream) for t in watched],
+            [*sorted((folder / "kernels").glob("*.sv")), top], design.name, group_of(design), folder=folder,
+            optimise=optimise, trace=True, monitors=[Port(t.prefix, t.stream) for t in watched],
         )  # fmt: skip
     return model, watched
 
@@ -102,6 +104,18 @@ def run_rtl(
     progress("compiling the RTL")
     work = len(inputs[0]) * max(u.schedule.steps for u in design.units) * len(design.units)
     model = build_rtl(design, folder, "fast_run" if work > LONG_RUN else "fast_build")
+    return stream(design, model, inputs, traffic, "running the RTL", progress)
+
+
+def stream(
+    design: Structure,
+    model: Model,
+    inputs: tuple[IntArray, ...],
+    traffic: Traffic | None,
+    label: str,
+    progress: Progress = silent,
+) -> RtlRun:
+    """Stream integer frames through a compiled design; arguments and errors are those of `run_rtl`."""
     flat = [x.reshape(len(x), -1) for x in inputs]
-    result = model.run(flat, traffic, progress=lambda done, total: progress("running the RTL", done, total))
+    result = model.run(flat, traffic, progress=lambda done, total: progress(label, done, total))
     return RtlRun(tuple(result.outputs[i] for i in design.leaves), result)

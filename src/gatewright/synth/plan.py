@@ -26,6 +26,7 @@ class Part:
         memories: contents of the memory files by file name.
         sources: SystemVerilog of the module and of all that it instantiates.
         operator: whether it computes an operator of the graph (else it only carries data).
+        soft: whether products are kept from DSP slices, whatever the parameters say.
     """
 
     name: str
@@ -34,11 +35,12 @@ class Part:
     memories: Mapping[str, str]
     sources: tuple[Path, ...]
     operator: bool = False
+    soft: bool = False
 
     @property
     def dsp(self) -> bool:
-        """Whether products may lie in DSP slices: not where the parameter DSP says 0."""
-        return self.parameters.get("DSP", 1) != 0
+        """Whether products may lie in DSP slices: not where it is soft, or the parameter DSP says 0."""
+        return not self.soft and self.parameters.get("DSP", 1) != 0
 
     @property
     def words(self) -> int:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthesis with Yosys for the 7 series and UltraScale+, each part in a process of its own, kept by content."""
+"""Synthesis with Yosys for the 7 series and UltraScale+, each part in a process of its own, kept by content.
+
+Beside the counts of a part its netlist is kept as Verilog, a module of a name of its own: what is simulated is what was
+counted.
+"""
 
 from __future__ import annotations
 
@@ -100,10 +104,21 @@ def key(part: Part, family: Family) -> str:
     return digest(part.digest, script(part, family), family, find_tool("pyosys").version)
 
 
+def netlist_module(part: Part, family: Family) -> str:
+    """The name of a part's netlist as a Verilog module; parts that are the same hardware share it."""
+    return f"{part.module}_{key(part, family)}"
+
+
+def netlist_file(part: Part, family: Family) -> Path:
+    """Where a part's netlist is kept as Verilog, once `synthesise` was asked for it."""
+    return _store() / f"{key(part, family)}.v"
+
+
 def synthesise(
     parts: Iterable[Part],
     family: Family,
     *,
+    verilog: bool = False,
     jobs: int = 2,
     seconds: float = SECONDS,
     progress: Progress = silent,
@@ -111,6 +126,7 @@ def synthesise(
     """The netlists of parts by name; parts that are the same hardware are synthesised once, and kept.
 
     Args:
+        verilog: whether every `netlist_file` must be there too, not the counts alone.
         jobs: processes at a time.
         seconds: time limit of each.
 
@@ -120,16 +136,21 @@ def synthesise(
     """
     keys = {part.name: (key(part, family), part) for part in parts}
     distinct = dict(keys.values())
-    store = cache_folder() / "synth"
-    done: dict[str, Netlist] = {k: n for k in distinct if (n := _load(store / f"{k}.json")) is not None}
+    store = _store()
+    done: dict[str, Netlist] = {
+        k: n
+        for k in distinct
+        if (n := _load(store / f"{k}.json")) is not None and (not verilog or _is_whole(store / f"{k}.v"))
+    }
     progress("synthesis", len(done), len(distinct))
     pool, runner = ThreadPoolExecutor(jobs), _Runner(family, seconds, jobs)
     try:
         running = {pool.submit(runner.run, part): k for k, part in distinct.items() if k not in done}
         for future in as_completed(running):
             k = running[future]
-            done[k] = future.result()
-            _save(store / f"{k}.json", done[k])
+            done[k], text = future.result()
+            _save(store / f"{k}.v", text)
+            _save(store / f"{k}.json", json.dumps({"cells": done[k].cells, "levels": done[k].levels}))
             progress("synthesis", len(done), len(distinct))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -147,8 +168,8 @@ class _Runner:
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = Lock()
 
-    def run(self, part: Part) -> Netlist:
-        """Synthesise one part.
+    def run(self, part: Part) -> tuple[Netlist, str]:
+        """Synthesise one part: its counts, and its netlist as Verilog.
 
         Raises:
             ToolError: says what went wrong.
@@ -159,12 +180,13 @@ class _Runner:
                 (folder / path.name).write_text(path.read_text())
             for file, text in part.memories.items():
                 (folder / file).write_text(text)
-            (folder / "part.ys").write_text(script(part, self.family))
+            export = f"rename {part.module} {netlist_module(part, self.family)}\nwrite_verilog -noattr netlist.v\n"
+            (folder / "part.ys").write_text(script(part, self.family) + export)
             log, status = self._execute(part, folder)
-            netlist = folder / "netlist.json"
-            if status or not netlist.is_file():
+            netlist, verilog = folder / "netlist.json", folder / "netlist.v"
+            if status or not netlist.is_file() or not verilog.is_file():
                 raise ToolError(f"{part.name} ({part.module}): {_failure(log, status)}")
-            return read_netlist(json.loads(netlist.read_text()), part.module)
+            return read_netlist(json.loads(netlist.read_text()), part.module), verilog.read_text()
 
     def _execute(self, part: Part, folder: Path) -> tuple[str, int]:
         """Output and exit status of Yosys."""
@@ -236,9 +258,21 @@ def _load(path: Path) -> Netlist | None:
         return None
 
 
-def _save(path: Path, netlist: Netlist) -> None:
+def _is_whole(path: Path) -> bool:
+    """Whether a netlist of the cache is there and undamaged at its end."""
+    try:
+        return path.read_text().rstrip().endswith("endmodule")
+    except (OSError, ValueError):
+        return False
+
+
+def _store() -> Path:
+    return cache_folder() / "synth"
+
+
+def _save(path: Path, text: str) -> None:
     """Written beside its place and moved there, so that no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-        json.dump({"cells": netlist.cells, "levels": netlist.levels}, file)
+        file.write(text)
     Path(file.name).replace(path)

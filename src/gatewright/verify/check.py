@@ -17,7 +17,7 @@ from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.errors import ConfigError, DataError, GatewrightError, MissingToolError
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
-from gatewright.sim.rtl import run_rtl
+from gatewright.sim.rtl import RtlRun, run_rtl
 from gatewright.verify import record
 
 Status = Literal["ok", "failed", "not_run"]
@@ -38,6 +38,8 @@ class StageResult:
         max_float_error: largest difference of a real output from the trained model's; None where that is unknown.
         interval_cycles, latency_cycles: measured, with the predictions beside them.
         seconds: wall-clock time.
+        parts: of a netlist, what each part of the design was made of.
+        note: what a reader of an "ok" must know.
     """
 
     name: str
@@ -53,6 +55,8 @@ class StageResult:
     predicted_interval_cycles: int | None = None
     predicted_latency_cycles: int | None = None
     seconds: float = 0.0
+    parts: tuple[Mapping[str, Any], ...] | None = None
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """All fields by name."""
@@ -82,6 +86,8 @@ class Case:
         golden: integer outputs of the imported graph.
         stored: outputs of the reference models for these frames, by name.
         labels: int64 classes, or None.
+        requested: how many frames were asked for, or None: then a slow stage runs a few.
+        asked: whether stages were asked for by name: then none is left out for what it costs.
     """
 
     build: Build
@@ -91,11 +97,24 @@ class Case:
     stored: Mapping[str, FloatArray]
     labels: IntArray | None
     progress: Progress = silent
+    requested: int | None = None
+    asked: bool = True
 
     @property
     def frames(self) -> int:
         """Number of frames."""
         return len(self.integers[0])
+
+    def first(self, frames: int) -> Case:
+        """The same with at most so many frames."""
+        return replace(
+            self,
+            inputs=tuple(x[:frames] for x in self.inputs),
+            integers=tuple(x[:frames] for x in self.integers),
+            golden=tuple(x[:frames] for x in self.golden),
+            stored={name: x[:frames] for name, x in self.stored.items()},
+            labels=None if self.labels is None else self.labels[:frames],
+        )
 
 
 def check(
@@ -130,7 +149,7 @@ def check(
     build = Build.open(Path(directory))
     for name in build.changed():
         progress(f"changed since it was compiled: {name}")
-    case = load_case(build, data, labels, frames, progress)
+    case = replace(load_case(build, data, labels, frames, progress), asked=names is not None)
     results = [_run_stage(name, case) for name in wanted]
     record.store(build, [r.to_json() for r in results], "stored" if data is None else "given", progress)
     return results
@@ -161,7 +180,7 @@ def load_case(
     classes = (
         None if labels is None else _load_labels(labels, count, len(golden[0][0].ravel()), capped=frames is not None)
     )
-    return Case(build, inputs, integers, golden, stored, classes, progress)
+    return Case(build, inputs, integers, golden, stored, classes, progress, frames)
 
 
 def _load_reference(build: Build, name: str, frames: int) -> FloatArray:
@@ -224,10 +243,21 @@ def _golden(case: Case) -> StageResult:
 
 def _rtl(case: Case) -> StageResult:
     """The emitted Verilog in Verilator, at full speed."""
-    run = run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress)
+    return timed(case, "rtl", run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress))
+
+
+def _netlist(case: Case) -> StageResult:
+    """The design as Yosys' gates in Verilator."""
+    from gatewright.verify.netlist import netlist_verilator  # which uses what stands here
+
+    return netlist_verilator(case)
+
+
+def timed(case: Case, name: str, run: RtlRun) -> StageResult:
+    """A stage's result from what the hardware gave, its cycles against their prediction too."""
     predicted = case.build.summary()
     result = replace(
-        compare(case, "rtl", run.outputs),
+        compare(case, name, run.outputs),
         interval_cycles=run.interval,
         latency_cycles=run.latency,
         predicted_interval_cycles=predicted["interval_cycles"],
@@ -247,7 +277,7 @@ def _mispredicted(result: StageResult) -> str:
         measured, predicted = getattr(result, f"{what}_cycles"), getattr(result, f"predicted_{what}_cycles")
         settled = what == "latency" or result.frames >= PREDICTED_FRAMES
         if settled and measured is not None and abs(measured - predicted) > TOLERANCE * predicted:
-            return f"{what} of {measured} cycles, where {predicted} were predicted: this RTL is not the design's"
+            return f"{what} of {measured} cycles, where {predicted} were predicted: this hardware is not the design's"
     return ""
 
 
@@ -302,5 +332,6 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     **{n: _reference(n) for n in REFERENCES},
     "golden": _golden,
     "rtl": _rtl,
+    "netlist": _netlist,
 }
 """Every stage by name, in the order of the chain."""

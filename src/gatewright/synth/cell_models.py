@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulation models of the cells of a netlist: those that Yosys ships, and own ones where it ships none.
+
+Yosys has models of LUTs, registers, carry chains, multiplexers, LUT RAM and shift registers. Of block RAM it has the
+ports only: `cells.v` beside this file holds Gatewright's own models.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gatewright.errors import ToolError
+from gatewright.sim.tools import find_tool
+
+OWN = Path(__file__).with_name("cells.v")
+"""Gatewright's models."""
+
+_MODULE = re.compile(r"^module (\w+)\b.*?^endmodule\n", re.MULTILINE | re.DOTALL)
+
+
+def own_cells() -> frozenset[str]:
+    """Cells that are simulated by a model of Gatewright's own."""
+    return frozenset(_modules(OWN, OWN.stat().st_mtime))
+
+
+def cell_models(used: Iterable[str]) -> str:
+    """The Verilog models of these cells, and of nothing else.
+
+    Raises:
+        MissingToolError: pyosys is missing, which has the models.
+        ToolError: there is no model of a cell.
+    """
+    shipped = find_tool("pyosys").path / "share" / "xilinx" / "cells_sim.v"
+    if not shipped.is_file():
+        raise ToolError(f"{shipped} is missing, where Yosys' cell models are expected: use pyosys from 0.60 on")
+    theirs = _modules(shipped, shipped.stat().st_mtime)
+    models = {**theirs, **_modules(OWN, OWN.stat().st_mtime)}
+    wanted = sorted(set(used) - {"$scopeinfo"})
+    if missing := [name for name in wanted if name not in models]:
+        raise ToolError(f"no simulation model of cells of type {missing[0]!r}: add one to gatewright/synth/cells.v")
+    return "\n".join(models[name] for name in wanted)
+
+
+@functools.lru_cache(maxsize=4)
+def _modules(path: Path, modified: float) -> Mapping[str, str]:
+    """The text of every module of a file by name; read once per file as it stands."""
+    return {match[1]: match[0] for match in _MODULE.finditer(path.read_text())}
