@@ -11,7 +11,7 @@ import numpy as np
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
-from gatewright.ir.linear import move_filters, one_scale_a_channel
+from gatewright.ir.moving import move_filters, one_scale_a_channel
 from gatewright.ir.op import Bounds, Op, as_int64
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense

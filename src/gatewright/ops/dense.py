@@ -14,7 +14,7 @@ from gatewright.ir.chain import Step
 from gatewright.ir.cost import Features, Product, Ram, counters, rom_counts
 from gatewright.ir.heap import Heap, heap
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
-from gatewright.ir.linear import Moved, move_matrix, turned
+from gatewright.ir.moving import Moved, move_matrix, turned
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
