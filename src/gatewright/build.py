@@ -140,6 +140,7 @@ def compile_model(
     objective: Objective = "throughput",
     mhz: float | None = None,
     folding: str | Path | Mapping[str, Any] | None = None,
+    argmax: bool = False,
     output: str | Path,
     progress: Progress = silent,
 ) -> Build:
@@ -155,6 +156,7 @@ def compile_model(
         objective: what the best design that fits is best at: "throughput", or "latency" (at no less than `fps`).
         mhz: clock; the board's by default.
         folding: a `folding.json`, or what it holds, to use instead of a solved one.
+        argmax: the hardware gives the top-1 label instead of scores; see `import_model`.
         output: the build folder.
         progress: called with the name of each step.
 
@@ -173,11 +175,12 @@ def compile_model(
         objective=objective,
         mhz=mhz,
         folding=None if folding is None else Path(source),
+        argmax=argmax,
     )
     target = load_board(config.board)
     _check_folder(output)
     progress("import")
-    graph = import_model(model)
+    graph = import_model(model, argmax=config.argmax)
     if rtl.is_taken(graph.name):
         graph = replace(graph, name=f"{graph.name}_net")
     _check_data(output, graph)
@@ -262,7 +265,7 @@ def _write(
     save_graph(graph, output / "graph.json")
     save_graph(design.graph, output / "design.json")
     asked = {n: getattr(config, n) for n in ("fps", "latency_us", "budget", "objective", "mhz")}
-    asked |= {"folding": config.folding is not None}
+    asked |= {"folding": config.folding is not None, "argmax": config.argmax}
     for name, content in (
         ("proof.json", certificates),
         ("folding.json", folding_of(design.graph)),

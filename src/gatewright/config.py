@@ -30,6 +30,7 @@ class CompileConfig:
         objective: what the best design that fits is best at: "throughput", or "latency" (at no less than `fps`).
         mhz: clock; None takes the board's.
         folding: JSON file with the folding of every unit, instead of a solved one.
+        argmax: the hardware gives the top-1 label instead of scores.
 
     Raises:
         ConfigError: a value out of range; settings that each decide the folding.
@@ -43,6 +44,7 @@ class CompileConfig:
     objective: Objective = "throughput"
     mhz: float | None = None
     folding: Path | None = None
+    argmax: bool = False
 
     def __post_init__(self) -> None:
         for name in ("fps", "latency_us", "mhz"):

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from gatewright.report.html import Html
-from gatewright.report.outputs import _matrix, _pairs, _ticks, accuracy, agreement, decide
+from gatewright.report.outputs import _matrix, _pairs, _ticks, agreement
+from gatewright.verify.decision import Decision
+
+CHOSEN = Decision(classes=2)
 
 
 def test_agreement() -> None:
     a = np.array([[1.0, 2.0], [4.0, 3.0], [0.0, 5.0]])
     b = np.array([[1.0, 2.5], [3.0, 3.5], [0.0, 5.0]])
-    found = agreement(a, b)
+    found = agreement(a, b, CHOSEN)
     assert found.largest == 1.0 and found.mean == pytest.approx(2 / 6) and found.left_out == 0
     assert found.correlation == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
     assert found.decisions == pytest.approx(2 / 3)
@@ -21,19 +24,12 @@ def test_agreement() -> None:
 
 def test_values_that_are_not_finite_are_left_out_and_counted() -> None:
     a = np.array([[1.0, np.nan], [np.inf, 3.0]])
-    found = agreement(a, np.array([[1.5, 0.0], [0.0, 3.0]]))
+    found = agreement(a, np.array([[1.5, 0.0], [0.0, 3.0]]), CHOSEN)
     assert (found.largest, found.left_out) == (0.5, 2)
 
 
 def test_a_constant_has_no_correlation() -> None:
-    assert agreement(np.ones((4, 2)), np.arange(8.0).reshape(4, 2)).correlation is None
-
-
-def test_decisions() -> None:
-    assert decide(np.array([[[0.0, 3.0]], [[2.0, 1.0]]])).tolist() == [1, 0]
-    assert decide(np.array([[-0.5], [0.5]])).tolist() == [0, 1]
-    assert accuracy(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1, 1])) == 0.5
-    assert accuracy(np.zeros((2, 2)), None) is None
+    assert agreement(np.ones((4, 2)), np.arange(8.0).reshape(4, 2), CHOSEN).correlation is None
 
 
 def test_ticks_are_round_and_inside() -> None:

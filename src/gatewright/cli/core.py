@@ -80,6 +80,9 @@ def compile_(
     folding: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON file with the folding of every unit.")
     ] = None,
+    argmax: Annotated[
+        bool, typer.Option("--argmax", help="Give the top-1 label from the hardware instead of scores.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
@@ -98,6 +101,7 @@ def compile_(
             objective=objective,
             mhz=mhz,
             folding=folding,
+            argmax=argmax,
             output=output or Path("build") / model.stem,
             progress=progress,
         )
@@ -259,11 +263,23 @@ def _print_build(build: Build) -> None:
         resources.add_row(name, shown, f"{total:,}", f"{used / total:.1%}")
     console = output_console()
     console.print(units, resources, _rates(summary))
+    for line in host_lines(summary["outputs"]):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"interval {summary['interval_cycles']:,} cycles, latency {summary['latency_cycles']:,} cycles, "
         f"{summary['fps']:,.0f} frames/s: {build.directory}",
         soft_wrap=True, markup=False,
     )  # fmt: skip
+
+
+def host_lines(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is left to the host, and which outputs leave the hardware together, as `Design.summary` has it."""
+    lines = [f"left to the host: output {o['name']!r}: {', '.join(o['host'])}" for o in outputs if o["host"]]
+    for stream in dict.fromkeys(o["stream"] for o in outputs):
+        names = [o["name"] for o in outputs if o["stream"] == stream]
+        if len(names) > 1:
+            lines.append(f"outputs {', '.join(map(repr, names))} leave the hardware once, as one stream")
+    return lines
 
 
 def _rates(summary: Mapping[str, Any]) -> Table:

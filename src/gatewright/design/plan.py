@@ -78,12 +78,23 @@ class Design:
             for n in self.graph.nodes
         ]
         fifos = [{"name": k.name, "depth": k.depth, "bits": k.bits} for k in self.structure.links if k.depth]
+        outputs = [
+            {
+                "name": o.name,
+                "stream": self.graph.leaving[o.tensor],
+                "shape": list(o.shape),
+                "bits": self.graph.tensors[o.tensor].bits,
+                "host": o.host_functions(),
+            }
+            for o in self.graph.outputs
+        ]
         return {
             "network": self.graph.name,
             "board": self.board.name,
             "mhz": self.mhz,
             "units": units,
             "fifos": fifos,
+            "outputs": outputs,
             "bottleneck": self.bottleneck,
             "interval_cycles": self.timing.interval,
             "latency_cycles": self.timing.latency,

@@ -18,7 +18,7 @@ from gatewright.frontend.folding import array, fold
 from gatewright.frontend.shapes import output_shapes
 from gatewright.ir.findings import Finding, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
-from gatewright.ir.hosting import extend_tail, leave_to_host
+from gatewright.ir.hosting import append_argmax, extend_tail, leave_to_host
 from gatewright.ir.importing import (
     MAX_ELEMENTS,
     ImportContext,
@@ -55,7 +55,8 @@ def import_model(path: str | Path, name: str | None = None, *, argmax: bool = Fa
     Args:
         path: the model.
         name: of the graph and its top module; by default that of the file.
-        argmax: make a final ArgMax hardware, which else the host computes.
+        argmax: make a final ArgMax hardware, which else the host computes; a model of one output that has none gets
+            one, so that the hardware gives the top-1 label instead of scores. A softmax in front of it goes.
 
     Raises:
         ModelError: no such file, damaged, or no model.
@@ -124,7 +125,7 @@ def examine(model: onnx.ModelProto, name: str = "network", *, stop: bool = False
         errors = [missing_error(ctx.missing), *errors]
     if errors and stop:
         return Examination(None, tuple(ctx.findings), tuple(errors))
-    return _finish(model, name, ctx, errors)
+    return _finish(model, name, ctx, operators, errors)
 
 
 def _begin(model: onnx.ModelProto, argmax: bool) -> ImportContext:
@@ -144,17 +145,22 @@ def _begin(model: onnx.ModelProto, argmax: bool) -> ImportContext:
     return ctx
 
 
-def _finish(model: onnx.ModelProto, name: str, ctx: ImportContext, errors: list[GatewrightError]) -> Examination:
+def _finish(
+    model: onnx.ModelProto,
+    name: str,
+    ctx: ImportContext,
+    operators: Mapping[str, type[Op]],
+    errors: list[GatewrightError],
+) -> Examination:
     """The outputs, and the graph where nothing stands in the way."""
     outputs: list[GraphOutput] = []
-    for info in model.graph.output:
-        if info.name in ctx.unknown:
-            continue
+    for item in (o.name for o in model.graph.output if o.name not in ctx.unknown):
         try:
-            outputs.append(_output(info.name, ctx, {i.name for i in ctx.inputs} | {o.name for o in outputs}))
+            wanted = _label(item, model, ctx, operators) if ctx.hardware_argmax else item
+            outputs.append(_output(wanted, ctx, {i.name for i in ctx.inputs} | {o.name for o in outputs}))
         except GatewrightError as error:
             errors.append(error)
-            ctx.findings.append(refusal(info.name, "output", error))
+            ctx.findings.append(refusal(item, "output", error))
     graph = None
     if not errors:
         try:
@@ -162,6 +168,18 @@ def _finish(model: onnx.ModelProto, name: str, ctx: ImportContext, errors: list[
         except GatewrightError as error:
             errors.append(error)
     return Examination(graph, tuple(ctx.findings), tuple(errors), ctx.values)
+
+
+def _label(name: str, model: onnx.ModelProto, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> str:
+    """The only output of a model that gives scores, as the label that hardware takes from them; else as it is."""
+    if any(n.op_type in ("ArgMax", "ArgMin") for n in model.graph.node):
+        return name
+    if len(model.graph.output) > 1:
+        raise ModelError(
+            f"argmax=True for {len(model.graph.output)} outputs of which none is an ArgMax: put one into the model"
+        )
+    known = name in ctx.values or name in ctx.hosted
+    return append_argmax(name, ctx, lambda node, inside: _import_node(node, inside, operators)) if known else name
 
 
 def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
@@ -172,7 +190,13 @@ def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
         )
     if not ctx.nodes:
         raise ModelError("the model holds nothing but quantisers of its inputs: there is no layer to make hardware for")
-    return _prune(Graph(_identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
+    graph = _prune(Graph(_identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
+    if ctx.hardware_argmax and not any(n.op.gives_positions for n in graph.nodes):
+        raise ModelError(
+            "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes: "
+            "compile without it, or put the ArgMax behind the last layer"
+        )
+    return graph
 
 
 def _standard(model: onnx.ModelProto) -> bool:
@@ -374,7 +398,8 @@ def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
     parts = (np.asarray(value.type.scale), np.zeros(1)) if affine is None else affine
     scale, offset = (np.broadcast_to(v, value.channels).astype(np.float64) for v in parts)
     output = unique_name(name, taken)
-    return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset, steps, tail)
+    positions = not value.steps and any(value.tensor in n.outputs and n.op.gives_positions for n in ctx.nodes)
+    return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset, steps, tail, positions)
 
 
 def _left_to_host(name: str, value: Value, ctx: ImportContext) -> None:

@@ -91,6 +91,7 @@ class GraphOutput:
         scale, offset: float64, one per channel of the tensor.
         steps: float steps then, per channel of the tensor.
         host: functions of whole frames after that.
+        positions: the integers are positions, such as labels, and no numbers on a scale.
     """
 
     name: str
@@ -101,6 +102,7 @@ class GraphOutput:
     offset: FloatArray
     steps: tuple[Step, ...] = ()
     host: tuple[HostStep, ...] = ()
+    positions: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,7 +111,8 @@ class GraphOutput:
 
     def dequantize(self, y: IntArray) -> Values:
         """Integers (frames, *tensor shape) to the model's output (frames, *shape): float64, or int64 positions."""
-        real = y.reshape(len(y), *self.index.shape) * self.scale + self.offset
+        y = y.reshape(len(y), *self.index.shape)
+        real: Values = y if self.positions else y * self.scale + self.offset
         out = place(run_steps(self.steps, real), self.index, self.frame)
         for step in self.host:
             out = step.apply(out)

@@ -45,7 +45,7 @@ def leave_to_host(node: OnnxNode, ctx: ImportContext, refused: UnsupportedError)
         refused: why it has no hardware; raised later where something behind it needs hardware.
     """
     dynamic = [i for i in node.inputs if ctx.is_dynamic(i)]
-    if ctx.hardware_argmax and node.op_type == "ArgMax":
+    if ctx.hardware_argmax and node.op_type in ("ArgMax", "ArgMin"):
         return False
     if len(dynamic) != 1 or ctx.values[dynamic[0]].type is None:
         return False
@@ -71,6 +71,11 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
     operands = {i: ctx.hosted[i] for i in node.inputs if i in ctx.hosted}
     first = next(iter(operands.values()))
     operand = _Operand(node.inputs.index(next(iter(operands))), first.shape)
+    if ctx.hardware_argmax and node.op_type == "ArgMax" and _keeps_order(node, first, operand):
+        scores = f"{node.inputs[0]} (scores)"
+        ctx.values[scores] = first.base
+        import_node(replace(node, inputs=(scores,)), ctx)
+        return
     found: dict[str, HostFunction] = {}
     if (not first.integers or node.op_type in WHOLE) and not any(ctx.is_dynamic(i) for i in node.inputs):
         alone = len(operands) == 1
@@ -87,6 +92,35 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
     for output, function in found.items():
         tail = (*first.tail, _step(function, first.shape))
         ctx.hosted[output] = replace(first, tail=tail, integers=_integers(function, first.integers))
+
+
+def append_argmax(name: str, ctx: ImportContext, import_node: Importer) -> str:
+    """Take the place of the greatest score of the output `name`, and give the name of the result.
+
+    Raises:
+        UnsupportedError: the output is no vector or map of scores, or cannot be compared in hardware.
+    """
+    shape = ctx.hosted[name].shape if name in ctx.hosted else ctx.values[name].shape
+    longer = [i for i, n in enumerate(shape, 1) if n > 1]
+    if not longer:
+        raise UnsupportedError(name, f"a frame of shape {shape!r} has one score: compile without argmax")
+    label = f"{name}_label"
+    axis = longer[0] if len(longer) == 1 else 1
+    import_node(OnnxNode(label, "ArgMax", "", (name,), (label,), {"axis": axis, "keepdims": 0}), ctx)
+    return label
+
+
+def _keeps_order(node: OnnxNode, hosted: Hosted, operand: _Operand) -> bool:
+    """Whether the greatest value along the axis of an ArgMax is where it was before the host's functions."""
+    axis = int(node.attributes.get("axis", 0)) % operand.rank
+    return all(
+        isinstance(step.function, Softmax)
+        and step.function.axes == (axis,)
+        and not step.steps
+        and step.shape == hosted.base.shape
+        and np.array_equal(step.index, layout_index(step.shape))
+        for step in hosted.tail
+    )
 
 
 def _in_the_middle(node: OnnxNode, hosted: Hosted) -> UnsupportedError:

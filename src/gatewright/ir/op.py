@@ -86,6 +86,8 @@ class Op(ABC):
 
     composite: ClassVar[bool] = False
     """Has a reference but no kernel: a pass lowers it to operators that have one."""
+    gives_positions: ClassVar[bool] = False
+    """Gives positions of channels, such as labels, and not numbers on a scale."""
 
     def __init_subclass__(cls) -> None:
         folder, _, name = cls.__module__.rpartition(".")

@@ -20,7 +20,8 @@ from gatewright.design.resources import NAMES, Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, fork_name
 from gatewright.errors import ConfigError
 from gatewright.ir.graph import Graph
-from gatewright.ir.types import FloatArray, IntArray
+from gatewright.ir.host import Values
+from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.synth import report as synthesis
 from gatewright.verify import record
@@ -127,9 +128,9 @@ class Facts:
         return load_board(self.summary["board"])
 
     @cached_property
-    def outputs(self) -> FloatArray:
-        """Real values of the first output, through the golden integers."""
-        return self.build.model_graph.dequantize(*self.case.golden)[0]
+    def outputs(self) -> Values:
+        """Values of the output that decides (else of the first), through the golden integers."""
+        return self.build.model_graph.dequantize(*self.case.golden)[self.case.decision.output]
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatewright.report import outputs, tables
+from gatewright.report import tables
 from gatewright.report.facts import Facts
 from gatewright.report.html import Child, Html, el
 from gatewright.report.numbers import NONE, count, duration, percent, significant
@@ -25,8 +25,8 @@ def figures(facts: Facts) -> dict[str, Any]:
         "digest": facts.summary["digest"],
         "frames": facts.case.frames,
         "accuracy": {
-            **{name: outputs.accuracy(values, labels) for name, values in facts.case.stored.items()},
-            "golden": outputs.accuracy(facts.outputs, labels),
+            **{name: facts.case.decision.accuracy(values, labels) for name, values in facts.case.stored.items()},
+            "golden": facts.case.decision.accuracy(facts.outputs, labels),
         },
         "stages": {name: tables.stage_status(name, facts)[0] for name in tables.stages(facts)},
     }  # fmt: skip
@@ -40,6 +40,7 @@ def header(facts: Facts) -> Html:
         ("clock", f"{facts.mhz:g} MHz"),
         ("asked", _asked(summary.get("asked"))),
         ("design", el("code", summary["digest"][:16], title=summary["digest"])),
+        *_left_to_host(facts),
     ]
     return el(
         "header",
@@ -54,6 +55,12 @@ def header(facts: Facts) -> Html:
             "was placed and routed, or run on a board.", class_="lead",
         ),
     )  # fmt: skip
+
+
+def _left_to_host(facts: Facts) -> list[tuple[str, str]]:
+    """What the host computes of each output, where that is more than a scale and an offset."""
+    left = [(o.name, ", ".join(f)) for o in facts.build.model_graph.outputs if (f := o.host_functions())]
+    return [("left to the host", "; ".join(f"{name}: {functions}" for name, functions in left))] if left else []
 
 
 def _asked(asked: Any) -> str:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatewright.ir.host import Values
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.report.facts import Facts
 from gatewright.report.html import Html, el
 from gatewright.report.numbers import NONE, count, percent, significant
+from gatewright.verify.decision import Decision
 
 SIZE, PAD = 300, 40
 LARGEST = 32
@@ -36,19 +38,8 @@ class Agreement:
     left_out: int
 
 
-def decide(outputs: FloatArray) -> IntArray:
-    """The class of each frame: the largest output, or for one output its sign."""
-    flat = outputs.reshape(len(outputs), -1)
-    return np.asarray(flat.argmax(axis=1) if flat.shape[1] > 1 else flat[:, 0] > 0, np.int64)
-
-
-def accuracy(outputs: FloatArray, labels: IntArray | None) -> float | None:
-    """Share of frames whose decision is the label."""
-    return None if labels is None else float((decide(outputs) == labels).mean())
-
-
-def agreement(reference: FloatArray, outputs: FloatArray) -> Agreement:
-    """How `outputs` agree with `reference`, both of shape (frames, ...)."""
+def agreement(reference: FloatArray, outputs: Values, chosen: Decision) -> Agreement:
+    """How `outputs` agree with `reference`, both of shape (frames, ...), where `chosen` decides."""
     a, b = reference.ravel(), outputs.ravel()
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a[finite], b[finite]
@@ -58,14 +49,14 @@ def agreement(reference: FloatArray, outputs: FloatArray) -> Agreement:
         float(difference.max()),
         float(difference.mean()),
         float(np.corrcoef(a, b)[0, 1]) if varies else None,
-        float((decide(reference) == decide(outputs)).mean()),
+        float((chosen.decide(reference) == chosen.decide(outputs)).mean()),
         int((~finite).sum()),
     )
 
 
 def outputs(facts: Facts) -> Html:
     """Scatter plots against each model whose outputs are stored, and the confusion of classes."""
-    parts = [_scatter(name, facts.case.stored[name], facts.outputs) for name in TITLES if name in facts.case.stored]
+    parts = [_scatter(name, facts) for name in TITLES if name in facts.case.stored]
     if facts.case.labels is not None:
         parts.append(_confusion(facts))
     if not parts:
@@ -76,19 +67,20 @@ def outputs(facts: Facts) -> Html:
     return el("div", parts, class_="cards wide")
 
 
-def _scatter(name: str, reference: FloatArray, hardware: FloatArray) -> Html:
-    found = agreement(reference, hardware)
+def _scatter(name: str, facts: Facts) -> Html:
+    reference, hardware = facts.case.stored[name], facts.outputs
+    found = agreement(reference, hardware, facts.case.decision)
     title = TITLES[name]
-    facts = [
+    rows = [
         ("largest difference", significant(found.largest)),
         ("mean difference", significant(found.mean)),
         ("correlation", significant(found.correlation, 6)),
         ("same decision", f"{percent(found.decisions, 2)} of {count(len(hardware))} frames"),
     ]
     if found.left_out:
-        facts.append(("not finite, left out", count(found.left_out)))
-    table = el("dl", [(el("dt", k), el("dd", v)) for k, v in facts], class_="facts")
-    about = f"Outputs of the hardware against the {title}: correlation {facts[2][1]}, largest difference {facts[0][1]}"
+        rows.append(("not finite, left out", count(found.left_out)))
+    table = el("dl", [(el("dt", k), el("dd", v)) for k, v in rows], class_="facts")
+    about = f"Outputs of the hardware against the {title}: correlation {rows[2][1]}, largest difference {rows[0][1]}"
     caption = el("figcaption", el("b", f"Against the {title}"))
     return el("figure", caption, _plot(reference.ravel(), hardware.ravel(), title, about), table, class_="card")
 
@@ -132,10 +124,10 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _confusion(facts: Facts) -> Html:
-    labels, guess = facts.case.labels, decide(facts.outputs)
+    labels, guess = facts.case.labels, facts.case.decision.decide(facts.outputs)
     if labels is None:
         return Html("")
-    classes = int(max(labels.max(), guess.max(), facts.outputs.reshape(len(guess), -1).shape[1] - 1)) + 1
+    classes = max(int(labels.max()) + 1, int(guess.max()) + 1, facts.case.decision.classes)
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, guess), 1)
     body = _matrix(matrix) if classes <= LARGEST else _pairs(matrix)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,13 @@ import numpy.typing as npt
 from gatewright.build import Array, Build, load_array, load_inputs
 from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.errors import ConfigError, DataError, GatewrightError, MissingToolError
+from gatewright.ir.graph import Graph
+from gatewright.ir.host import Values
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.rtl import RtlRun, run_rtl
 from gatewright.verify import record
+from gatewright.verify.decision import Decision, decision
 
 Status = Literal["ok", "failed", "not_run"]
 
@@ -84,7 +88,7 @@ class Case:
         inputs: float frames, one array an input.
         integers: the same, quantised as the host does it.
         golden: integer outputs of the imported graph.
-        stored: outputs of the reference models for these frames, by name.
+        stored: the reference models' values of the output that decides (else of the first) for these frames, by name.
         labels: int64 classes, or None.
         requested: how many frames were asked for, or None: then a slow stage runs a few.
         asked: whether stages were asked for by name: then none is left out for what it costs.
@@ -115,6 +119,11 @@ class Case:
             stored={name: x[:frames] for name, x in self.stored.items()},
             labels=None if self.labels is None else self.labels[:frames],
         )
+
+    @cached_property
+    def decision(self) -> Decision:
+        """The output that tells classes apart; the first where none does."""
+        return decision(self.build.model_graph) or Decision()
 
 
 def check(
@@ -177,23 +186,21 @@ def load_case(
         stored = {n: _load_reference(build, n, count) for n in REFERENCES if (build.data / f"{n}.npy").is_file()}
     progress("golden")
     golden = build.model_graph.reference(*integers)
-    classes = (
-        None if labels is None else _load_labels(labels, count, len(golden[0][0].ravel()), capped=frames is not None)
-    )
+    classes = None if labels is None else _load_labels(labels, count, build.model_graph, capped=frames is not None)
     return Case(build, inputs, integers, golden, stored, classes, progress, frames)
 
 
 def _load_reference(build: Build, name: str, frames: int) -> FloatArray:
-    """Stored outputs of a reference model, of the shape of the network's first output."""
-    path = build.data / f"{name}.npy"
-    array, shape = load_array(path), build.model_graph.outputs[0].shape
+    """Stored outputs of a reference model, of the shape of the output that decides."""
+    path, graph = build.data / f"{name}.npy", build.model_graph
+    array, shape = load_array(path), graph.outputs[(decision(graph) or Decision()).output].shape
     fits = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.number) and array.shape[1:] == shape
     if not fits or len(array) < frames:
         raise DataError(f"{path}: need numbers of shape ({frames}, {', '.join(map(str, shape))}); remove or replace it")
     return np.asarray(array[:frames], np.float64)
 
 
-def _load_labels(labels: str | Path | Array, frames: int, outputs: int, *, capped: bool) -> IntArray:
+def _load_labels(labels: str | Path | Array, frames: int, graph: Graph, *, capped: bool) -> IntArray:
     source = str(labels) if isinstance(labels, (str, Path)) else "labels"
     array = load_array(Path(labels)) if isinstance(labels, (str, Path)) else np.asarray(labels)
     if not isinstance(array, np.ndarray) or array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
@@ -201,7 +208,11 @@ def _load_labels(labels: str | Path | Array, frames: int, outputs: int, *, cappe
         raise DataError(f"{source}: {what}: need integer classes of shape (frames,)")
     if len(array) < frames or (len(array) > frames and not capped):
         raise DataError(f"{source}: {len(array)} labels for {frames} frames: give one label a frame")
-    classes = max(outputs, 2)
+    found = decision(graph)
+    if found is None:
+        names = ", ".join(o.name for o in graph.outputs)
+        raise DataError(f"{source}: no output of the network ({names}) tells classes apart: check it without labels")
+    classes = found.classes
     used = np.asarray(array[:frames], np.int64)
     if used.min() < 0 or used.max() >= classes:
         raise DataError(f"{source}: classes {used.min()}..{used.max()}, where the network tells 0..{classes - 1} apart")
@@ -230,7 +241,7 @@ def _reference(name: str) -> Callable[[Case], StageResult]:
         outputs = case.stored.get(name)
         if outputs is None:
             return StageResult(name, "not_run", f"no outputs of the {name} model are stored for these inputs")
-        return StageResult(name, "ok", frames=len(outputs), accuracy=_accuracy(case, outputs))
+        return StageResult(name, "ok", frames=len(outputs), accuracy=case.decision.accuracy(outputs, case.labels))
 
     return stage
 
@@ -293,7 +304,7 @@ def compare(case: Case, name: str, outputs: tuple[IntArray, ...]) -> StageResult
             at = tuple(int(i) for i in wrong[0])
             first = {"output": item.name, "frame": at[0], "index": at[1:], "golden": int(want[at]), name: int(have[at])}
     shaped = tuple(h.reshape(w.shape) for h, w in zip(outputs, case.golden, strict=True))
-    real = case.build.model_graph.dequantize(*shaped)[0]
+    real = case.build.model_graph.dequantize(*shaped)[case.decision.output]
     exact = int(same.sum())
     reason = f"{case.frames - exact} of {case.frames} frames differ from golden; first: {first}" if first else ""
     return StageResult(
@@ -303,24 +314,15 @@ def compare(case: Case, name: str, outputs: tuple[IntArray, ...]) -> StageResult
         case.frames,
         exact,
         first,
-        _accuracy(case, real),
+        case.decision.accuracy(real, case.labels),
         _error(case, real),
     )
 
 
-def _accuracy(case: Case, outputs: FloatArray) -> float | None:
-    """Share of frames whose largest output (for one output: whose sign) is the label."""
-    if case.labels is None:
-        return None
-    flat = outputs.reshape(len(outputs), -1)
-    guess = flat.argmax(axis=1) if flat.shape[1] > 1 else (flat[:, 0] > 0).astype(np.int64)
-    return float((guess == case.labels[: len(guess)]).mean())
-
-
-def _error(case: Case, outputs: FloatArray) -> float | None:
-    """Largest difference from the quantised model as it was trained."""
+def _error(case: Case, outputs: Values) -> float | None:
+    """Largest difference from the quantised model as it was trained; labels have none."""
     reference = case.stored.get("qat")
-    if reference is None or reference.shape != outputs.shape:
+    if reference is None or reference.shape != outputs.shape or case.decision.labels:
         return None
     return float(np.abs(outputs - reference).max())
 
