@@ -12,10 +12,11 @@ import pytest
 from onnx import helper
 from tests.models import Builder
 
-from gatewright.errors import UnsupportedError
+from gatewright.errors import ModelError, UnsupportedError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph
 from gatewright.ir.serial import load_graph, save_graph
+from gatewright.verify.decision import Decision, decision
 
 Tail = Callable[[Builder, str], str | Sequence[str]]
 SHAPE = (3, 4, 5)
@@ -258,3 +259,59 @@ def test_old_top_k_has_its_k_as_an_attribute() -> None:
     made.graph.output[0].name = "identity_1_out"
     (scores,) = from_onnx(made).predict(x)
     assert (scores[np.arange(4), positions[:, 0]] == scores.max(axis=1)).all()
+
+
+# --- labels from the hardware -----------------------------------------------------------------------------------------
+
+
+def biased(b: Builder, y: str) -> str:
+    return b.node("Add", y, b.constant(np.arange(10) / 8))
+
+
+LABELS: dict[str, Tail] = {
+    "scores": lambda b, y: y,
+    "softmax": lambda b, y: b.node("Softmax", biased(b, y)),
+    "argmax": lambda b, y: b.node("ArgMax", biased(b, y), axis=1, keepdims=0),
+    "argmax of a softmax": lambda b, y: b.node("ArgMax", b.node("LogSoftmax", biased(b, y)), axis=-1, keepdims=1),
+    "squeezed": lambda b, y: b.node("Squeeze", b.node("ArgMax", biased(b, y), axis=1), ints(b, 1)),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_from_the_hardware(name: str) -> None:
+    """The same labels as without, as integers, and nothing is left to the host."""
+    x = np.random.default_rng(0).normal(size=(50, 8)) * 2
+    (want,) = from_onnx(model(LABELS[name], False, images=False)).predict(x)
+    graph = from_onnx(model(LABELS[name], False, images=False), argmax=True)
+    (have,) = graph.predict(x)
+    assert have.dtype == np.int64 and functions(graph) == [[]] and graph.outputs[0].positions
+    if np.issubdtype(want.dtype, np.integer):
+        np.testing.assert_array_equal(have, want)
+    else:
+        np.testing.assert_array_equal(have, want.argmax(axis=1))
+    assert decision(graph) == Decision(0, 10, True)
+
+
+def test_labels_of_a_map_from_the_hardware() -> None:
+    x = np.random.default_rng(0).normal(size=(20, *SHAPE)) * 2
+    (want,) = from_onnx(model(lambda b, y: y, False)).predict(x)
+    (have,) = from_onnx(model(lambda b, y: y, False), argmax=True).predict(x)
+    np.testing.assert_array_equal(have, want.argmax(axis=1))
+
+
+LABELS_REFUSED: list[tuple[str, Tail, str]] = [
+    ("two outputs", lambda b, y: [y, b.node("Softmax", y)],
+     "argmax=True for 2 outputs of which none is an ArgMax: put one into the model"),
+    ("behind the host", lambda b, y: b.node("ArgMax", b.node("TopK", y, ints(b, 3), outputs=["v", "i"]), axis=1),
+     "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes"),
+    ("unequal scales", lambda b, y: b.node("ArgMax", b.node("Mul", y, b.constant(np.sqrt(np.arange(1, 11)))), axis=1),
+     "argmax_1: ArgMax compares channels whose scales"),
+    ("one score", lambda b, y: b.node("Slice", y, ints(b, 0), ints(b, 1), ints(b, 1)),
+     "has one score: compile without argmax"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tail", "message"), [pytest.param(t, m, id=i) for i, t, m in LABELS_REFUSED])
+def test_labels_from_the_hardware_refused(tail: Tail, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        from_onnx(model(tail, False, images=False), argmax=True)

@@ -106,7 +106,7 @@ def append_argmax(name: str, ctx: ImportContext, import_node: Importer) -> str:
         raise UnsupportedError(name, f"a frame of shape {shape!r} has one score: compile without argmax")
     label = f"{name}_label"
     axis = longer[0] if len(longer) == 1 else 1
-    import_node(OnnxNode(label, "ArgMax", "", (name,), (label,), {"axis": axis, "keepdims": 0}), ctx)
+    import_node(OnnxNode(f"argmax of {name}", "ArgMax", "", (name,), (label,), {"axis": axis, "keepdims": 0}), ctx)
     return label
 
 

@@ -37,6 +37,8 @@ class Argmax(Op):
         pe: channels compared at once; divides the channels.
     """
 
+    gives_positions = True
+
     source: Tensor
     last: bool = False
     pe: int = 1
