@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX nodes that are elementwise float functions, as the steps that wait for the next quantiser.
 
-`BatchNormalization`, `Mul`, `Div`, `Add` and `Sub` by constants, `Relu`, `LeakyRelu`, `PRelu`, `Clip`, `Sigmoid`,
-`Tanh`, `HardSigmoid`, `HardSwish`, `Elu`, `Selu`, `Softplus`, `Gelu`, `Mish`, `Abs`, `Neg`, `Exp`, `Sqrt`, `Erf`, `Pow`
-by 1 to 4, and `Add`, `Sub` and `Mul` of two functions of one tensor, as x * sigmoid(x).
+`BatchNormalization`, `Mul`, `Div`, `Add`, `Sub`, `Max`, `Min` and `Pow` by constants, `Relu`, `LeakyRelu`, `PRelu`,
+`Clip`, `Sigmoid`, `Tanh`, `HardSigmoid`, `HardSwish`, `Elu`, `Selu`, `Softplus`, `Gelu`, `Mish`, `Abs`, `Neg`, `Exp`,
+`Log`, `Sqrt`, `Erf`, `Sin`, `Cos`, `Floor`, `Ceil`, `Round`, `Reciprocal`, division of a constant, and `Add`, `Sub` and
+`Mul` of two functions of one tensor, as x * sigmoid(x).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from gatewright.errors import UnsupportedError
-from gatewright.ir.chain import Step
+from gatewright.ir.chain import Kind, Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 
 PLAIN: Mapping[str, tuple[Step, ...]] = {
@@ -28,10 +29,19 @@ PLAIN: Mapping[str, tuple[Step, ...]] = {
     "Exp": (Step("exp"),),
     "Sqrt": (Step("sqrt"),),
     "Erf": (Step("erf"),),
+    "Floor": (Step("floor"),),
+    "Ceil": (Step("ceil"),),
+    "Round": (Step("round"),),
+    "Reciprocal": (Step("over", (1.0,)),),
+    "Sin": (Step("sin"),),
+    "Cos": (Step("cos"),),
+    "Log": (Step("log"),),
     "Mish": (Step("product", branches=((), (Step("softplus"), Step("tanh")))),),
 }
 """Functions without attributes."""
 
+CONSTANT: Mapping[str, Kind] = {"Mul": "mul", "Div": "div", "Add": "add", "Max": "max", "Min": "min"}
+"""Functions of an activation and a constant."""
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 """Defaults of the ONNX operator."""
 
@@ -45,7 +55,7 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
     dynamic = [ctx.is_dynamic(i) for i in node.inputs]
     if node.domain not in ("", "ai.onnx") or not any(dynamic):
         return None
-    if node.op_type in ("Mul", "Div", "Add", "Sub"):
+    if node.op_type in ("Mul", "Div", "Add", "Sub", "Max", "Min") and len(dynamic) == 2:
         return _join(node, ctx) if all(dynamic) else _constant(node, ctx, dynamic.index(True))
     value = ctx.values.get(node.inputs[0])
     steps = None if value is None else _function(node, ctx, value)
@@ -54,10 +64,12 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
 
 def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value, tuple[Step, ...]]:
     """A constant operand on the other side of the activation at `position`."""
-    if node.op_type == "Div" and position == 1:
-        raise UnsupportedError(node.name, "division by an activation has no hardware")
     value, constant = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position).astype(np.float64)
     vector = value.channel_vector(constant)
+    if vector is None and value.type is None and not value.steps:
+        # The host sends an input in any order: in that in which the constant is one per channel.
+        value = replace(value, index=np.arange(value.index.size).reshape(value.shape))
+        vector = value.channel_vector(constant)
     if vector is None:
         raise UnsupportedError(
             node.name,
@@ -66,11 +78,17 @@ def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value,
     if node.op_type == "Sub":
         negated = tuple(-v for v in vector)
         return value, (Step("add", negated),) if position == 0 else (Step("mul", (-1.0,)), Step("add", vector))
-    kinds: dict[str, Step] = {"Mul": Step("mul", vector), "Div": Step("div", vector), "Add": Step("add", vector)}
-    return value, (kinds[node.op_type],)
+    if node.op_type == "Div" and position == 1:
+        return value, (Step("over", vector),)
+    return value, (Step(CONSTANT[node.op_type], vector),)
 
 
 def _batch_norm(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[Step, ...]:
+    if node.attributes.get("training_mode", 0) or not node.attributes.get("spatial", 1):
+        raise UnsupportedError(
+            node.name, "BatchNormalization in training mode, or with spatial=0, has no hardware: export in evaluation "
+            "mode"
+        )  # fmt: skip
     gamma, beta, mean, variance = (ctx.constant(node, i).astype(np.float64) for i in range(1, 5))
     variance = variance + node.attributes.get("epsilon", 1e-5)
     if not (variance > 0).all():
@@ -154,18 +172,19 @@ def _limits(node: OnnxNode, ctx: ImportContext) -> tuple[float, float]:
 
 def _power(node: OnnxNode, ctx: ImportContext) -> tuple[Step, ...]:
     exponent = ctx.constant(node, 1)
-    if exponent.size != 1 or exponent.item() not in (1, 2, 3, 4):
+    if exponent.size != 1 or not np.isfinite(exponent).all():
         raise UnsupportedError(
-            node.name, f"Pow by {exponent.ravel()[:4].tolist()!r}: only the exponents 1, 2, 3 and 4 have hardware"
+            node.name, f"Pow by {exponent.ravel()[:4].tolist()!r}: use one finite exponent for all channels"
         )
-    return (Step("product", branches=((),) * int(exponent.item())),)
+    power = float(exponent.item())
+    return (Step("product", branches=((),) * int(power)) if power in (1, 2, 3, 4) else Step("pow", (power,)),)
 
 
 def _join(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, ...]] | None:
     """The common start of two functions of one tensor and the step in which they meet; None for other nodes."""
     left, right = (ctx.values[i] for i in node.inputs)
     integers = node.op_type == "Add" and not left.steps and not right.steps  # which have an operator of their own
-    if node.op_type == "Div" or integers or not one_tensor(left, right):
+    if node.op_type in ("Div", "Max", "Min") or integers or not one_tensor(left, right):
         return None
     shared = next((i for i, (a, b) in enumerate(zip(left.steps, right.steps, strict=False)) if a != b), None)
     shared = min(len(left.steps), len(right.steps)) if shared is None else shared
