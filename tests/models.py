@@ -24,27 +24,31 @@ class Builder:
         batch: size of the batch axis, or its name.
         expand: write quantisers as Div, Round, Clip and Mul, which every ONNX runtime knows.
         opset: version of ONNX' own operators.
+        dtype: of the first input, as ONNX numbers types.
+        types: of outputs that are not float32.
     """
 
     shape: tuple[int, ...]
     batch: int | str = "batch"
     expand: bool = False
     opset: int = 17
+    dtype: int = TensorProto.FLOAT
+    types: dict[str, int] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     taken: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.input("x", self.shape)
+        self.input("x", self.shape, self.dtype)
 
     def fresh(self, base: str) -> str:
         """A name that is not used yet."""
         count = self.taken[base] = self.taken.get(base, 0) + 1
         return f"{base}{count}"
 
-    def input(self, name: str, shape: Sequence[int | str]) -> str:
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [self.batch, *shape]))
+    def input(self, name: str, shape: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> str:
+        self.inputs.append(helper.make_tensor_value_info(name, dtype, [self.batch, *shape]))
         return name
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
@@ -81,15 +85,27 @@ class Builder:
         real = np.asarray(integers, np.float32) * np.asarray(scale, np.float32)
         return self.quant(self.constant(real), scale, bits)
 
+    def quantize(self, x: str, scale: Any, zero: Any = 0, dtype: Any = np.uint8, **attributes: Any) -> str:
+        """A QuantizeLinear; a zero point of None is left out, and the type with it."""
+        operands = [self.constant(scale)] + ([] if zero is None else [self.constant(zero, dtype)])
+        return self.node("QuantizeLinear", x, *operands, **attributes)
+
+    def dequantize(self, x: str, scale: Any, zero: Any = 0, dtype: Any = np.uint8, **attributes: Any) -> str:
+        """A DequantizeLinear; a zero point of None is left out."""
+        operands = [self.constant(scale)] + ([] if zero is None else [self.constant(zero, dtype)])
+        return self.node("DequantizeLinear", x, *operands, **attributes)
+
     def batch_norm(self, x: str, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float = 1e-5) -> str:
         operands = (self.constant(v) for v in (gamma, beta, mean, variance))
         return self.node("BatchNormalization", x, *operands, epsilon=epsilon)
 
     def model(self, *outputs: str) -> onnx.ModelProto:
-        infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+        types = [self.types.get(name, TensorProto.FLOAT) for name in outputs]
+        infos = [helper.make_tensor_value_info(*info, None) for info in zip(outputs, types, strict=True)]
         graph = helper.make_graph(self.nodes, "model", self.inputs, infos, self.constants)
-        opsets = [helper.make_opsetid("", self.opset)] + ([] if self.expand else [helper.make_opsetid(DOMAIN, 1)])
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        opsets = [helper.make_opsetid("", self.opset)]
+        opsets += [helper.make_opsetid(d, 1) for d in {n.domain: None for n in self.nodes if n.domain}]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=9 if self.opset < 21 else 10)
 
     def save(self, path: Path, *outputs: str) -> Path:
         onnx.save(self.model(*outputs), path)

@@ -29,6 +29,7 @@ from gatewright.ir.importing import (
     standard_index,
     unique_name,
 )
+from gatewright.ir.linear import integer_input
 from gatewright.ir.op import Op, discover
 
 
@@ -140,6 +141,7 @@ def _begin(model: onnx.ModelProto, argmax: bool) -> ImportContext:
     for info in model.graph.input:
         if info.name not in ctx.constants:
             ctx.values[info.name] = _model_input(info)
+            integer_input(ctx, ctx.values[info.name], info.type.tensor_type.elem_type)
     batches = {_batch(info) for info in model.graph.input if info.name in ctx.values}
     ctx.batch = batches.pop() if len(batches) == 1 else None
     return ctx

@@ -10,7 +10,7 @@ import numpy as np
 from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import affine_form
 from gatewright.ir.importing import OnnxNode, QuantizedConstant, Value
-from gatewright.ir.quantizers import rows_of_one_scale
+from gatewright.ir.scales import rows_of_one_scale
 from gatewright.ir.types import FloatArray, IntArray
 
 

@@ -24,6 +24,8 @@ INTEGERS: Mapping[int, tuple[int, int]] = {
     6: (-(1 << 31), (1 << 31) - 1), 7: (-(1 << 63), (1 << 63) - 1), 12: (0, (1 << 32) - 1), 13: (0, (1 << 64) - 1),
 }  # fmt: skip
 """Limits of ONNX' integer types."""
+WIDE = (6, 7)
+"""Integer types in which arithmetic on codes does not wrap."""
 MOST_CAST = 1 << 16
 """Integers up to which all values of a tensor are tried in another type."""
 
@@ -54,7 +56,7 @@ def viewed(node: OnnxNode, ctx: ImportContext) -> Value:
 def _cast(node: OnnxNode, value: Value) -> Value:
     """Another type that holds every value: a float type for anything, else one that changes none of them."""
     to = node.attributes["to"]
-    if to in (FLOAT, DOUBLE):
+    if to in (FLOAT, DOUBLE, *WIDE) and (value.code is not None or to not in WIDE):
         return value.as_number()
     tensor = value.type
     if to in INTEGERS and tensor is not None and not value.steps:

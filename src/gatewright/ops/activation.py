@@ -9,13 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from gatewright.errors import ConfigError, ProofError, UnsupportedError
+from gatewright.errors import ConfigError, ProofError
 from gatewright.ir.chain import HALF_EVEN, MIXED, Mode, Rounding, Step, affine_form, direction, evaluate, quantize
-from gatewright.ir.functions import float_steps
-from gatewright.ir.graph import GraphInput
-from gatewright.ir.importing import ImportContext, OnnxNode, Value
+from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, as_int64, step_probes
-from gatewright.ir.quantizers import Target, common_divisor, qonnx_quantizer, quantize_constant, target
 from gatewright.ir.types import FloatArray, IntArray, Scale, Tensor
 from gatewright.ops.lut import MAX_BITS, Lut, inputs_of
 from gatewright.ops.requant import Requant
@@ -250,23 +247,10 @@ class Activation(Op):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
-        """`Quant`, `BipolarQuant`, and the float functions before them: see `gatewright.ir.functions`."""
-        if node.op_type in ("Quant", "IntQuant", "BipolarQuant"):
-            quantizer = qonnx_quantizer(node, ctx)
-            if ctx.is_dynamic(node.inputs[0]):
-                value = ctx.values[node.inputs[0]].as_number()
-                _quantize(node, ctx, value, target(node, value, quantizer))
-            else:
-                quantize_constant(node, ctx, quantizer)
-            return True
-        found = float_steps(node, ctx)
-        if found is None:
-            return False
-        value, steps = found
-        for step in steps:
-            ctx.extend(value, step, node.outputs[0], node)
-            value = ctx.values[node.outputs[0]]
-        return True
+        """Quantisers of all dialects, and the float functions before them: see `gatewright.ops.quantize`."""
+        from gatewright.ops.quantize import import_quantizer  # which makes activations
+
+        return import_quantizer(node, ctx)
 
     @classmethod
     def examples(cls) -> list[Op]:
@@ -286,61 +270,3 @@ class Activation(Op):
             example(Tensor((4,), -20000, 20000, 0.001), 0.13, 0, 255, relu=True),
             example(Tensor((5,), 0, 240, 0.0625), 0.0625, -128, 127, relu=False),
         ]
-
-
-def _quantize(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
-    """Make `value` the integers of a quantiser, as the node's output: on the host, in hardware, or as they are."""
-    output = node.outputs[0]
-    if value.type is None:
-        _quantize_input(node, ctx, value, goal)
-    elif _kept(value, goal):
-        ctx.values[output] = value
-    else:
-        op = Activation(
-            value.type, (*value.steps, *goal.steps), goal.scale, goal.lo, goal.hi, goal.bipolar, goal.rounding
-        )
-        ctx.emit(op, (value,), output, node, value.shape, value.index)
-    if isinstance(goal.scale, tuple):
-        ctx.values[output] = _one_scale(node, ctx, ctx.values[output])
-
-
-def _kept(value: Value, goal: Target) -> bool:
-    """Whether a quantiser changes nothing: the integers are its own already."""
-    tensor = value.type
-    if tensor is None or value.steps or goal.steps or tensor.scale != goal.scale or goal.rounding.divisor is not None:
-        return False
-    return goal.lo <= tensor.lo and tensor.hi <= goal.hi and (not goal.bipolar or tensor.encoding == "bipolar")
-
-
-def _quantize_input(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
-    """The quantiser of a model's input, which the host computes."""
-    tensor = Tensor(value.index.shape, goal.lo, goal.hi, goal.scale, "bipolar" if goal.bipolar else "twos")
-    new = GraphInput(value.tensor, tensor, value.shape, value.index, (*value.steps, *goal.steps), goal.rounding)
-    known = next((i for i in ctx.inputs if i.name == value.tensor), None)
-    if known is None:
-        ctx.inputs.append(new)
-    elif (known.tensor, known.steps, known.rounding) != (new.tensor, new.steps, new.rounding) or not np.array_equal(
-        known.index, value.index
-    ):
-        raise UnsupportedError(
-            node.name,
-            f"input {value.tensor!r} is quantised in two ways, which has no hardware: share one quantiser",
-        )
-    ctx.values[node.outputs[0]] = Value(value.tensor, tensor, value.shape, value.index)
-
-
-def _one_scale(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
-    """Integers of one scale per channel at their common finest one; as they are where the ratios are not whole."""
-    tensor = value.type
-    assert tensor is not None  # noqa: S101  # it was quantised
-    finest = common_divisor(np.asarray(tensor.scale))
-    if finest is None or tensor.encoding == "bipolar":
-        return value
-    factors = as_int64(np.rint(np.asarray(tensor.scale) / finest))
-    writer = next((n.op for n in ctx.nodes if value.tensor in n.outputs), None)
-    limits = (tensor.lo, tensor.hi) if writer is None else (writer.bounds()[0].lo, writer.bounds()[0].hi)
-    lo, hi = int((factors * limits[0]).min()), int((factors * limits[1]).max())
-    op = Requant(tensor, factors, as_int64(np.zeros(tensor.channels)), 0, lo, hi, finest)
-    name = f"{node.outputs[0]}_scaled"
-    ctx.emit(op, (value,), name, node, value.shape, value.index)
-    return ctx.values.pop(name)

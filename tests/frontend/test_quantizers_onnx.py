@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every form of `QuantizeLinear` and `DequantizeLinear` gives what onnxruntime gives, on ties too."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from onnx import TensorProto
+from tests.frontend.agreement import operators, run, same_as
+from tests.models import Builder
+
+from gatewright.ir.graph import Graph
+
+EVERY = np.arange(-128, 128, dtype=np.float32)[None] / 16
+"""Every value of an 8-bit quantiser of scale 1/16, in one frame."""
+TYPES = [(np.int8, 17), (np.uint8, 17), (np.int16, 21), (np.uint16, 21), (ml_dtypes.int4, 21), (ml_dtypes.uint4, 21)]
+MICROSOFT = "com.microsoft"
+
+
+def same_as_runtime(b: Builder, outputs: list[str], x: np.ndarray) -> Graph:
+    """Golden and the lowered graph equal onnxruntime in every output."""
+    model = b.model(*outputs)
+    return same_as(model, x, run(model, x))
+
+
+def zeros(dtype: type) -> list[int]:
+    """Both ends of a type, and numbers of both parities between."""
+    info = ml_dtypes.iinfo(dtype)
+    return [int(info.min), int(info.max), (info.min + info.max) // 2, (info.min + info.max) // 2 + 1, max(info.min, 0)]
+
+
+@pytest.mark.parametrize(("dtype", "opset"), TYPES)
+@pytest.mark.parametrize("domain", ["", MICROSOFT])
+def test_types_and_zero_points(dtype: type, opset: int, domain: str) -> None:
+    """In hardware, behind a quantised input; ties fall as if the zero point were not there."""
+    b = Builder((256,), opset=opset)
+    x = b.dequantize(b.quantize("x", 1 / 16, 0, np.int8), 1 / 16, 0, np.int8)
+    outputs = []
+    for zero in zeros(dtype):
+        for scale in (0.25, 0.5):
+            q = b.quantize(x, scale, zero, dtype, domain=domain)
+            outputs.append(b.dequantize(q, scale, zero, dtype, domain=domain))
+    same_as_runtime(b, outputs, EVERY)
+
+
+@pytest.mark.parametrize(("dtype", "opset"), TYPES)
+def test_on_the_host(dtype: type, opset: int) -> None:
+    x = np.arange(-600, 600, dtype=np.float32)[None] / 16
+    for zero in zeros(dtype):
+        b = Builder((1200,), opset=opset)
+        y = b.dequantize(b.quantize("x", 0.25, zero, dtype), 0.25, zero, dtype)
+        y = b.node("MaxPool", b.node("Reshape", y, b.constant([0, 1, 1200], np.int64)), kernel_shape=[2], strides=[2])
+        graph = same_as_runtime(b, [y], x)
+        info = ml_dtypes.iinfo(dtype)
+        assert (graph.inputs[0].tensor.lo, graph.inputs[0].tensor.hi) == (info.min - zero, info.max - zero)
+
+
+def test_defaults() -> None:
+    """Without zero point codes are uint8; DequantizeLinear has none then."""
+    b = Builder((256,), opset=10)
+    x = b.dequantize(b.quantize("x", 1 / 16, None), 1 / 16, None)
+    same_as_runtime(b, [b.dequantize(b.quantize(x, 0.5, None), 0.5, None)], EVERY)
+    b = Builder((256,), opset=21)
+    x = b.dequantize(b.quantize("x", 1 / 16, None, output_dtype=TensorProto.INT8), 1 / 16, None)
+    same_as_runtime(b, [b.dequantize(b.quantize(x, 0.5, None, output_dtype=TensorProto.INT8), 0.5, None)], EVERY)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_limits_on_codes(dtype: type) -> None:
+    """As Brevitas writes its narrow ranges and few bits; one quantiser comes of each."""
+    low = int(np.iinfo(dtype).min)
+    b = Builder((256,))
+
+    def limited(x: str, scale: float, zero: int, lo: int, hi: int) -> str:
+        q = b.quantize(x, scale, zero, dtype)
+        return b.dequantize(b.node("Clip", q, b.constant(lo, dtype), b.constant(hi, dtype)), scale, zero, dtype)
+
+    x = limited("x", 1 / 8, 0, low + 1, 63)
+    outputs = [limited(x, 0.5, zero, lo, hi) for zero in (0, 3) for lo, hi in ((low, 7), (low + 1, 9), (1, 1), (5, 9))]
+    graph = same_as_runtime(b, outputs, EVERY)
+    assert operators(graph) == ["activation"] * len(outputs)
+    assert graph.inputs[0].tensor.hi == 63
+
+
+def test_relu_max_and_min_of_codes() -> None:
+    b = Builder((256,))
+    x = b.dequantize(b.quantize("x", 1 / 16, 0, np.int8), 1 / 16, 0, np.int8)
+    outputs = []
+    for zero in (0, 5):
+        for kind in ("Relu", "Max", "Min"):
+            q = b.quantize(x, 0.25, zero, np.int8)
+            q = b.node(kind, q, *([b.constant(2, np.int8)] if kind != "Relu" else []))
+            outputs.append(b.dequantize(q, 0.25, zero, np.int8))
+    graph = same_as_runtime(b, outputs, EVERY)
+    assert operators(graph) == ["activation"] * 6
+
+
+def test_codes_through_views_and_pools() -> None:
+    """Codes stay codes through what moves them; also as an output of the model."""
+    b = Builder((2, 4, 4))
+    q = b.quantize("x", 0.25, 3, np.uint8)
+    pooled = b.node("MaxPool", q, kernel_shape=[2, 2], strides=[2, 2])
+    flat = b.node("Flatten", b.node("Transpose", pooled, perm=[0, 2, 3, 1]))
+    y = b.node(
+        "MatMul",
+        b.dequantize(flat, 0.25, 3),
+        b.dequantize(b.constant(np.arange(24).reshape(8, 3) - 12, np.int8), 0.5, None),
+    )
+    b.types[pooled] = TensorProto.UINT8
+    x = np.float32(np.random.default_rng(0).integers(-80, 80, (6, 2, 4, 4)) / 16)
+    same_as_runtime(b, [y, pooled], x)
+
+
+def test_weights_and_biases() -> None:
+    """Codes with a scale per channel along any axis, zero points too; weights quantised in the file; int32 biases."""
+    rng = np.random.default_rng(1)
+    x = np.float32(rng.integers(-80, 80, (5, 4, 5, 5)) / 16)
+    b = Builder((4, 5, 5))
+    a = b.dequantize(b.quantize("x", 0.25, 128), 0.25, 128)
+    scale = np.float32(2.0 ** rng.integers(-4, 0, 3))
+    codes = b.constant(rng.integers(-128, 128, (3, 4, 3, 3)), np.int8)
+    weight = b.dequantize(codes, scale, [0, 3, -7], np.int8, axis=0)
+    bias = b.dequantize(b.constant([1000, -2000, 3], np.int32), scale / 4, None, axis=0)
+    y = b.node("Conv", a, weight, bias, pads=[1, 1, 1, 1])
+    a = b.dequantize(b.quantize(b.node("Relu", y), 2.0, 0), 2.0, 0)
+    real = b.constant(rng.integers(-200, 201, (75, 4)) / 64)
+    q = b.quantize(real, np.float32([0.25, 0.125, 0.5, 0.25]), np.int8([0, 1, 2, 3]), np.int8, axis=-1)
+    q = b.node("Clip", q, b.constant(-7, np.int8), b.constant(7, np.int8))
+    weight = b.dequantize(q, np.float32([0.25, 0.125, 0.5, 0.25]), np.int8([0, 1, 2, 3]), np.int8, axis=1)
+    y = b.node("MatMul", b.node("Flatten", a), weight)
+    graph = same_as_runtime(b, [y], x)
+    assert operators(graph) == ["conv2d", "activation", "dense"]
+
+
+def test_narrow_weights() -> None:
+    """int4 and uint4 weights, blocks of one scale, and 16-bit ones."""
+    rng = np.random.default_rng(2)
+    b = Builder((6,), opset=21)
+    a = b.dequantize(b.quantize("x", 0.25, 0, np.int8), 0.25, 0, np.int8)
+    outputs = []
+    for dtype, zero in ((ml_dtypes.int4, 0), (ml_dtypes.uint4, 5), (np.int16, None), (np.uint16, 1)):
+        info = ml_dtypes.iinfo(dtype)
+        codes = b.constant(rng.integers(info.min, info.max + 1, (6, 3)), dtype)
+        outputs.append(b.node("MatMul", a, b.dequantize(codes, 0.5, zero, dtype)))
+    codes = b.constant(rng.integers(-8, 8, (6, 3)), ml_dtypes.int4)
+    blocks = np.float32(2.0 ** rng.integers(-3, 0, (3, 3)))
+    outputs.append(b.node("MatMul", a, b.dequantize(codes, blocks, None, axis=0, block_size=2)))
+    same_as_runtime(b, outputs, np.float32(rng.integers(-80, 80, (9, 6)) / 16))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "opset"),
+    [
+        (np.int8, TensorProto.INT8, 17),
+        (np.uint8, TensorProto.UINT8, 17),
+        (np.int16, TensorProto.INT16, 21),
+        (np.uint16, TensorProto.UINT16, 21),
+    ],
+)
+def test_integer_inputs(dtype: type, kind: int, opset: int) -> None:
+    """A model of integers alone: the host sends the codes as they are."""
+    info = np.iinfo(dtype)
+    x = np.random.default_rng(3).integers(info.min, info.max + 1, (7, 8)).astype(dtype)
+    x[0], x[1] = info.min, info.max
+    b = Builder((8,), dtype=kind, opset=opset)
+    weight = b.dequantize(b.constant(np.arange(24).reshape(8, 3) - 9, np.int8), 0.5, None)
+    y = b.node("MatMul", b.dequantize("x", 0.125, 100, dtype), weight)
+    graph = same_as_runtime(b, [y], x)
+    (given,) = graph.inputs
+    assert (given.tensor.lo, given.tensor.hi, given.tensor.scale) == (info.min - 100, info.max - 100, 0.125)
+    np.testing.assert_array_equal(given.quantize(x), x.astype(np.int64) - 100)
+
+
+def test_integer_input_read_in_two_ways() -> None:
+    """Once as codes of one scale, once of another, once as a number."""
+    x = np.random.default_rng(4).integers(0, 256, (7, 8)).astype(np.uint8)
+    b = Builder((8,), dtype=TensorProto.UINT8)
+    outputs = []
+    for scale, zero in ((0.125, 7), (0.25, 9)):
+        y = b.dequantize("x", scale, zero)
+        outputs.append(b.dequantize(b.quantize(y, 2.0, 3), 2.0, 3))
+    real = b.node("Mul", b.node("Sub", b.node("Cast", "x", to=TensorProto.FLOAT), b.constant(11.0)), b.constant(0.5))
+    outputs.append(b.dequantize(b.quantize(real, 4.0, 3), 4.0, 3))
+    same_as_runtime(b, outputs, x)
+
+
+@pytest.mark.parametrize("to", [TensorProto.FLOAT, TensorProto.INT32])
+@pytest.mark.parametrize("hardware", [False, True])
+def test_dequantised_by_hand(to: int, hardware: bool) -> None:
+    """Cast, Sub and Mul in place of DequantizeLinear: nothing of it is left."""
+    b = Builder((8,))
+    x = b.dequantize(b.quantize("x", 1 / 16, 3), 1 / 16, 3) if hardware else "x"
+    number = b.node("Cast", b.quantize(x, 0.25, 5), to=to)
+    if to == TensorProto.INT32:
+        number = b.node("Cast", b.node("Sub", number, b.constant(5, np.int32)), to=TensorProto.FLOAT)
+    else:
+        number = b.node("Sub", number, b.constant(5.0))
+    y = b.node(
+        "MatMul", b.node("Mul", number, b.constant(0.25)), b.dequantize(b.constant(np.eye(8), np.int8), 0.5, None)
+    )
+    graph = same_as_runtime(b, [y], np.float32(np.random.default_rng(5).integers(-80, 80, (9, 8)) / 16))
+    assert operators(graph) == ["activation"] * hardware + ["dense"]
+
+
+@pytest.mark.parametrize("kind", ["Round", "Floor", "Ceil"])
+@pytest.mark.parametrize("zero", [0, 3, 4])
+@pytest.mark.parametrize("first", ["rounded", "limited", "onnx"])
+def test_quantisers_written_out(kind: str, zero: int, first: str) -> None:
+    """On the host and in hardware: the zero point before rounding (QONNX) or after it (ONNX), limits on either side."""
+    b = Builder((256,))
+
+    def quantiser(x: str, scale: float, lo: int, hi: int) -> str:
+        y = b.node("Div", x, b.constant(scale))
+        limits = b.constant(lo), b.constant(hi)
+        if first == "onnx":
+            y = b.node("Clip", b.node("Add", b.node(kind, y), b.constant(zero)), *limits)
+        else:
+            y = b.node("Add", y, b.constant(zero))
+            y = (
+                b.node("Clip", b.node(kind, y), *limits)
+                if first == "rounded"
+                else b.node(kind, b.node("Clip", y, *limits))
+            )
+        return b.node("Mul", b.node("Sub", y, b.constant(zero)), b.constant(scale))
+
+    x = quantiser("x", 0.125, -64, 63)
+    y = quantiser(x, 0.5, -8, 7)
+    z = b.node("MatMul", y, b.dequantize(b.constant(np.eye(256), np.int8), 0.5, None))
+    graph = same_as_runtime(b, [y, z], EVERY)
+    assert operators(graph) == ["activation", "dense"]
