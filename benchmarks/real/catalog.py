@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -65,6 +68,11 @@ def images(name: str, offset: float, full: float) -> Callable[[int], Array]:
     )
 
 
+def pixels(name: str) -> Callable[[int], Array]:
+    """Test images as they are, channels first."""
+    return lambda count: _set(name).test.x[:count].astype(np.float32)
+
+
 def noise(shape: tuple[int, ...], spread: float = 1.0, middle: float = 0.0) -> Callable[[int], Array]:
     """Normal random frames, the same every time."""
     return lambda count: np.float32(np.random.default_rng(0).normal(middle, spread, (count, *shape)))
@@ -92,10 +100,30 @@ def qonnx_package(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
     return load
 
 
+MNIST_FLOAT = "mnist-conv/model.onnx"
+CALIBRATION = 256
+
+
+@cache
+def quantized_mnist() -> onnx.ModelProto:
+    """The float MNIST network of the qonnx package, quantised by the command that a user gives."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        onnx.save(qonnx_package(MNIST_FLOAT)(), str(work / "float.onnx"))
+        # The network takes raw pixels, channels first.
+        np.save(work / "data.npy", _set("mnist").train.x[:CALIBRATION].astype(np.float32))
+        command = [sys.executable, "-m", "gatewright", "quantize", "float.onnx", "--data", "data.npy", "-o", "q.onnx"]
+        subprocess.run(command, cwd=work, check=True, capture_output=True)
+        return onnx.load(str(work / "q.onnx"))
+
+
 MODELS: Mapping[str, RealModel] = {
     "qkeras-mnist-cnn": RealModel(
         "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_mnist_cnn", 1 / 255, 8), images("mnist", 0, 255),
         fps=1000, data="mnist",
+    ),
+    "mnist-conv": RealModel(
+        "qonnx 1.0.0, float ONNX, quantised here", quantized_mnist, pixels("mnist"), fps=1000, data="mnist"
     ),
     "qkeras-jets": RealModel(
         "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_3layer", 2**-5, 8, signed=True), noise((16,)), fps=100_000

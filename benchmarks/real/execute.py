@@ -8,6 +8,7 @@ fall on its other side.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -86,7 +87,12 @@ def _qonnx(model: onnx.ModelProto) -> Any:
             info.type.tensor_type.ClearField("shape")
         return ModelWrapper(copy).transform(InferShapes())
 
-    return lambda x: execute_onnx(sized(len(x)), {name: x})[output]
+    def execute(x: Array) -> Array:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Output shapes disagree", UserWarning)  # of files that state a batch
+            return execute_onnx(sized(len(x)), {name: x})[output]
+
+    return execute
 
 
 def _doubled(model: onnx.ModelProto) -> onnx.ModelProto:
