@@ -45,6 +45,18 @@ PIECEWISE: dict[str, tuple[Function, str]] = {
     "neg": (node("Neg"), "threshold"),
     "abs, neg and relu": (lambda b, x: b.node("Relu", b.node("Neg", b.node("Abs", x))), "lut"),
     "square": (node("Pow", 2.0), "lut"),
+    "one over the square": (node("Pow", -2.0), "lut"),
+    "power of nothing": (node("Pow", 0.0), "lut"),
+    "reciprocal": (lambda b, x: b.node("Reciprocal", b.node("Add", x, b.constant(0.0625))), "lut"),
+    "division of constants": (
+        lambda b, x: b.node("Div", b.constant(slopes(0.75, -3)), b.node("Add", x, b.constant(0.0625))),
+        "lut",
+    ),
+    "max": (node("Max", slopes(-0.5, 0.25)), "threshold"),
+    "min": (lambda b, x: b.node("Min", b.constant(0.5), b.node("Neg", x)), "threshold"),
+    "floor": (node("Floor"), "threshold"),
+    "ceil": (node("Ceil"), "threshold"),
+    "round": (node("Round"), "threshold"),
     "product with itself": (lambda b, x: b.node("Mul", x, x), "lut"),
     "polynomial": (
         lambda b, x: b.node(
@@ -68,6 +80,18 @@ def test_exact_functions_of_a_narrow_input(function: Function, hardware: str) ->
     assert operators(lower(graph)) == [hardware]
 
 
+@pytest.mark.parametrize("kind", ["Mul", "Sub"])
+def test_constants_of_an_input_with_channels_last(kind: str) -> None:
+    """Normalised before the transposition that a convolution needs."""
+
+    def make(b: Builder) -> str:
+        x = b.node(kind, "x", b.constant([0.5, 1, 2]))
+        x = b.node("Transpose", b.quant(x, 0.25, 4), perm=[0, 3, 1, 2])
+        return b.node("Conv", x, b.weight(np.random.default_rng(0).integers(-7, 8, (2, 3, 3, 3)), 0.25))
+
+    assert operators(agree(make, (5, 4, 3))) == ["conv2d"]
+
+
 @pytest.mark.parametrize("name", ["leaky", "prelu", "clip", "hard sigmoid", "neg", "sum of rising functions"])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_monotone_functions_of_a_wide_accumulator(name: str, bits: int) -> None:
@@ -89,6 +113,10 @@ SMOOTH: dict[str, tuple[Function, str]] = {
     "selu": (node("Selu"), "threshold"),
     "softplus": (node("Softplus"), "threshold"),
     "exp": (node("Exp"), "threshold"),
+    "log": (lambda b, x: b.node("Log", b.node("Max", x, b.constant(0.0625))), "threshold"),
+    "sine": (node("Sin"), "lut"),
+    "cosine": (node("Cos"), "lut"),
+    "root by a power": (lambda b, x: b.node("Pow", b.node("Abs", x), b.constant(0.3)), "lut"),
     "erf": (node("Erf"), "threshold"),
     "square root": (lambda b, x: b.node("Sqrt", b.node("Relu", x)), "threshold"),
     "hard swish": (node("HardSwish"), "lut"),
@@ -172,8 +200,12 @@ REFUSED: list[tuple[str, Make, str]] = [
      "quantise to at most 10 bits before it"),
     ("no number", lambda b: b.quant(b.node("Sqrt", b.quant("x", 0.5, 4)), 0.5, 4),
      "quant_2: the steps before the quantiser are no number for some inputs of 3x3x2 int4 .* clip them to where"),
-    ("exponent", lambda b: b.quant(b.node("Pow", b.quant("x", 0.5, 4), b.constant(0.5)), 0.5, 4),
-     r"pow_1: Pow by \[0.5\]: only the exponents 1, 2, 3 and 4 have hardware"),
+    ("exponent", lambda b: b.quant(b.node("Pow", b.quant("x", 0.5, 4), b.constant(slopes(1, 2))), 0.5, 4),
+     r"pow_1: Pow by \[1.0, 2.0\]: use one finite exponent for all channels"),
+    ("division by 0", lambda b: b.quant(b.node("Reciprocal", b.quant("x", 0.5, 4)), 0.5, 4),
+     "quant_2: the steps before the quantiser are no number for some inputs of .*: clip them to where the function is"),
+    ("root of negative numbers", lambda b: b.quant(b.node("Pow", b.quant("x", 0.5, 4), b.constant(0.5)), 0.5, 4),
+     "quant_2: the steps before the quantiser are no number for some inputs of .*: clip them to where the function is"),
     ("limits", lambda b: b.node("Clip", b.quant("x", 0.5, 4), b.constant(1.0), b.constant(0.0)),
      r"clip_1: Clip to 1.0..0.0: the limits must ascend"),
     ("slope", lambda b: b.quant(b.node("PRelu", b.quant("x", 0.5, 4), b.constant(np.arange(9).reshape(3, 3))), 1.0, 4),

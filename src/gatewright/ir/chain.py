@@ -17,16 +17,20 @@ from gatewright.ir.types import FloatArray, IntArray, Scale
 
 Kind = Literal[
     "mul", "div", "add", "relu", "clip", "leaky", "elu", "sigmoid", "tanh", "softplus", "exp", "sqrt", "erf", "abs",
-    "sum", "product", "max", "min", "reach", "round", "floor", "ceil",
+    "sum", "product", "max", "min", "reach", "round", "floor", "ceil", "over", "pow", "sin", "cos", "log",
 ]  # fmt: skip
 Mode = Literal["half_even", "floor", "ceil", "away", "zero", "half_away", "half_zero"]
 """Where a number between two integers goes: to the nearer one, a tie to the even one, away from 0 or towards 0; or
 always down, up, away from 0 or towards 0."""
 MIXED = -2
 """Direction of a function that rises here and falls there."""
-PER_CHANNEL = ("mul", "div", "add", "leaky", "max", "min", "reach")
+PER_CHANNEL = ("mul", "div", "add", "leaky", "max", "min", "reach", "over", "pow")
 EXACT = (*PER_CHANNEL, "relu", "clip", "abs", "sum", "round", "floor", "ceil")
 """Kinds whose float64 arithmetic keeps the order of its operands; a library's exp need not, in its last bit."""
+
+
+NEVER_MONOTONE = ("abs", "product", "over", "pow", "sin", "cos")
+"""Kinds that may rise and fall whatever their values."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Step:
 
     Attributes:
         kind: what it does.
-        values: for mul, div, add, max and min one operand or one per channel; for leaky a slope below zero, and for
-            reach (1 from there on, else 0) a threshold, likewise; for clip its two limits; for elu its factor; for the
-            others nothing.
+        values: for mul, div, add, max and min one operand or one per channel; for leaky a slope below zero, for reach
+            (1 from there on, else 0) a threshold, for over a dividend and for pow an exponent, likewise; for clip its
+            two limits; for elu its factor; for the others nothing.
         branches: for sum and product, the chains whose results meet; all start from this step's operand.
     """
 
@@ -66,6 +70,8 @@ class Step:
             return np.asarray(x + operand)
         if self.kind == "reach":
             return np.asarray(x >= operand, np.float64)
+        if self.kind in ("over", "pow"):
+            return _over_or_power(self.kind, x, self.values)
         functions: dict[str, np.ufunc] = {"mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum}
         return np.asarray(functions[self.kind](x, operand))
 
@@ -82,7 +88,7 @@ class Step:
             signs = [direction(branch, channels) for branch in self.branches]
             low, high = np.minimum.reduce(signs), np.maximum.reduce(signs)
             return np.where((low == MIXED) | (low * high < 0), MIXED, np.where(high > 0, 1, low))
-        return np.full(channels, MIXED if self.kind in ("abs", "product") else 1, np.int64)
+        return np.full(channels, MIXED if self.kind in NEVER_MONOTONE else 1, np.int64)
 
     @property
     def per_channel(self) -> bool:
@@ -100,6 +106,15 @@ class Step:
         return self.kind in EXACT and all(s.exact for branch in self.branches for s in branch)
 
 
+def _over_or_power(kind: Kind, x: FloatArray, values: tuple[float, ...]) -> FloatArray:
+    """value / x, or x**value; no number, which is refused, for a 0 whose sign decides, because integers have none."""
+    operand = np.asarray(values if len(values) > 1 else values[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        real = operand / x if kind == "over" else np.power(x, operand)
+    signed = (kind == "over") | ((operand < 0) & (operand % 2 != 0))
+    return np.where((x == 0) & signed, np.nan, real)
+
+
 def _unary(kind: Kind, x: FloatArray) -> FloatArray:
     if kind == "relu":
         return np.maximum(x, 0.0)
@@ -111,9 +126,10 @@ def _unary(kind: Kind, x: FloatArray) -> FloatArray:
         return np.asarray([math.erf(v) for v in x.ravel().tolist()]).reshape(x.shape)
     functions: dict[str, np.ufunc] = {
         "tanh": np.tanh, "exp": np.exp, "sqrt": np.sqrt, "abs": np.absolute, "round": np.rint, "floor": np.floor,
-        "ceil": np.ceil,
+        "ceil": np.ceil, "sin": np.sin, "cos": np.cos, "log": np.log,
     }  # fmt: skip
-    return np.asarray(functions[kind](x))
+    with np.errstate(divide="ignore", invalid="ignore"):  # infinite at 0; what is no number is refused
+        return np.asarray(functions[kind](x))
 
 
 def evaluate(steps: Sequence[Step], x: FloatArray) -> FloatArray:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX nodes that are elementwise float functions, as the steps that wait for the next quantiser.
 
-`BatchNormalization`, `Mul`, `Div`, `Add`, `Sub`, `Max` and `Min` by constants, `Relu`, `LeakyRelu`, `PRelu`, `Clip`,
-`Sigmoid`, `Tanh`, `HardSigmoid`, `HardSwish`, `Elu`, `Selu`, `Softplus`, `Gelu`, `Mish`, `Abs`, `Neg`, `Exp`, `Sqrt`,
-`Erf`, `Round`, `Floor`, `Ceil`, `Pow` by 1 to 4, and `Add`, `Sub` and `Mul` of two functions of one tensor, as
-x * sigmoid(x).
+`BatchNormalization`, `Mul`, `Div`, `Add`, `Sub`, `Max`, `Min` and `Pow` by constants, `Relu`, `LeakyRelu`, `PRelu`,
+`Clip`, `Sigmoid`, `Tanh`, `HardSigmoid`, `HardSwish`, `Elu`, `Selu`, `Softplus`, `Gelu`, `Mish`, `Abs`, `Neg`, `Exp`,
+`Log`, `Sqrt`, `Erf`, `Sin`, `Cos`, `Floor`, `Ceil`, `Round`, `Reciprocal`, division of a constant, and `Add`, `Sub` and
+`Mul` of two functions of one tensor, as x * sigmoid(x).
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ PLAIN: Mapping[str, tuple[Step, ...]] = {
     "Exp": (Step("exp"),),
     "Sqrt": (Step("sqrt"),),
     "Erf": (Step("erf"),),
-    "Round": (Step("round"),),
     "Floor": (Step("floor"),),
     "Ceil": (Step("ceil"),),
+    "Round": (Step("round"),),
+    "Reciprocal": (Step("over", (1.0,)),),
+    "Sin": (Step("sin"),),
+    "Cos": (Step("cos"),),
+    "Log": (Step("log"),),
     "Mish": (Step("product", branches=((), (Step("softplus"), Step("tanh")))),),
 }
 """Functions without attributes."""
 
-OPERATIONS = ("Mul", "Div", "Add", "Sub", "Max", "Min")
-"""Functions of two operands."""
-
+CONSTANT: Mapping[str, Kind] = {"Mul": "mul", "Div": "div", "Add": "add", "Max": "max", "Min": "min"}
+"""Functions of an activation and a constant."""
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 """Defaults of the ONNX operator."""
 
@@ -53,13 +56,13 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
     if node.domain not in ("", "ai.onnx") or not any(dynamic):
         return None
     coded = next((i for i in node.inputs if ctx.is_dynamic(i) and ctx.values[i].code is not None), None)
-    if coded is not None and (node.op_type in OPERATIONS or node.op_type in PLAIN):
+    if coded is not None and node.op_type in (*CONSTANT, *PLAIN, "Sub", "Pow"):
         raise UnsupportedError(
             node.name,
             f"{node.op_type} computes with the codes {coded!r}, which have few bits and may wrap: "
             "put a DequantizeLinear, or a Cast to float32, before it",
         )
-    if node.op_type in OPERATIONS and len(node.inputs) == 2:
+    if node.op_type in (*CONSTANT, "Sub") and len(dynamic) == 2:
         return _join(node, ctx) if all(dynamic) else _constant(node, ctx, dynamic.index(True))
     value = ctx.values.get(node.inputs[0])
     steps = None if value is None else _function(node, ctx, value)
@@ -68,16 +71,17 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
 
 def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value, tuple[Step, ...]]:
     """A constant operand on the other side of the activation at `position`."""
-    if node.op_type == "Div" and position == 1:
-        raise UnsupportedError(node.name, "division by an activation has no hardware")
     value, given = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position)
     if node.op_type == "Div" and not np.issubdtype(given.dtype, np.floating):
         raise UnsupportedError(
-            node.name,
-            f"Div of integers ({given.dtype}) rounds as processors do: cast both operands to float32 before it",
+            node.name, f"Div of integers ({given.dtype}) cuts off: cast both operands to float32 before it"
         )
     constant = given.astype(np.float64)
     vector = value.channel_vector(constant)
+    if vector is None and value.type is None and not value.steps:
+        # The host sends an input in any order: in that in which the constant is one per channel.
+        value = replace(value, index=np.arange(value.index.size).reshape(value.shape))
+        vector = value.channel_vector(constant)
     if vector is None:
         raise UnsupportedError(
             node.name,
@@ -86,11 +90,17 @@ def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value,
     if node.op_type == "Sub":
         negated = tuple(-v for v in vector)
         return value, (Step("add", negated),) if position == 0 else (Step("mul", (-1.0,)), Step("add", vector))
-    kinds: dict[str, Kind] = {"Mul": "mul", "Div": "div", "Add": "add", "Max": "max", "Min": "min"}
-    return value, (Step(kinds[node.op_type], vector),)
+    if node.op_type == "Div" and position == 1:
+        return value, (Step("over", vector),)
+    return value, (Step(CONSTANT[node.op_type], vector),)
 
 
 def _batch_norm(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[Step, ...]:
+    if node.attributes.get("training_mode", 0) or not node.attributes.get("spatial", 1):
+        raise UnsupportedError(
+            node.name, "BatchNormalization in training mode, or with spatial=0, has no hardware: export in evaluation "
+            "mode"
+        )  # fmt: skip
     gamma, beta, mean, variance = (ctx.constant(node, i).astype(np.float64) for i in range(1, 5))
     variance = variance + node.attributes.get("epsilon", 1e-5)
     if not (variance > 0).all():
@@ -174,11 +184,12 @@ def clip_limits(node: OnnxNode, ctx: ImportContext) -> tuple[float, float]:
 
 def _power(node: OnnxNode, ctx: ImportContext) -> tuple[Step, ...]:
     exponent = ctx.constant(node, 1)
-    if exponent.size != 1 or exponent.item() not in (1, 2, 3, 4):
+    if exponent.size != 1 or not np.isfinite(exponent).all():
         raise UnsupportedError(
-            node.name, f"Pow by {exponent.ravel()[:4].tolist()!r}: only the exponents 1, 2, 3 and 4 have hardware"
+            node.name, f"Pow by {exponent.ravel()[:4].tolist()!r}: use one finite exponent for all channels"
         )
-    return (Step("product", branches=((),) * int(exponent.item())),)
+    power = float(exponent.item())
+    return (Step("product", branches=((),) * int(power)) if power in (1, 2, 3, 4) else Step("pow", (power,)),)
 
 
 def _join(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, ...]] | None:
