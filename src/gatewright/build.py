@@ -398,7 +398,7 @@ def _input_hash(model: Path, config: CompileConfig, folding: Mapping[str, Any] |
 
 def _file_hashes(output: Path) -> dict[str, str]:
     """Of every file of the build but `data/`, the manifest itself and what comes after it, by relative path."""
-    later = {"manifest.json", "check.json", "report.html", "trace.npz", "trace.html"}
+    later = {"manifest.json", "check.json", "report.html", "trace.npz", "trace.html", "bisect.vcd"}
     files = [p for p in sorted([*output.iterdir(), *(output / "rtl").rglob("*")]) if p.is_file()]
     return {
         str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name not in later

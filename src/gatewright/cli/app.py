@@ -17,10 +17,10 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from gatewright import __version__
-from gatewright.errors import GatewrightError
+from gatewright.errors import ConfigError, GatewrightError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
-_STYLES = {"ok": "green", "failed": "red", "not_run": "yellow", "missing": "red"}
+_STYLES = {"ok": "green", "failed": "red", "not_run": "yellow", "missing": "red", "agree": "green", "differ": "red"}
 
 
 class _Group(TyperGroup):
@@ -85,3 +85,13 @@ def status_text(status: str) -> Text:
 def number(value: float | None, form: str) -> str:
     """A number in a format, or nothing."""
     return "" if value is None else format(value, form)
+
+
+def split_stages(stages: str | None) -> list[str] | None:
+    """The names in an option `--stages`."""
+    if stages is None:
+        return None
+    names = [name.strip() for name in stages.split(",")]
+    if not all(names):
+        raise ConfigError(f"--stages {stages!r} has an empty name: give names with commas between, such as golden,rtl")
+    return names

@@ -11,9 +11,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gatewright.cli.app import Json, app, error_console, number, output_console, print_json, status_text
+from gatewright.cli.app import (
+    Json,
+    app,
+    error_console,
+    number,
+    output_console,
+    print_json,
+    split_stages,
+    status_text,
+)
 from gatewright.config import Objective
-from gatewright.errors import ConfigError
 from gatewright.progress import bars
 
 if TYPE_CHECKING:
@@ -123,7 +131,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Run the same frames through every stage and compare with the golden integers."""
-    requested = _split_stages(stages)
+    requested = split_stages(stages)
     from gatewright.verify.check import check as run_check
 
     with bars(error_console()) as progress:
@@ -174,15 +182,6 @@ def _print_tools(rows: Sequence[Mapping[str, Any]]) -> None:
         status = Text("missing (optional)", "yellow") if lacking else status_text(row["status"])
         table.add_row(row["name"], status, row["version"] or "", row["purpose"], Text(row["path"] or row["remedy"]))
     output_console().print(table)
-
-
-def _split_stages(stages: str | None) -> list[str] | None:
-    if stages is None:
-        return None
-    names = [name.strip() for name in stages.split(",")]
-    if not all(names):
-        raise ConfigError(f"--stages {stages!r} has an empty name: give names with commas between, such as golden,rtl")
-    return names
 
 
 def _describe_operator(name: str, cls: type[Op]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None, trace
     peak = np.zeros(len(design.links), np.int64)
     total = sum(u.schedule.steps for u in design.units)
     limit = limit or (frames + 4) * (total + 200 * len(design.units) + 1000)
-    cycles = int(_run(frames, limit, tables, first_in, last_out, peak, *_no_trace()))
+    cycles = int(_run(frames, limit, tables, first_in, last_out, peak, *_no_trace(), *_no_marks()))
     if cycles < 0:
         what = "stops" if cycles == -1 else f"does not finish in {limit} cycles"
         raise DesignError(
@@ -95,9 +95,42 @@ def simulate(design: Structure, frames: int = 4, limit: int | None = None, trace
         width = -(-cycles // trace_bins)
         spans = np.full((len(design.units), frames, 4), -1, np.int64)
         trace = Trace(spans, np.zeros((len(design.units), -(-cycles // width)), np.int64), width)
-        _run(frames, limit, tables, first_in, last_out, peak, trace.spans, trace.busy, width)
+        _run(frames, limit, tables, first_in, last_out, peak, trace.spans, trace.busy, width, *_no_marks())
     held = dict(zip([link.name for link in design.links], peak.tolist(), strict=True))
     return Timing(first_in, last_out, held, cycles, trace)
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """When words passed a link, -1 for those that did not: int64 of shape (words,) each.
+
+    Attributes:
+        entered: cycle in which each was taken from the link's source.
+        left: cycle in which each was taken by the link's reader; of no meaning where the link has no FIFO.
+    """
+
+    entered: IntArray
+    left: IntArray
+
+
+def passages(design: Structure, frames: int) -> dict[str, Passage]:
+    """Cycle of every handshake in front of and behind every FIFO, by the name of the link; a deadlock ends them early.
+
+    Source and sink are those of `simulate`.
+    """
+    tables = _tables(design)
+    first_in, last_out = (np.zeros((len(beats), frames), np.int64) for beats in (tables.top_in, tables.top_out))
+    starts = np.cumsum([0, *(frames * link.stream.beats for link in design.links)]).astype(np.int64)
+    entered, left = np.full(starts[-1], -1, np.int64), np.full(starts[-1], -1, np.int64)
+    limit = (frames + 4) * (sum(u.schedule.steps for u in design.units) + 200 * len(design.units) + 1000)
+    peak = np.zeros(len(design.links), np.int64)
+    _run(frames, limit, tables, first_in, last_out, peak, *_no_trace(), entered, left, starts)
+    pieces = (slice(*starts[i : i + 2]) for i in range(len(design.links)))
+    return {k.name: Passage(entered[s], left[s]) for k, s in zip(design.links, pieces, strict=True)}
+
+
+def _no_marks() -> tuple[IntArray, IntArray, IntArray]:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
 
 
 def _no_trace() -> tuple[IntArray, IntArray, int]:
@@ -209,10 +242,14 @@ def _run(
     spans: IntArray,
     busy: IntArray,
     width: int,
+    entered: IntArray,
+    gone: IntArray,
+    mark_at: IntArray,
 ) -> int:
     """Cycles until all outputs gave `frames` frames; -1 for a standstill, -2 beyond `limit`.
 
-    Fills the arrays; `spans` and `busy` (of a `Trace`) only where they have rows.
+    Fills the arrays; `spans` and `busy` (of a `Trace`), `entered` and `gone` (of a `Passage` each) only where they have
+    rows; a link's part of the latter begins at `mark_at`.
     """
     all_steps, stages, in_at, in_link, in_beats, need, need_at, after, after_at = t[:9]
     out_at, produce, produce_at, branch, branch_at, depth, block, sink, ends, reader, top_in, top_out = t[9:]
@@ -224,6 +261,7 @@ def _run(
     push, pop, listed = np.zeros(links, np.int64), np.zeros(links, np.int64), np.zeros(links, np.int64)
     changed = np.zeros(links + 1, np.int64)
     sent, got = np.zeros(len(top_in), np.int64), np.zeros(len(top_out), np.int64)
+    into, out_of = np.zeros(links, np.int64), np.zeros(links, np.int64)
     traced, given, beats = len(spans) > 0, np.zeros(ports, np.int64), np.zeros(ports, np.int64)
     if traced:
         for o in range(ports):
@@ -321,6 +359,13 @@ def _run(
                 if got[o] % top_out[o] == 0 and got[o] // top_out[o] <= frames:
                     last_out[o, got[o] // top_out[o] - 1] = cycle
                     done += got[o] // top_out[o] == frames
+            if len(entered) > 0:
+                if push[k] and mark_at[k] + into[k] < mark_at[k + 1]:
+                    entered[mark_at[k] + into[k]] = cycle
+                    into[k] += 1
+                if pop[k] and mark_at[k] + out_of[k] < mark_at[k + 1]:
+                    gone[mark_at[k] + out_of[k]] = cycle
+                    out_of[k] += 1
             if depth[k] > 0:
                 stored = count[k] - front[k]
                 count[k] += push[k] - pop[k]

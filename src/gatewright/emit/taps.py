@@ -31,7 +31,7 @@ class Tap:
         part: what drives it: the top level's input, a fork, a FIFO, or a unit.
         name: of that part.
         module: its kernel.
-        link: whose FIFO the net leads into, or comes out of; None where a unit drives it.
+        link: whose FIFO the net comes out of, or leads into; the first of several where it leads into a fork.
     """
 
     prefix: str
@@ -41,7 +41,7 @@ class Tap:
     part: Part
     name: str
     module: str
-    link: Link | None = None
+    link: Link
 
 
 def taps(graph: Graph, design: Structure) -> tuple[Tap, ...]:
@@ -53,32 +53,31 @@ def taps(graph: Graph, design: Structure) -> tuple[Tap, ...]:
 
 
 def _walk(graph: Graph, design: Structure) -> Iterator[Tap]:
-    nets, units = Nets(design), {u.name: u for u in design.units}
-    forks = design.forks()
+    nets, units, forks = Nets(design), {u.name: u for u in design.units}, design.forks()
 
-    def tap(net: str, stream: Stream, tensor: str, part: Part, name: str, module: str, link: Link | None = None) -> Tap:
-        return Tap(f"monitor_{net}", net, stream, tensor, part, name, module, link)
+    def tap(net: str, link: Link, part: Part, name: str, module: str) -> Tap:
+        return Tap(f"monitor_{net}", net, link.stream, link.edge.tensor, part, name, module, link)
+
+    def behind(end: End, part: Part, name: str, module: str) -> Iterator[Tap]:
+        for link in design.links_from(end)[:1]:
+            yield tap(nets.source(end), link, part, name, module)
 
     def on_the_way(consumer: str) -> Iterator[Tap]:
         for link in (k for k in design.links if k.edge.consumer == consumer):
             if link.source in forks:
-                name = fork_name(link.source)
-                yield tap(nets.branch[link.name], link.stream, link.edge.tensor, "fork", name, "stream_fork", link)
+                yield tap(nets.branch[link.name], link, "fork", fork_name(link.source), "stream_fork")
             if link.depth:
-                yield tap(nets.sink(link.sink), link.stream, link.edge.tensor, "fifo", link.name, "fifo", link)
+                yield tap(nets.sink(link.sink), link, "fifo", link.name, "fifo")
             unit = units.get(link.sink.unit)
             if unit is not None and not unit.operator:
-                yield tap(
-                    nets.source(End(unit.name, 0)), unit.outs[0], link.edge.tensor, "unit", unit.name, unit.module
-                )
+                yield from behind(End(unit.name, 0), "unit", unit.name, unit.module)
 
     for i, item in enumerate(graph.inputs):
-        yield tap(nets.source(End("", i)), design.inputs[i], item.name, "input", item.name, "")
+        yield from behind(End("", i), "input", item.name, "")
     for node in graph.nodes:
         yield from on_the_way(node.name)
-        unit = units[node.name]
-        for port, tensor in enumerate(node.outputs):
-            yield tap(nets.source(End(unit.name, port)), unit.outs[port], tensor, "unit", unit.name, unit.module)
+        for port in range(len(node.outputs)):
+            yield from behind(End(node.name, port), "unit", node.name, units[node.name].module)
     for output in graph.outputs:
         yield from on_the_way(output.name)
 
