@@ -207,7 +207,7 @@ def test_compile_for_a_rate_and_a_latency(network: Path, tmp_path: Path) -> None
     assert both["latency_us"] <= rate["latency_us"] * 0.7 and both["fps"] >= 20000
     assert both["asked"] == {
         "fps": 20000.0, "latency_us": rate["latency_us"] * 0.7, "budget": None, "objective": "throughput",
-        "mhz": None, "folding": False,
+        "mhz": None, "folding": False, "argmax": False,
     }  # fmt: skip
     shortest = compiled("--objective", "latency", "--budget", "0.5")
     assert shortest["latency_us"] <= both["latency_us"]

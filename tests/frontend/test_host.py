@@ -131,7 +131,7 @@ TAILS: dict[str, tuple[Tail, list[str]]] = {
     ),
     "divisor": (
         lambda b, y: b.node("Div", b.constant(1.0), b.node("Add", b.node("Relu", y), b.constant(1.0))),
-        ["relu", "add", "div with a constant of shape (1, 1, 1)"],
+        ["relu", "add", "over"],
     ),
     "softmax, then scaled per channel": (
         lambda b, y: b.node("Mul", b.node("Softmax", y, axis=1), b.constant(per_element(4)[:, :1, :1])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gatewright.cli import core as core
 from gatewright.cli import debug as debug
+from gatewright.cli import doctor as doctor
 from gatewright.cli import quantize as quantize
 from gatewright.cli import report as report
 from gatewright.cli import synth as synth

@@ -31,34 +31,6 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """List the external tools: which are there, what each is for, how to get it.
-
-    Exits with 1 when one that is not optional is missing.
-    """
-    from gatewright.sim.tools import doctor as find_all
-
-    rows: list[dict[str, Any]] = []
-    for found in find_all():
-        required, tool = found.requirement, found.tool
-        rows.append({
-            "name": required.name,
-            "status": "ok" if tool else "missing",
-            "optional": required.optional,
-            "version": tool.version if tool else None,
-            "path": str(tool.path) if tool else None,
-            "purpose": required.purpose,
-            "remedy": None if tool else required.remedy,
-        })  # fmt: skip
-    if as_json:
-        print_json(rows)
-    else:
-        _print_tools(rows)
-    if any(row["status"] == "missing" and not row["optional"] for row in rows):
-        raise typer.Exit(1)
-
-
-@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("build/demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
@@ -172,15 +144,6 @@ def boards(as_json: Json = False) -> None:
     for board in found:
         counts = (f"{board.capacity.get(resource, 0):,}" for resource in resources)
         table.add_row(board.name, board.part, board.family, board.flow, f"{board.mhz:g}", *counts)
-    output_console().print(table)
-
-
-def _print_tools(rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table("tool", "status", "version", "for", "path, or how to get it")
-    for row in rows:
-        lacking = row["status"] == "missing" and row["optional"]
-        status = Text("missing (optional)", "yellow") if lacking else status_text(row["status"])
-        table.add_row(row["name"], status, row["version"] or "", row["purpose"], Text(row["path"] or row["remedy"]))
     output_console().print(table)
 
 

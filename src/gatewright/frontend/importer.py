@@ -16,11 +16,12 @@ import onnx
 from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
 from gatewright.frontend.folding import array, fold
 from gatewright.frontend.shapes import output_shapes
-from gatewright.ir.findings import Finding, missing_error, refusal, split_remedy
+from gatewright.ir.findings import Finding, Missing, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
 from gatewright.ir.hosting import append_argmax, extend_tail, leave_to_host
 from gatewright.ir.importing import (
     MAX_ELEMENTS,
+    Hosted,
     ImportContext,
     OnnxNode,
     Value,
@@ -42,12 +43,18 @@ class Examination:
         findings: on every node in order, then on every output that has no place in the graph.
         errors: what stands in the way, in order; operands without a quantiser are one error.
         values: the model's tensors that depend on its inputs by name: which integers stand for each, in which layout.
+        hosted: those that the host computes.
+        missing: operands without a quantiser.
+        outputs: names of the model's outputs.
     """
 
     graph: Graph | None
     findings: tuple[Finding, ...]
     errors: tuple[GatewrightError, ...]
     values: Mapping[str, Value] = field(default_factory=dict)
+    hosted: Mapping[str, Hosted] = field(default_factory=dict)
+    missing: tuple[Missing, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 def import_model(path: str | Path, name: str | None = None, *, argmax: bool = False) -> Graph:
@@ -169,7 +176,8 @@ def _finish(
             graph = _graph(name, ctx, outputs)
         except GatewrightError as error:
             errors.append(error)
-    return Examination(graph, tuple(ctx.findings), tuple(errors), ctx.values)
+    names = tuple(o.name for o in model.graph.output)
+    return Examination(graph, tuple(ctx.findings), tuple(errors), ctx.values, ctx.hosted, tuple(ctx.missing), names)
 
 
 def _label(name: str, model: onnx.ModelProto, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> str:

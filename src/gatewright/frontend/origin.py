@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from gatewright.errors import ModelError
 from gatewright.frontend.importer import load_model, node_names
 
@@ -37,9 +39,13 @@ class Origin:
 def origins(path: Path) -> Mapping[str, Origin]:
     """Every node of a model file by the name that `Node.origin` has for it; none where the file cannot be read."""
     try:
-        graph = load_model(path).graph
+        return origins_of(load_model(path).graph)
     except ModelError:
         return {}
+
+
+def origins_of(graph: onnx.GraphProto) -> Mapping[str, Origin]:
+    """Every node of a model by the name that `Node.origin` has for it."""
     found = {}
     for i, (name, node) in enumerate(zip(node_names(graph), graph.node, strict=True)):
         source = next((p.value for p in node.metadata_props if p.key == SOURCE), "")

@@ -68,10 +68,15 @@ def prove(model: Graph, lowered: Graph) -> list[Certificate]:
         ProofError: a layer that differs from its definition, or a width that is too narrow.
     """
     definitions: Mapping[str, Op] = {n.name: n.op for n in model.nodes}
-    return [_certify(node, definitions.get(node.name)) for node in lowered.nodes]
+    return [certify(node, definitions.get(node.name)) for node in lowered.nodes]
 
 
-def _certify(node: Node, definition: Op | None) -> Certificate:
+def certify(node: Node, definition: Op | None) -> Certificate:
+    """The certificate of one lowered node, from its definition where it came from one of its name.
+
+    Raises:
+        ProofError: it differs from its definition, or a width is too narrow.
+    """
     bounds, tensor = node.op.bounds()[0], node.op.outputs[0]
     lo, hi = min(bounds.lo), max(bounds.hi)
     if lo < tensor.lo or hi > tensor.hi:
