@@ -13,7 +13,7 @@ import onnxruntime
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
-from tests.models import Builder
+from tests.models import DOMAIN, Builder
 
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph
@@ -81,9 +81,15 @@ def qonnx_outputs(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
     return [given[o.name] for o in model.graph.output]
 
 
-def agree_with_qonnx(b: Builder, outputs: Sequence[str], x: np.ndarray) -> Graph:
-    """Golden and the lowered graph equal the qonnx package in every output; returns the imported graph."""
+def agree_with_qonnx(b: Builder, outputs: Sequence[str], x: np.ndarray, opset: int = 1) -> Graph:
+    """Golden and the lowered graph equal the qonnx package in every output; returns the imported graph.
+
+    Args:
+        opset: version of QONNX' operators.
+    """
     model = b.model(*outputs)
+    for entry in model.opset_import:
+        entry.version = opset if entry.domain == DOMAIN else entry.version
     return same_as(model, x, qonnx_outputs(model, x))
 
 

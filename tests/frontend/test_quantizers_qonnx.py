@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.frontend.agreement import agree_with_qonnx, operators, run, same_as
-from tests.models import Builder
+from tests.models import DOMAIN, Builder
 
 from gatewright.errors import UnsupportedError
 from gatewright.frontend.importer import from_onnx
+from gatewright.passes.lower import lower
 
 MODES = ["ROUND", "half_even", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"]
 EVERY = np.arange(-128, 128, dtype=np.float32)[None] / 16
@@ -165,3 +166,74 @@ def test_scales_per_channel_without_a_common_one() -> None:
     x = np.float32(np.random.default_rng(0).normal(0, 1, (5, 3, 2, 2)))
     want = np.clip(np.rint(x.astype(np.float64) / scale), -8, 7) * scale.astype(np.float64)
     np.testing.assert_array_equal(graph.predict(x)[0], want.max(axis=(2, 3), keepdims=True))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_truncation(mode: str) -> None:
+    """Both versions: bits go and the scale stays, or an own scale with limits; of integers and of sums."""
+    for version in (1, 2):
+        b, x = on_every_value()
+        outputs = []
+        for zero in (0.0, 4.0) if version == 2 else (0.0, 3.0):
+            for bits in (3, 5):
+                y = b.quant(x, 0.125, 6, zero=zero)
+                operands = [0.125, zero, 6.0, bits] if version == 1 else [0.125, zero, 6.0, 0.5, bits]
+                settings = {} if version == 1 else {"signed": int(bits == 3), "narrow": int(zero == 0)}
+                constants = (b.constant(v) for v in operands)
+                outputs.append(b.node("Trunc", y, *constants, domain=DOMAIN, rounding_mode=mode, **settings))
+        agree_with_qonnx(b, outputs, EVERY, version)
+
+
+def test_truncation_on_the_host_and_of_sums() -> None:
+    b = Builder((256,), batch=1)
+
+    def truncated(x: str, mode: str, *operands: float) -> str:
+        return b.node("Trunc", x, *(b.constant(v) for v in operands), domain=DOMAIN, rounding_mode=mode)
+
+    x = truncated("x", "FLOOR", 0.0625, 0.0, 8.0, 0.25, 4.0)
+    y = b.node("MatMul", x, b.weight(np.random.default_rng(0).integers(-7, 8, (256, 6)), 0.5))
+    y = truncated(y, "ROUND", 0.125, 0.0, 16.0, 8.0, 8.0)
+    graph = agree_with_qonnx(b, [x, y], EVERY, 2)
+    assert operators(graph) == ["dense", "activation"]
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", ""])
+def test_thresholds(layout: str) -> None:
+    """Per channel and shared, on either layout, with every kind of scale and bias; some are never or always reached."""
+    rng = np.random.default_rng(4)
+    shape = (4, 5, 3) if layout == "NHWC" else (3, 4, 5)
+    b = Builder(shape, batch=6)
+    x = b.quant("x", 0.125, 6)
+    outputs = []
+    for steps, scale, bias in (
+        (7, 1.0, 0.0),
+        (3, 0.5, -1.0),
+        (1, 2.0, -1.0),
+        (1, -0.5, 0.25),
+        (15, 2.0, -15.0),
+        (2, 1.0, 2.0**-20),
+    ):
+        for rows in (3, 1):
+            table = np.sort(rng.integers(-40, 40, (rows, steps)) / 8, axis=1)
+            table[0, -1] = np.inf if steps > 3 else table[0, -1]
+            settings = {"out_dtype": "INT8", "out_scale": scale, "out_bias": bias, "data_layout": layout}
+            outputs.append(b.node("MultiThreshold", x, b.constant(table), domain=DOMAIN, **settings))
+    x = np.float32(rng.integers(-40, 41, (6, *shape)) / 16)
+    graph = agree_with_qonnx(b, outputs, x)
+    assert "bipolar" in {n.op.outputs[0].encoding for n in graph.nodes}
+
+
+def test_thresholds_between_layers() -> None:
+    """As FINN has networks: integer weights, thresholds on sums, the first ones on the host."""
+    rng = np.random.default_rng(5)
+    b = Builder((2, 5, 5), batch=4)
+    table = np.sort(rng.integers(-20, 20, (2, 7)) / 4, axis=1)
+    settings = {"out_dtype": "INT4", "out_bias": -4.0, "data_layout": "NCHW"}
+    x = b.node("MultiThreshold", "x", b.constant(table), domain=DOMAIN, **settings)
+    x = b.node("Conv", x, b.weight(rng.integers(-7, 8, (3, 2, 3, 3)), 1.0), pads=[1, 1, 1, 1])
+    table = np.sort(rng.integers(-60, 60, (3, 15)), axis=1)
+    y = b.node("MultiThreshold", x, b.constant(table), domain=DOMAIN, out_dtype="UINT4")
+    y = b.node("MatMul", b.node("Flatten", y), b.weight(rng.integers(-7, 8, (75, 4)), 1.0))
+    graph = agree_with_qonnx(b, [y], np.float32(rng.integers(-40, 41, (4, 2, 5, 5)) / 8))
+    assert operators(graph) == ["conv2d", "activation", "dense"]
+    assert operators(lower(graph))[-2:] == ["threshold", "dense"]

@@ -56,6 +56,11 @@ class Quantizer:
     bipolar: bool = False
     late: bool = False
 
+    @property
+    def settings(self) -> tuple[FloatArray, ...]:
+        """What may differ from channel to channel."""
+        return self.scale, self.zero, self.lo, self.hi
+
     def integers(self, constant: npt.NDArray[Any]) -> FloatArray:
         """code - zero of a constant, in the constant's own precision: what every reader of the file gets."""
         ratio = constant / self.scale.astype(constant.dtype)

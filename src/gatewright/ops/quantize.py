@@ -7,6 +7,7 @@ ONNX with or without limits between, and quantisers that are written out with `R
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,7 +17,7 @@ from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Mode, Rounding, Step, round_to_integer
 from gatewright.ir.functions import clip_limits, float_steps
 from gatewright.ir.graph import GraphInput
-from gatewright.ir.importing import ImportContext, OnnxNode, Value
+from gatewright.ir.importing import ImportContext, OnnxNode, Value, all_steps
 from gatewright.ir.linear import (
     DOMAINS,
     dequantize_constant,
@@ -24,10 +25,12 @@ from gatewright.ir.linear import (
     linear_quantizer,
     quantize_linear_constant,
 )
+from gatewright.ir.qonnx import multi_threshold, threshold_columns, truncation
 from gatewright.ir.quantizers import Target, qonnx_quantizer, quantize_constant, target
-from gatewright.ir.types import Tensor
+from gatewright.ir.types import FloatArray, Tensor
 from gatewright.ops.activation import Activation
 from gatewright.ops.relabel import narrowed, one_scale, settled
+from gatewright.ops.reshape import in_layout, natural_index
 
 LIMITS = ("Clip", "Relu", "Max", "Min")
 """Functions that limit codes, and make no others."""
@@ -46,6 +49,8 @@ def import_quantizer(node: OnnxNode, ctx: ImportContext) -> bool:
     kind = node.op_type
     if kind in ("Quant", "IntQuant", "BipolarQuant"):
         _import_qonnx(node, ctx)
+    elif kind in ("Trunc", "MultiThreshold"):
+        _import_steps(node, ctx)
     elif node.domain not in DOMAINS:
         return False
     elif kind == "QuantizeLinear":
@@ -84,9 +89,41 @@ def _import_qonnx(node: OnnxNode, ctx: ImportContext) -> None:
     if not ctx.is_dynamic(node.inputs[0]):
         quantize_constant(node, ctx, quantizer)
         return
-    value = ctx.values[node.inputs[0]].as_number()
+    value = _oriented(node, ctx, quantizer.settings)
     quantize_value(node, ctx, value, target(node, value, quantizer))
     ctx.values[node.outputs[0]] = one_scale(node, ctx, ctx.values[node.outputs[0]])
+
+
+def _import_steps(node: OnnxNode, ctx: ImportContext) -> None:
+    """`Trunc` and `MultiThreshold`."""
+    if not ctx.is_dynamic(node.inputs[0]):
+        raise UnsupportedError(node.name, f"{node.op_type} of a constant has no hardware: fold it before export")
+    value, rest, output = ctx.values[node.inputs[0]].as_number(), 0.0, node.outputs[0]
+    if node.op_type == "Trunc":
+        goal = truncation(node, ctx, value)
+    else:
+        value = _oriented(node, ctx, threshold_columns(node, ctx, value))
+        goal, rest = multi_threshold(node, ctx, value)
+    quantize_value(node, ctx, value, goal)
+    ctx.values[output] = one_scale(node, ctx, ctx.values[output])
+    if rest:
+        ctx.extend(ctx.values[output], Step("add", (rest,)), output, node)
+
+
+def _oriented(node: OnnxNode, ctx: ImportContext, settings: Sequence[FloatArray]) -> Value:
+    """The node's operand, its elements in the model's own order where only then settings are one per channel."""
+    value = ctx.values[node.inputs[0]].as_number()
+    natural = natural_index(value.shape)
+    turned = replace(value, index=natural)
+    if _fit(value, settings) or not _fit(turned, settings):
+        return value
+    if value.type is None:  # the host sends an input in any order
+        return value if any(s.per_channel and len(s.values) > 1 for s in all_steps(value.steps)) else turned
+    return in_layout(ctx, value, node, natural)
+
+
+def _fit(value: Value, settings: Sequence[FloatArray]) -> bool:
+    return all(value.channel_vector(s) is not None for s in settings)
 
 
 def quantize_value(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
@@ -136,6 +173,7 @@ def _import_quantize_linear(node: OnnxNode, ctx: ImportContext) -> None:
         return
     value = ctx.values[node.inputs[0]].as_number()
     quantizer, _ = linear_quantizer(node, ctx, (1, *value.shape))
+    value = _oriented(node, ctx, quantizer.settings)
     goal = target(node, value, quantizer)
     quantize_value(node, ctx, value, goal)
     zero = int(quantizer.zero.ravel()[0])
