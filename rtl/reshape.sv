@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Another order of the elements of a frame: output beat i is input beat order(i).
+// Another order of the elements of a block: output beat i of every BLOCK beats is its input beat order(i).
 //
-// Beats: PE elements that stay together, in and out. One frame is read while the next one is written; a beat leaves as
-// soon as it is there and its turn has come. Depth 1, one beat a cycle.
+// Beats: PE elements that stay together, in and out. One block is read while the next one is written; a beat leaves as
+// soon as it is there and its turn has come. Depth 1, one beat a cycle. A block is the least share of a frame that no
+// element leaves: a row of a pixel shuffle, the whole frame of a transposition.
 // order(i) is START + i0 * S0 + ... + i4 * S4 over the turns of five nested loops (any transposition), or with TABLE a
 // ROM: word i of ORDER holds order(i).
 `default_nettype none
@@ -16,6 +17,7 @@ module reshape #(
   parameter int OUT_BEATS = 1,
   parameter int OUT_SIGNED = 0,
   parameter int PE = 1,
+  parameter int BLOCK = 1,
   parameter int START = 0,
   parameter int N0 = 1,
   parameter int N1 = 1,
@@ -42,7 +44,7 @@ module reshape #(
   input  wire  m_axis_tready,
   output logic m_axis_tlast
 );
-  localparam int ADDR_BITS = IN_BEATS > 1 ? $clog2(IN_BEATS) : 1;
+  localparam int ADDR_BITS = BLOCK > 1 ? $clog2(BLOCK) : 1;
 
   if (IN_LANES != PE || OUT_LANES != PE || IN_BEATS != OUT_BEATS) begin : g_bad_lanes
     $fatal(1, "reshape %m: PE=%0d must equal IN_LANES=%0d and OUT_LANES=%0d, and IN_BEATS=%0d OUT_BEATS=%0d",
@@ -52,11 +54,14 @@ module reshape #(
     $fatal(1, "reshape %m: IN_BITS=%0d, IN_SIGNED=%0d must equal OUT_BITS=%0d, OUT_SIGNED=%0d",
            IN_BITS, IN_SIGNED, OUT_BITS, OUT_SIGNED);
   end
-  if (TABLE == 0 && N0 * N1 * N2 * N3 * N4 != OUT_BEATS) begin : g_bad_loops
-    $fatal(1, "reshape %m: the loops %0d*%0d*%0d*%0d*%0d do not make OUT_BEATS=%0d", N0, N1, N2, N3, N4, OUT_BEATS);
+  if (BLOCK < 1 || IN_BEATS % BLOCK != 0) begin : g_bad_block
+    $fatal(1, "reshape %m: BLOCK=%0d must be at least 1 and divide IN_BEATS=%0d", BLOCK, IN_BEATS);
+  end
+  if (TABLE == 0 && N0 * N1 * N2 * N3 * N4 != BLOCK) begin : g_bad_loops
+    $fatal(1, "reshape %m: the loops %0d*%0d*%0d*%0d*%0d do not make BLOCK=%0d", N0, N1, N2, N3, N4, BLOCK);
   end
   if (TABLE != 0 && ORDER_BITS != ADDR_BITS) begin : g_bad_order
-    $fatal(1, "reshape %m: ORDER_BITS=%0d must be %0d for IN_BEATS=%0d", ORDER_BITS, ADDR_BITS, IN_BEATS);
+    $fatal(1, "reshape %m: ORDER_BITS=%0d must be %0d for BLOCK=%0d", ORDER_BITS, ADDR_BITS, BLOCK);
   end
 
   logic en, step, last;
@@ -69,7 +74,7 @@ module reshape #(
   frame_check #(.BEATS(IN_BEATS)) u_check (
     .clk(clk), .rst_n(rst_n), .tvalid(s_axis_tvalid), .tready(s_axis_tready), .tlast(s_axis_tlast)
   );
-  ping_pong #(.WIDTH(IN_BITS * PE), .BLOCK(IN_BEATS)) u_frames (
+  ping_pong #(.WIDTH(IN_BITS * PE), .BLOCK(BLOCK)) u_blocks (
     .clk(clk), .rst_n(rst_n), .s_tdata(s_axis_tdata), .s_tvalid(s_axis_tvalid), .s_tready(s_axis_tready),
     .en(en), .addr(addr), .last(last), .step(step), .data(m_axis_tdata)
   );
@@ -79,10 +84,10 @@ module reshape #(
 
     // The ROM is read one step ahead, and in reset, so that it always holds the address of the next step.
     assign next = !rst_n || (step && last) ? '0 : beat + ADDR_BITS'(step);
-    counter #(.COUNT(OUT_BEATS)) u_beat (
+    counter #(.COUNT(BLOCK)) u_beat (
       .clk(clk), .rst_n(rst_n), .step(step), .value(beat), .last(last)
     );
-    rom #(.WIDTH(ADDR_BITS), .DEPTH(OUT_BEATS), .BLOCK(OUT_BEATS > 256 ? 1 : 0), .FILE(ORDER_FILE)) u_order (
+    rom #(.WIDTH(ADDR_BITS), .DEPTH(BLOCK), .BLOCK(BLOCK > 256 ? 1 : 0), .FILE(ORDER_FILE)) u_order (
       .clk(clk), .en(1'b1), .addr(next), .data(addr)
     );
   end else begin : g_loops

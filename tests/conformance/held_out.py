@@ -138,7 +138,10 @@ def _reshape() -> list[Op]:
         moved((3, 2, 2, 5), (3, 1, 0, 2)),
         moved((2, 2, 2, 2, 2, 3), (4, 1, 3, 0, 2, 5), 3),
         moved((4, 3, 2, 2, 2, 2), (5, 3, 1, 4, 2, 0)),
+        moved((5, 3, 2, 7), (0, 2, 1, 3), 7),
+        moved((3, 2, 4, 3, 2), (0, 1, 3, 2, 4), 2),
         Reshape(Tensor((300,), 0, 1), (300,), as_int64(rng.permutation(300))),
+        Reshape(Tensor((7, 10), 0, 1), (70,), as_int64((np.arange(7)[:, None] * 10 + rng.permutation(10)).ravel())),
         Reshape(Tensor((2,), 0, 255), (1, 2), as_int64([1, 0])),
     ]
 

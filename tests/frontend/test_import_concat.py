@@ -91,6 +91,16 @@ def test_a_transposed_side_is_moved() -> None:
     assert operators(agree(make, (2, 4, 4))).count("reshape") == 1
 
 
+def test_transposed_accumulators_keep_their_scales() -> None:
+    def make(b: Builder) -> str:
+        rng, scale = np.random.default_rng(0), np.float32([0.25, 1, 2]).reshape(3, 1, 1, 1)
+        y = b.node("Conv", b.quant("x", 0.25, 4), b.weight(rng.integers(-7, 8, (3, 2, 1, 1)), scale))
+        z = b.node("Concat", y, b.node("Transpose", y, perm=[0, 1, 3, 2]), axis=1)
+        return b.quant(z, 2.0, 5)
+
+    assert operators(agree(make, (2, 4, 4))) == ["conv2d", "reshape", "concat", "activation"]
+
+
 def test_one_part_is_the_part_itself() -> None:
     def make(b: Builder) -> str:
         y = b.node("Concat", b.quant("x", 0.25, 4), axis=1)

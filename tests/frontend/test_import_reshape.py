@@ -152,7 +152,7 @@ def test_axes_of_one(view: Any, shape: tuple[int, ...]) -> None:
 REFUSED: list[tuple[str, Make, str]] = [
     ("accumulator",
      lambda b: b.node("Resize", b.node("Transpose", b.node("Conv", b.quant("x", 0.5, 4), b.weight(np.ones((2, 2, 1, 1)),
-        np.float32([1, 2]).reshape(2, 1, 1, 1))), perm=[0, 1, 3, 2]), "", b.constant([1, 1, 2, 2]), mode="nearest"),
+        np.float32([1, 2]).reshape(2, 1, 1, 1))), perm=[0, 2, 1, 3]), "", b.constant([1, 1, 2, 2]), mode="nearest"),
      "resize_1: Resize reads a transposed or reshaped accumulator with one scale per channel: put a Quant node"),
     ("steps",
      lambda b: b.node("Resize", b.node("Transpose", b.node("Mul", image(b, 2), b.constant(np.float32([1, 2]).reshape(

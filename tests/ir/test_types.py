@@ -70,9 +70,12 @@ def test_what_carries_what() -> None:
     assert not Tensor((3,), -1, 1).carries(Tensor((3,), -1, 1, encoding="bipolar"))
     scaled = Tensor((2, 3), 0, 7, (1.0, 2.0, 3.0))
     assert scaled.carries(scaled)
-    # One scale per channel means nothing under another shape.
+    # One scale per channel must be every element's own under another shape, too.
     assert not scaled.carries(Tensor((3, 2, 3), 0, 7, (1.0, 2.0, 3.0)))
-    assert not scaled.carries(Tensor((2, 1, 3), 0, 7, (1.0, 2.0, 3.0)))
+    assert scaled.carries(Tensor((2, 1, 3), 0, 7, (1.0, 2.0, 3.0)))
+    assert scaled.carries(Tensor((6,), 0, 7, (1.0, 2.0, 3.0) * 2))
+    assert not scaled.carries(Tensor((3, 2), 0, 7, (1.0, 2.0)))
+    assert not scaled.carries(Tensor((6,), 0, 7, 1.0))
 
 
 def test_integers_are_checked() -> None:

@@ -14,6 +14,7 @@ from gatewright.errors import ConfigError
 from gatewright.ir.graph import chain
 from gatewright.ir.op import as_int64
 from gatewright.ir.types import Tensor
+from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.reshape import LOOPS, Reshape, loops
 from gatewright.passes.lower import lower
 
@@ -33,13 +34,45 @@ def walked(nest: list[tuple[int, int]], start: int) -> list[int]:
         (Tensor((6,), 0, 3), (5,), None, 1, r"6 uint2 .* has 6 elements, \(5,\) has another number"),
         (Tensor((6,), 0, 3), (6,), as_int64([0, 1, 2, 3, 4, 4]), 1, "must name each of the 6 elements once"),
         (Tensor((6,), 0, 3), (6,), as_int64([0, 1]), 1, "must name each of the 6 elements once"),
-        (Tensor((2,), 0, 3, (1.0, 2.0)), (1, 2), None, 1, "one scale per channel, .*: quantise to one scale"),
+        (Tensor((2,), 0, 3, (1.0, 2.0)), (2, 1), None, 1, "one scale per channel, .*: quantise to one scale"),
         (Tensor((6,), 0, 3), (6,), ORDER, 3, "pe=3 does not divide 2 elements that stay together: use 1 or 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(source: Tensor, shape: tuple, order: np.ndarray, pe: int, message: str) -> None:
     with pytest.raises(ConfigError, match=f"reshape: .*{message}"):
         Reshape(source, shape, order, pe)
+
+
+def test_scales_per_channel_move_along() -> None:
+    source = Tensor((2, 6), 0, 3, (1.0, 2.0, 4.0) * 2)
+    assert Reshape(source, (4, 3)).outputs[0].scale == (1.0, 2.0, 4.0)
+    assert Reshape(source, (4, 3), as_int64(np.arange(12).reshape(4, 3)[:, ::-1].ravel())).outputs[0].scale == (4, 2, 1)
+    (op,) = lower(chain([Reshape(source, (4, 3)), Maxpool(Tensor((4, 3), 0, 3, (1.0, 2.0, 4.0)), 1)])).nodes
+    assert op.inputs == ("x0",)
+
+
+@pytest.mark.parametrize(
+    ("order", "pe", "block"),
+    [
+        (np.arange(24), 1, 1),
+        (np.arange(24), 4, 1),
+        (np.arange(24).reshape(2, 3, 2, 2).transpose(0, 2, 1, 3), 2, 6),
+        (np.arange(24).reshape(2, 2, 3, 2).transpose(0, 1, 3, 2), 1, 6),
+        (np.arange(24).reshape(2, 12)[::-1], 12, 2),
+        ([*range(12), *range(23, 11, -1)], 1, 24),
+        ([1, 0, 3, 2, 4, 5, *range(6, 24)], 1, 24),
+    ],
+)
+def test_the_least_block_that_no_element_leaves(order: np.ndarray, pe: int, block: int) -> None:
+    assert Reshape(Tensor((24,), 0, 3), (24,), as_int64(np.ravel(order)), pe).block == block
+
+
+def test_a_pixel_shuffle_takes_two_rows_of_memory() -> None:
+    height, width, channels = 16, 16, 8
+    order = np.arange(height * width * channels * 4).reshape(height, width, 2, 2, channels).transpose(0, 2, 1, 3, 4)
+    op = Reshape(Tensor((order.size,), 0, 255), (order.size,), as_int64(order.ravel()), 16)
+    (memory,) = op.features().memories
+    assert (memory.width, memory.depth) == (8 * 16, 2 * width * channels * 4 // 16)
 
 
 def test_runs_that_stay_together() -> None:

@@ -115,6 +115,26 @@ def counters(*counts: int) -> dict[str, float]:
     return {"counter": counter_bits(*counts), "wrap": counter_bits(*odd)}
 
 
+def address_counts(addresses: IntArray, count: int) -> dict[str, float]:
+    """Of rtl/lib/loop_value.sv: bits that change, and bits of what is added that depend on the loop that turns.
+
+    Args:
+        addresses: int64 of shape (turns,), from one start of the loops to the next.
+        count: of all addresses.
+    """
+    moves = np.diff(addresses, append=addresses[:1]) & (1 << (count - 1).bit_length()) - 1
+    return {"turning": _changing(addresses), "moves": _changing(moves)}
+
+
+def _changing(values: IntArray) -> float:
+    return float(int(np.bitwise_or.reduce(values ^ values[0])).bit_count())
+
+
+def odd(*counts: int) -> float:
+    """Counters of so many values that do not start anew by themselves."""
+    return float(sum(n & (n - 1) > 0 for n in counts))
+
+
 def sdp_ram(width: int, depth: int) -> Ram:
     """The memory of rtl/lib/sdp_ram.sv."""
     return Ram(width, depth, ram_in_block(width, depth))
@@ -174,10 +194,12 @@ def running_sum(width: int, places: int) -> tuple[dict[str, float], tuple[Ram, .
 def ping_pong(width: int, block: int) -> tuple[dict[str, float], Ram]:
     """Of rtl/lib/ping_pong.sv: two blocks of memory, the writer's counter, the words ahead and the reader's address."""
     ram = sdp_ram(width, 2 * block)
+    address = float(max(1, (block - 1).bit_length()))
     counts = {
         "ahead": float((2 * block).bit_length()),
         "writer": counter_bits(2 * block),
-        "address": float(max(1, (block - 1).bit_length())),
+        "address": address,
+        "offset": address * odd(block),  # the second block of a power of two needs no addition
         "read": float(0 if ram.block else width),
     }
     return counts, ram

@@ -114,7 +114,13 @@ class Tensor:
     def carries(self, other: Tensor) -> bool:
         """Whether a consumer that expects `other` may read this tensor as it is: equal, or equal but for a reshape."""
         same = (self.size, self.lo, self.hi, self.encoding) == (other.size, other.lo, other.hi, other.encoding)
-        return same and self.scale == other.scale and (self.shape == other.shape or not isinstance(self.scale, tuple))
+        return same and (self.scale == other.scale or self._element_scales(other) == other._element_scales(self))
+
+    def _element_scales(self, other: Tensor) -> tuple[float, ...]:
+        """Scales of as many elements as after which those of both tensors start anew."""
+        count = math.lcm(self.channels, other.channels)
+        own = self.scale if isinstance(self.scale, tuple) else (self.scale,) * self.channels
+        return own * (count // self.channels)
 
     def __str__(self) -> str:
         dims = "x".join(map(str, self.shape))

@@ -12,7 +12,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
-from gatewright.ir.cost import Features, Ram, counter_bits, counters, ping_pong, rom_features
+from gatewright.ir.cost import Features, Ram, address_counts, counter_bits, counters, odd, ping_pong, rom_features
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
@@ -27,10 +27,13 @@ ORDER_IN_LUTS = 256
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Op):
-    """The same elements under another shape, in the same order (no hardware) or in any other (two frames of buffer).
+    """The same elements under another shape, in the same order (no hardware) or in any other.
+
+    Two blocks are buffered: frames, or, where elements only move within their row or some other share of a frame that
+    comes again and again, those. So a pixel shuffle takes two rows of memory.
 
     Attributes:
-        source: any tensor of one scale.
+        source: any tensor; scales per channel must be those of the output's channels, too.
         shape: of the output.
         order: int64 of shape (elements,): which element of the input each of the output is; None where all keep
             their places.
@@ -46,12 +49,12 @@ class Reshape(Op):
         size = self.source.size
         if math.prod(self.shape) != size:
             raise ConfigError(f"reshape: {self.source} has {size} elements, {self.shape!r} has another number")
-        if isinstance(self.source.scale, tuple):
+        if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(size)):
+            raise ConfigError(f"reshape: the order must name each of the {size} elements once")
+        if self._scale is None:
             raise ConfigError(
                 "reshape: the input has one scale per channel, and the output other channels: quantise to one scale"
             )
-        if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(size)):
-            raise ConfigError(f"reshape: the order must name each of the {size} elements once")
         self.check_folding(pe=(self._run, "elements that stay together"))
 
     @cached_property
@@ -65,10 +68,28 @@ class Reshape(Op):
         starts = np.flatnonzero(np.diff(self.full_order, prepend=-2) != 1)
         return int(np.gcd.reduce([self.source.size, *starts, *self.full_order[starts]]))
 
+    @cached_property
+    def _scale(self) -> float | tuple[float, ...] | None:
+        """Of the output; None where elements of several scales would lie in one channel."""
+        if not isinstance(self.source.scale, tuple):
+            return self.source.scale
+        return moved_channels(self.source.scale, self.full_order, self.shape[-1])
+
+    @cached_property
+    def _period(self) -> int:
+        """Elements of the least block: all move within their block, and in every block alike."""
+        size, order = self.source.size, self.full_order
+        closed = np.flatnonzero(np.maximum.accumulate(order) == np.arange(size)) + 1
+        for block in closed[size % closed == 0].tolist():
+            blocks = order.reshape(-1, block) - np.arange(0, size, block)[:, None]
+            if (blocks == blocks[0]).all():
+                return int(block)
+        return size
+
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """The input under the new shape."""
-        return (replace(self.source, shape=self.shape),)
+        return (replace(self.source, shape=self.shape, scale=self._scale),)  # type: ignore[arg-type]  # as checked
 
     def lower(self) -> tuple[Op, ...] | None:
         """Nothing where all elements keep their places: producers and consumers only need as many of them."""
@@ -104,51 +125,59 @@ class Reshape(Op):
         return self.source.size // self.pe
 
     @property
+    def block(self) -> int:
+        """Beats of a block: two blocks are buffered."""
+        return math.lcm(self._period, self.pe) // self.pe
+
+    @property
     def beats(self) -> IntArray:
-        """Which beat of the input each beat of the output is."""
-        return as_int64(self.full_order[:: self.pe] // self.pe)
+        """Which beat of its block each beat of an output block is."""
+        return as_int64(self.full_order[: self.block * self.pe : self.pe] // self.pe)
 
     def schedule(self) -> Schedule:
-        """A beat leaves once it is there and its turn has come; a frame has its place once the last but one is done."""
-        after = np.full(self.cycles, -self.cycles)
-        return Schedule(
-            self.cycles, 1, (np.maximum.accumulate(self.beats) + 1,), (np.ones(self.cycles, np.bool_),), (after,)
-        )
+        """A beat leaves once it is there and its turn has come; a block has its place once the last but one is done."""
+        first = np.arange(0, self.cycles, self.block)
+        need = (first[:, None] + np.maximum.accumulate(self.beats)).ravel() + 1
+        after = np.repeat(first - self.block, self.block)
+        return Schedule(self.cycles, 1, (need,), (np.ones(self.cycles, np.bool_),), (after,))
 
     @property
     def _loops(self) -> list[tuple[int, int]] | None:
         return loops(self.beats)
 
     def parameters(self) -> dict[str, int]:
-        """Adds the loops, innermost first."""
+        """Adds the beats of a block, and the loops over them, innermost first."""
         nest = self._loops
         counts = {f"n{i}": n for i, (n, _) in enumerate(nest or ())}
         strides = {f"s{i}": s for i, (_, s) in enumerate(nest or ())}
         start = int(self.beats[0]) if nest is not None else 0
-        return super().parameters() | {"start": start} | counts | strides | {"table": int(nest is None)}
+        own = {"block": self.block, "start": start, "table": int(nest is None)}
+        return super().parameters() | own | counts | strides
 
     def memories(self) -> dict[str, Memory]:
         """The order, where no loops make it."""
         if self._loops is not None:
             return {}
-        return {"order": Memory(self.beats[:, None], max(1, (self.cycles - 1).bit_length()))}
+        return {"order": Memory(self.beats[:, None], max(1, (self.block - 1).bit_length()))}
 
     def features(self) -> Features:
-        """Two frames of memory, and the loops that read them; the order's ROM where no loops make it."""
-        counts, frames = ping_pong(self.pe * self.source.bits, self.cycles)
+        """Two blocks of memory, and the loops that read them; the order's ROM where no loops make it."""
+        counts, blocks = ping_pong(self.pe * self.source.bits, self.block)
         nest = self._loops
         if nest is not None:
-            counts["loops"] = float(len(nest))
-            return Features(counts | counters(*(n for n, _ in nest), self.cycles), (frames,))
-        order, block = self.memories()["order"], self.cycles > ORDER_IN_LUTS
-        counts |= {"next": counter_bits(self.cycles), **counters(self.cycles, self.cycles)}
-        if block:
-            return Features(counts, (frames, Ram(order.bits, self.cycles, True, "rom")))
-        return Features(counts | rom_features("rom", order), (frames,))
+            loops = [n for n, _ in nest]
+            counts |= {"loops": float(len(nest)), "odd": odd(*loops, self.cycles)}
+            counts |= address_counts(self.beats, self.block)
+            return Features(counts | counters(*loops, self.cycles), (blocks,))
+        order = self.memories()["order"]
+        counts |= {"next": counter_bits(self.block), **counters(self.block, self.cycles)}
+        if self.block > ORDER_IN_LUTS:
+            return Features(counts, (blocks, Ram(order.bits, self.block, True, "rom")))
+        return Features(counts | rom_features("rom", order), (blocks,))
 
     @classmethod
     def examples(cls) -> list[Op]:
-        """To a vector and back, transpositions of every kind, reversal, no order at all, one element."""
+        """To a vector and back, transpositions of every kind, reversal, no order at all, one element, rows by rows."""
         rng = np.random.default_rng(0)
 
         def transposed(source: Tensor, *axes: int, pe: int = 1) -> Reshape:
@@ -167,6 +196,12 @@ class Reshape(Op):
             cls(Tensor((5, 7), 0, 1), (35,), as_int64(rng.permutation(35))),
             cls(Tensor((8, 3), 0, 9), (4, 6), as_int64((rng.permutation(8)[:, None] * 3 + np.arange(3)).ravel()), 3),
             cls(Tensor((1,), 0, 7), (1, 1), as_int64([0])),
+            transposed(Tensor((3, 4, 2, 6), -8, 7), 0, 2, 1, 3, pe=6),
+            transposed(Tensor((2, 3, 2, 2), 0, 3), 0, 2, 1, 3),
+            cls(
+                Tensor((4, 3), 0, 7, (1.0, 0.5, 1.0)), (4, 3), as_int64((np.arange(4)[:, None] * 3 + [2, 1, 0]).ravel())
+            ),
+            cls(Tensor((12,), 0, 1), (12,), as_int64((np.arange(2)[:, None] * 6 + [0, 3, 1, 5, 4, 2]).ravel())),
         ]
 
 
@@ -211,20 +246,22 @@ def in_layout(ctx: ImportContext, value: Value, node: OnnxNode, index: IntArray)
     if value.index.shape == index.shape and np.array_equal(value.index, index):
         return value
     assert value.type is not None  # noqa: S101  # callers refuse float inputs
-    if isinstance(value.type.scale, tuple):
+    place = np.empty(index.size, np.int64)
+    place[value.index.ravel()] = np.arange(index.size)
+    order = as_int64(place[index.ravel()])
+    scale = value.type.scale
+    moved_scale = moved_channels(scale, order, index.shape[-1]) if isinstance(scale, tuple) else scale
+    if moved_scale is None:
         raise UnsupportedError(
             node.name,
             f"{node.op_type} reads a transposed or reshaped accumulator with one scale per channel: put a Quant node "
             "with one scale before it",
         )
-    place = np.empty(index.size, np.int64)
-    place[value.index.ravel()] = np.arange(index.size)
-    order = as_int64(place[index.ravel()])
     moved = replace(
         value,
-        type=replace(value.type, shape=index.shape),
+        type=replace(value.type, shape=index.shape, scale=moved_scale),
         index=index,
-        steps=_moved(node, value.steps, value.channels, order, index.shape[-1]),
+        steps=_moved(node, value.steps, order, index.shape[-1]),
     )
     if np.array_equal(order, np.arange(order.size)):
         return moved
@@ -237,7 +274,7 @@ def in_layout(ctx: ImportContext, value: Value, node: OnnxNode, index: IntArray)
             return replace(moved, tensor=other.outputs[0])
     name = f"{node.outputs[0]}_order"
     ctx.emit(Reshape(value.type, index.shape, order), (value,), name, node, value.shape, index)
-    return replace(ctx.values.pop(name), steps=moved.steps)
+    return replace(ctx.values.pop(name), steps=moved.steps, code=value.code)
 
 
 def as_vectors(ctx: ImportContext, value: Value, node: OnnxNode) -> tuple[Value, IntArray, IntArray]:
@@ -262,22 +299,30 @@ def as_vectors(ctx: ImportContext, value: Value, node: OnnxNode) -> tuple[Value,
     return value, as_int64(flat[:, 0] // features), as_int64(flat[0] % features)
 
 
-def _moved(
-    node: OnnxNode, steps: tuple[Step, ...], channels: int, order: IntArray, new_channels: int
-) -> tuple[Step, ...]:
+def moved_channels(values: Sequence[float], order: IntArray, channels: int) -> tuple[float, ...] | None:
+    """Values per channel for elements in another order; None where those of several would lie in one channel.
+
+    Args:
+        order: int64 of shape (elements,): which element each of the new ones was.
+        channels: of the new order.
+    """
+    full = np.asarray(values)[order % len(values)].reshape(-1, channels)
+    return tuple(full[0].tolist()) if (full == full[0]).all() else None
+
+
+def _moved(node: OnnxNode, steps: tuple[Step, ...], order: IntArray, channels: int) -> tuple[Step, ...]:
     """Float steps for elements in another order."""
     out = []
     for step in steps:
-        branches = tuple(_moved(node, b, channels, order, new_channels) for b in step.branches)
-        values = step.values
-        if step.per_channel and len(values) > 1:
-            full = np.tile(values, order.size // channels)[order].reshape(-1, new_channels)
-            if (full != full[0]).any():
-                raise UnsupportedError(
-                    node.name,
-                    f"{node.op_type} reads a transposed or reshaped tensor after a {step.kind} per channel: "
-                    "put a Quant node before the transposition",
-                )
-            values = tuple(full[0].tolist())
+        branches = tuple(_moved(node, b, order, channels) for b in step.branches)
+        values: tuple[float, ...] | None = step.values
+        if step.per_channel and len(step.values) > 1:
+            values = moved_channels(step.values, order, channels)
+        if values is None:
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} reads a transposed or reshaped tensor after a {step.kind} per channel: "
+                "put a Quant node before the transposition",
+            )
         out.append(replace(step, values=values, branches=branches))
     return tuple(out)

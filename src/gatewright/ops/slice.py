@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
-from gatewright.ir.cost import Features, counters
+from gatewright.ir.cost import Features, address_counts, counters, odd
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
@@ -179,13 +179,11 @@ class Slice(Op):
         """A register a lane that is kept, the number of the beat, and the loops that tell the next one to keep."""
         nest, beats, out = self._nest or [], self._beats(), self._lanes.number
         loops = (self.cycles, *(n for n, _ in nest), self.outputs[0].size // out)
-        moves = np.diff(beats, append=beats[:1]) & (1 << (self.cycles - 1).bit_length()) - 1
         counts = {
             "out": float(out * self.source.bits),
             "loops": float(len(nest)),
-            "next": _changing(beats),
-            "moves": _changing(moves),  # bits of what is added that depend on the loop that turns
-            "odd": float(sum(n & (n - 1) > 0 for n in loops)),
+            "odd": odd(*loops),
+            **address_counts(beats, self.cycles),
         }
         return Features(counts | counters(*loops))
 
@@ -205,11 +203,6 @@ class Slice(Op):
             cls(Tensor((2, 4), 0, 7, (1.0, 0.5, 0.25, 2.0)), (1, 1), (2, 3), (1, 1), 1),
             cls(Tensor((3, 3, 6), -1, 1, encoding="bipolar"), (0, 2, 0), (3, 3, 4), (1, 1, 1), 2),
         ]
-
-
-def _changing(values: IntArray) -> float:
-    """Bits that are not the same in all values."""
-    return float(int(np.bitwise_or.reduce(values ^ values[0])).bit_count())
 
 
 @functools.lru_cache(maxsize=4096)
