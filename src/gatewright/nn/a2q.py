@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gatewright.nn import kernels
 from gatewright.nn.config import check_activation_bits, integer_limits
 from gatewright.nn.fused import SMALLEST, aligned, exp2_scale, inside, learned_scale
 from gatewright.nn.weight import WeightQuantizer
@@ -84,19 +85,27 @@ class _A2Q(torch.autograd.Function):
         ctx: Any, weight: Tensor, log2_scale: Tensor, log2_norm: Tensor, bound: _Bound, integers: Tensor | None
     ) -> Tensor:
         rows = weight.flatten(1)
+        scale, norm = exp2_scale(log2_scale, bound.power_of_two), exp2_scale(log2_norm)
+        ctx.bound = bound
+        # Torch takes the norm of a long single row in pieces, by its threads.
+        ctx.compiled = integers is None and len(rows) > 1 and kernels.fits(rows, scale, norm)
+        if ctx.compiled:
+            saved = _bounded(rows, scale, norm, bound)
+            ctx.save_for_backward(weight, *saved[:-1])
+            return saved[-1].view(weight.shape)
         center = -rows.mean(1) if bound.zero_center else None
-        scale = exp2_scale(log2_scale, bound.power_of_two)
-        ratio = exp2_scale(log2_norm) / scale
+        ratio = norm / scale
         y, divisor, length = prescale(rows, center, ratio.clamp(max=bound.cap))
         q = round_to_zero(y).clamp_(-bound.limit, bound.limit) if integers is None else integers.flatten(1).clone()
         out = q.mul_(aligned(scale, rows))
         ctx.save_for_backward(weight, scale, ratio, center, y, divisor, length, out)
-        ctx.bound = bound
         return out.view(weight.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.compiled:
+            return *_bounded_gradient(grad.contiguous(), ctx.bound, *ctx.saved_tensors), None, None
         weight, scale, ratio, center, y, divisor, length, out = ctx.saved_tensors
         rows, grad = weight.flatten(1), grad.flatten(1)
         # Below limit + 1, rounding toward zero stays within the limit.
@@ -115,6 +124,32 @@ class _A2Q(torch.autograd.Function):
         to_scale = torch.mul(grad, out, out=scratch).sum(1) * math.log(2) - to_norm
         to_scale = to_scale if len(scale) > 1 else to_scale.sum().view(1)
         return step.view(weight.shape), to_scale, to_norm, None, None
+
+
+def _bounded(rows: Tensor, scale: Tensor, norm: Tensor, bound: _Bound) -> tuple[Tensor, ...]:
+    """What the gradient needs, and last the quantised weights."""
+    # Torch takes the mean: the values depend on the order of its sum.
+    mean = rows.mean(1) if bound.zero_center else torch.zeros_like(norm)
+    length, out = torch.empty_like(norm), torch.empty_like(rows)
+    given = rows.data_ptr(), mean.data_ptr(), norm.data_ptr(), scale.data_ptr()
+    columns, limits = rows.shape[1], _limits(scale, bound)
+    kernels.bounded(len(rows), columns, *given, *limits, length.data_ptr(), out.data_ptr())
+    return mean, norm, scale, length, out
+
+
+def _bounded_gradient(
+    grad: Tensor, bound: _Bound, weight: Tensor, mean: Tensor, norm: Tensor, scale: Tensor, length: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    to_weight, to_scale, to_norm = torch.empty_like(weight), torch.empty_like(scale), torch.empty_like(norm)
+    given = grad.data_ptr(), weight.data_ptr(), mean.data_ptr(), norm.data_ptr(), scale.data_ptr()
+    settings = *_limits(scale, bound), length.data_ptr(), bound.zero_center
+    results = to_weight.data_ptr(), to_norm.data_ptr(), to_scale.data_ptr()
+    kernels.bounded_gradient(len(weight), weight.numel() // len(weight), *given, *settings, *results)
+    return to_weight, to_scale, to_norm
+
+
+def _limits(scale: Tensor, bound: _Bound) -> tuple[int, float, float]:
+    return len(scale), float(bound.cap), float(bound.limit)
 
 
 class A2QWeightQuant(WeightQuantizer):

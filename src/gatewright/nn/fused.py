@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gatewright.nn import kernels
+
 # Below this a scale or a norm counts as zero; keeps log2 and the divisions finite for dead channels.
 SMALLEST = 1e-10
 
@@ -68,14 +70,19 @@ class _Quantize(torch.autograd.Function):
         if learned:
             scale = exp2_scale(scale, rounded)
         out = _on_grid(x, scale, grid)
+        if not any(ctx.needs_input_grad):
+            return out
         ctx.grid, ctx.learned, ctx.factor = grid, learned, factor
-        ctx.save_for_backward(x, scale, out if ctx.needs_input_grad[1] else None)
+        ctx.compiled = ctx.needs_input_grad[1] and kernels.fits(x, scale)
+        ctx.save_for_backward(x, scale, out if ctx.needs_input_grad[1] and not ctx.compiled else None)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, out = ctx.saved_tensors
+        if ctx.compiled:
+            return *_quantize_gradient(ctx, grad.contiguous(), x, scale), None, None, None, None
         scratch = x / aligned(scale, x)
         passed = inside(grad, scratch, *gradient_range(ctx.grid))
         if out is None:
@@ -86,12 +93,30 @@ class _Quantize(torch.autograd.Function):
         return passed, step.to(scale.dtype), None, None, None, None
 
 
+def _quantize_gradient(ctx: Any, grad: Tensor, x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    factor = ctx.factor * math.log(2) if ctx.learned else ctx.factor
+    to_x, to_scale, rows = torch.empty_like(x), torch.empty_like(scale), scale.numel()
+    tensors = grad.data_ptr(), x.data_ptr(), scale.data_ptr()
+    settings = *_limits(ctx.grid), ctx.grid.bipolar, *gradient_range(ctx.grid), factor, ctx.learned
+    kernels.on_grid_gradient(rows, x.numel() // rows, *tensors, *settings, to_x.data_ptr(), to_scale.data_ptr())
+    return to_x, to_scale
+
+
+def _limits(grid: Grid) -> tuple[float, float]:
+    return float(grid.low), float(grid.high)
+
+
 def exp2_scale(exponent: Tensor, rounded: bool = False) -> Tensor:
     """2^exponent, or 2^round(exponent), at least ``SMALLEST``; without a gradient of its own."""
     return torch.exp2(exponent.round() if rounded else exponent).clamp_(min=SMALLEST)
 
 
 def _on_grid(x: Tensor, scale: Tensor, grid: Grid, into: Tensor | None = None) -> Tensor:
+    if into is None and kernels.fits(x, scale):
+        out, rows = torch.empty_like(x), scale.numel()
+        tensors = x.data_ptr(), scale.data_ptr(), out.data_ptr()
+        kernels.on_grid(rows, x.numel() // rows, *tensors, *_limits(grid), grid.bipolar)
+        return out
     wide = aligned(scale, x)
     out = torch.div(x, wide, out=into)
     if grid.bipolar:
@@ -139,6 +164,11 @@ class _QuantizeByMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, per_channel: bool, power_of_two: bool, grid: Grid) -> Tensor:
         x = x.contiguous()
+        if not power_of_two and kernels.fits(x):
+            out, place = _quantize_by_max(x, len(x) if per_channel else 1, grid)
+            ctx.grid = grid
+            ctx.save_for_backward(x, None, place, None)
+            return out
         magnitude = x.abs()
         largest, place = _largest(magnitude.flatten(1), per_channel)
         out = _on_grid(x, _scale_of_max(largest, power_of_two, grid), grid, into=magnitude)
@@ -149,12 +179,28 @@ class _QuantizeByMax(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         x, largest, place, out = ctx.saved_tensors
+        if largest is None:
+            return _quantize_by_max_gradient(grad.contiguous(), x, place, ctx.grid), None, None, None
         result = torch.sub(out, x).mul_(grad)
         # The scale is proportional to the maximum, so its logarithm moves with that of the maximum.
         step = _sum_like(result, largest) / largest.clamp(min=SMALLEST)
         signs = x.flatten().index_select(0, place).sign_()
         result.copy_(grad).view(-1).index_add_(0, place, step * signs)
         return result, None, None, None
+
+
+def _quantize_by_max(x: Tensor, scales: int, grid: Grid) -> tuple[Tensor, Tensor]:
+    out, place = torch.empty_like(x), torch.empty(scales, dtype=torch.int64)
+    tensors = x.data_ptr(), out.data_ptr(), place.data_ptr()
+    kernels.by_max(len(x), x.numel() // len(x), *tensors, scales, *_limits(grid))
+    return out, place
+
+
+def _quantize_by_max_gradient(grad: Tensor, x: Tensor, place: Tensor, grid: Grid) -> Tensor:
+    to_x = torch.empty_like(x)
+    tensors = grad.data_ptr(), x.data_ptr(), place.data_ptr()
+    kernels.by_max_gradient(len(x), x.numel() // len(x), *tensors, len(place), *_limits(grid), to_x.data_ptr())
+    return to_x
 
 
 def _largest(magnitude: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
