@@ -88,7 +88,7 @@ class _A2Q(torch.autograd.Function):
         scale, norm = exp2_scale(log2_scale, bound.power_of_two), exp2_scale(log2_norm)
         ctx.bound = bound
         # Torch takes the norm of a long single row in pieces, by its threads.
-        ctx.compiled = integers is None and len(rows) > 1 and kernels.fits(rows, scale, norm)
+        ctx.compiled = integers is None and len(rows) > 1 and kernels.fits(weight, scale, norm)
         if ctx.compiled:
             saved = _bounded(rows, scale, norm, bound)
             ctx.save_for_backward(weight, *saved[:-1])
