@@ -22,6 +22,8 @@ from onnx.reference.op_run import OpRun
 
 Array = npt.NDArray[Any]
 CHUNK = 250
+TIE = 1e-9
+"""Steps of a quantiser: nearer than this to a rounding boundary is on it. Averages of whole numbers often are."""
 REFERENCE_OPSET = 21
 """The evaluator lacks versions of operators that lie between two of its own; their meaning here is the same."""
 
@@ -121,17 +123,44 @@ def _double(tensor: onnx.TensorProto) -> None:
         tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
 
 
+def _snapped(ratio: Array) -> Array:
+    """A ratio that is a rounding boundary but for float64's own error, as that boundary."""
+    boundary = np.rint(2 * ratio) / 2
+    return np.where(np.abs(ratio - boundary) < TIE, boundary, ratio)
+
+
+def _along(value: Array, x: Array, axis: int) -> Array:
+    """A scale or zero point, one or one per index of an axis, in the shape that fits `x`."""
+    shape = [1] * x.ndim
+    if value.size > 1:
+        shape[axis] = value.size
+    return value.reshape(shape) if value.size > 1 else value.reshape(())
+
+
 @cache
 def _quantisers() -> list[type[OpRun]]:
-    """QONNX's quantisers as the qonnx package computes them, for the reference evaluator."""
+    """Quantisers for the reference evaluator: ONNX', whose own compute in float32, and QONNX' by the qonnx package."""
     from qonnx.custom_op.general.quant import quant
+
+    class QuantizeLinear(OpRun):  # type: ignore[misc]  # onnx publishes no types
+        def _run(self, x: Array, scale: Array, zero: Array | None = None, axis: int = 1, **_: Any) -> tuple[Array]:
+            dtype = np.dtype(np.uint8) if zero is None else zero.dtype
+            offset = 0 if zero is None else _along(zero.astype(np.int64), x, axis)
+            codes = np.rint(_snapped(x / _along(scale, x, axis))) + offset
+            return (np.clip(codes, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype),)
+
+    class DequantizeLinear(OpRun):  # type: ignore[misc]  # onnx publishes no types
+        def _run(self, x: Array, scale: Array, zero: Array | None = None, axis: int = 1, **_: Any) -> tuple[Array]:
+            offset = 0 if zero is None else _along(zero.astype(np.int64), x, axis)
+            return ((x.astype(np.int64) - offset) * _along(scale, x, axis).astype(np.float64),)
 
     class Quant(OpRun):  # type: ignore[misc]  # onnx publishes no types
         op_domain = "qonnx.custom_op.general"
 
         def _run(self, x: Array, scale: Array, zero: Array, bits: Array, signed: int = 1, narrow: int = 0,
                  rounding_mode: str = "ROUND") -> tuple[Array]:  # fmt: skip
-            return (quant(x, scale, zero, bits, signed, narrow, rounding_mode),)
+            codes = quant(_snapped(x / scale), np.ones_like(scale), zero, bits, signed, narrow, rounding_mode)
+            return (codes * scale,)
 
     class BipolarQuant(OpRun):  # type: ignore[misc]  # onnx publishes no types
         op_domain = "qonnx.custom_op.general"
@@ -139,7 +168,7 @@ def _quantisers() -> list[type[OpRun]]:
         def _run(self, x: Array, scale: Array) -> tuple[Array]:
             return (np.where(x >= 0, 1.0, -1.0) * scale,)
 
-    found: list[type[OpRun]] = [Quant, BipolarQuant]
-    for original in tuple(found):  # exporters use either name of the domain
+    found: list[type[OpRun]] = [QuantizeLinear, DequantizeLinear, Quant, BipolarQuant]
+    for original in (Quant, BipolarQuant):  # exporters use either name of the domain
         found.append(type(original.__name__, (original,), {"op_domain": "onnx.brevitas"}))
     return found

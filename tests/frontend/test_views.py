@@ -51,10 +51,29 @@ VIEWS: list[tuple[str, View]] = [
 ]
 
 
+SHAPED = ("reshape with zeros", "reshape by -1", "cast to half floats")
+"""Those that fit one shape only, or change float values."""
+
+
 @pytest.mark.parametrize("opset", [9, 11, 13, 17, 21])
 @pytest.mark.parametrize("view", [v for _, v in VIEWS], ids=[i for i, _ in VIEWS])
 def test_views(view: View, opset: int) -> None:
     agree(lambda b: layer(b, view(b, b.quant("x", 0.25, 4)), 48), SHAPE, opset=opset)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (4, 4, 4)], ids=str)
+@pytest.mark.parametrize("view", [v for i, v in VIEWS if i not in SHAPED])
+def test_views_of_the_float_input(view: View, shape: tuple[int, ...]) -> None:
+    """The host takes the model's own frames; with sides of one length a wrong order would not show in the shape."""
+    agree(lambda b: layer(b, b.quant(view(b, "x"), 0.25, 4), int(np.prod(shape))), shape)
+
+
+def test_a_float_input_quantised_as_it_is_and_transposed() -> None:
+    def both(b: Builder) -> str:
+        turned = b.quant(b.node("Transpose", "x", perm=[0, 2, 1, 3]), 0.25, 4)
+        return b.node("Add", layer(b, b.quant("x", 0.25, 4), 64), layer(b, turned, 64))
+
+    agree(both, (4, 4, 4))
 
 
 @pytest.mark.parametrize("mode", ["DCR", "CRD"])

@@ -150,12 +150,13 @@ def _kept(value: Value, goal: Target) -> bool:
 def _quantize_input(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
     """The quantiser of a model's input, which the host computes."""
     tensor = Tensor(value.index.shape, goal.lo, goal.hi, goal.scale, "bipolar" if goal.bipolar else "twos")
-    new = GraphInput(value.tensor, tensor, value.shape, value.index, (*value.steps, *goal.steps), goal.rounding)
+    given = ctx.values[value.tensor]  # as it enters: views between it and the quantiser only renumber elements
+    new = GraphInput(value.tensor, tensor, given.shape, given.index, (*value.steps, *goal.steps), goal.rounding)
     known = next((i for i in ctx.inputs if i.name == value.tensor), None)
     if known is None:
         ctx.inputs.append(new)
     elif (known.tensor, known.steps, known.rounding) != (new.tensor, new.steps, new.rounding) or not np.array_equal(
-        known.index, value.index
+        known.index, new.index
     ):
         raise UnsupportedError(
             node.name,
