@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gatewright.boards import Family
 from gatewright.sim.model import Model
-from gatewright.sim.verilator import compile_model
+from gatewright.sim.netlist import SIMULATORS
 from gatewright.synth.cell_models import cell_models
 from gatewright.synth.netlist import GateDesign, gate_design, gate_parts
 from gatewright.synth.plan import plan
@@ -32,13 +32,12 @@ def netlist_text(gates: Sequence[GateDesign]) -> str:
     return "\n".join([*modules.values(), *(gate.top for gate in gates)])
 
 
-def gate_model(bench: Bench, gates: Sequence[GateDesign], text: str | None = None) -> Model:
+def gate_model(bench: Bench, gates: Sequence[GateDesign], simulator: str = "verilator", text: str = "") -> Model:
     """The compiled simulation of a bench's netlists.
 
     Args:
         text: what the netlists were changed to.
     """
-    cells, netlist = bench.folder / "cells.v", bench.folder / "netlist.v"
-    cells.write_text(cell_models(frozenset[str]().union(*(gate.cells for gate in gates))))
-    netlist.write_text(netlist_text(gates) if text is None else text)
-    return compile_model([cells, netlist, bench.folder / f"{TOP}.sv"], TOP, bench.groups, folder=bench.folder)
+    cells = cell_models(frozenset[str]().union(*(gate.cells for gate in gates)))
+    netlist = f"{text or netlist_text(gates)}\n{(bench.folder / f'{TOP}.sv').read_text()}"
+    return SIMULATORS[simulator](netlist, cells, TOP, bench.groups)

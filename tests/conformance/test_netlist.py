@@ -18,6 +18,7 @@ from gatewright.ops.add import Add
 from gatewright.ops.dense import Dense
 from gatewright.ops.threshold import Threshold
 from gatewright.sim.model import Traffic
+from gatewright.sim.netlist import SIMULATORS
 
 from .gates import gate_model, gates_of, netlist_text
 from .support import check_cycles, check_values, emit_bench, network
@@ -42,12 +43,13 @@ def everything() -> Graph:
     return network({"image": image}, nodes, ["join"])
 
 
-def test_a_network_as_gates_is_exact_in_every_cycle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_network_as_gates_is_exact_in_every_cycle(simulator: str, tmp_path: Path) -> None:
     bench = emit_bench([everything()], tmp_path)
     gates = gates_of(bench, "xc7")
     modules = {part.part.module for part in gates[0].parts}
     assert modules == {"dense", "threshold", "add", "fifo", "stream_fork", "width_adapter"}
-    model = gate_model(bench, gates)
+    model = gate_model(bench, gates, simulator)
     check_cycles(bench, check_values(bench, model, [FRAMES], Traffic()))
     check_values(bench, model, [FRAMES], STALLED)
 
@@ -71,10 +73,10 @@ def _change(text: str, module: str, pattern: str, new: Callable[[re.Match[str]],
     return text[: start.start()] + changed
 
 
-@pytest.mark.parametrize("fault", [flip_lut, reset_to_one])
-def test_a_fault_in_a_netlist_is_noticed(fault: Callable[[str, str], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fault", "simulator"), [(flip_lut, "verilator"), (reset_to_one, "cxxrtl")])
+def test_a_fault_in_a_netlist_is_noticed(fault: Callable[[str, str], str], simulator: str, tmp_path: Path) -> None:
     bench = emit_bench([everything()], tmp_path)
     gates = gates_of(bench, "xc7")
-    model = gate_model(bench, gates, fault(netlist_text(gates), "dense"))
+    model = gate_model(bench, gates, simulator, fault(netlist_text(gates), "dense"))
     with pytest.raises((AssertionError, SimulationError), match=r"Arrays are not equal|side_by_side: cycle"):
         check_cycles(bench, check_values(bench, model, [FRAMES], Traffic()))

@@ -18,12 +18,15 @@ from gatewright.sim.tools import find_tool
 OWN = Path(__file__).with_name("cells.v")
 """Gatewright's models."""
 
+BLOCK_RAM = "gatewright_block_ram"
+"""What all of them are made of."""
+
 _MODULE = re.compile(r"^module (\w+)\b.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 
 
 def own_cells() -> frozenset[str]:
     """Cells that are simulated by a model of Gatewright's own."""
-    return frozenset(_modules(OWN, OWN.stat().st_mtime))
+    return frozenset(_modules(OWN, OWN.stat().st_mtime)) - {BLOCK_RAM}
 
 
 def cell_models(used: Iterable[str]) -> str:
@@ -37,11 +40,14 @@ def cell_models(used: Iterable[str]) -> str:
     if not shipped.is_file():
         raise ToolError(f"{shipped} is missing, where Yosys' cell models are expected: use pyosys from 0.60 on")
     theirs = _modules(shipped, shipped.stat().st_mtime)
-    models = {**theirs, **_modules(OWN, OWN.stat().st_mtime)}
-    wanted = sorted(set(used) - {"$scopeinfo"})
-    if missing := [name for name in wanted if name not in models]:
+    own = _modules(OWN, OWN.stat().st_mtime)
+    models = {**theirs, **own}
+    wanted = set(used) - {"$scopeinfo"}
+    if missing := sorted(wanted - models.keys()):
         raise ToolError(f"no simulation model of cells of type {missing[0]!r}: add one to gatewright/synth/cells.v")
-    return "\n".join(models[name] for name in wanted)
+    if wanted & own.keys():
+        wanted.add(BLOCK_RAM)
+    return "\n".join(models[name] for name in sorted(wanted))
 
 
 @functools.lru_cache(maxsize=4)

@@ -257,11 +257,15 @@ def _rtl(case: Case) -> StageResult:
     return timed(case, "rtl", run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress))
 
 
-def _netlist(case: Case) -> StageResult:
-    """The design as Yosys' gates in Verilator."""
-    from gatewright.verify.netlist import netlist_verilator  # which uses what stands here
+def _netlist(name: str, simulator: str) -> Callable[[Case], StageResult]:
+    """The design as Yosys' gates in one of the simulators of netlists."""
 
-    return netlist_verilator(case)
+    def stage(case: Case) -> StageResult:
+        from gatewright.verify.netlist import netlist_stage  # which uses what stands here
+
+        return netlist_stage(case, name, simulator)
+
+    return stage
 
 
 def timed(case: Case, name: str, run: RtlRun) -> StageResult:
@@ -334,6 +338,7 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     **{n: _reference(n) for n in REFERENCES},
     "golden": _golden,
     "rtl": _rtl,
-    "netlist": _netlist,
+    "netlist": _netlist("netlist", "verilator"),
+    "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),
 }
 """Every stage by name, in the order of the chain."""

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from gatewright.boards import load_board
 from gatewright.build import Build
@@ -14,9 +11,8 @@ from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.design.resources import add_up, instance_resources
 from gatewright.errors import ConfigError
 from gatewright.progress import Progress
-from gatewright.sim.model import Model
-from gatewright.sim.netlist import build_netlist
-from gatewright.sim.rtl import stream
+from gatewright.sim.netlist import SIMULATORS
+from gatewright.sim.rtl import group_of, stream
 from gatewright.synth.cell_models import cell_models
 from gatewright.synth.netlist import GateDesign, gate_design, gate_parts
 from gatewright.synth.plan import plan
@@ -29,13 +25,12 @@ FILE = "synth/netlist.v"
 """Where the last netlist that was simulated lies in its build folder."""
 
 
-def netlist_verilator(case: Case) -> StageResult:
-    """Every part as Yosys' netlist, in Verilator."""
-    return _stage(case, "netlist", build_netlist)
-
-
-def _stage(case: Case, name: str, compile_gates: Callable[..., Model]) -> StageResult:
+def netlist_stage(case: Case, name: str, simulator: str) -> StageResult:
     """Synthesise, compile, run a few frames and compare.
+
+    Args:
+        name: of the stage.
+        simulator: from `SIMULATORS`.
 
     Raises:
         GatewrightError: a tool is missing or fails, or the netlist stalls or breaks the protocol.
@@ -44,12 +39,10 @@ def _stage(case: Case, name: str, compile_gates: Callable[..., Model]) -> StageR
     if reason := _too_large(case, name):
         return StageResult(name, "not_run", reason)
     gates = synthesised(build, case.progress)
+    _write(build, gates)
     case = case.first(case.requested or PREDICTED_FRAMES)
-    with tempfile.TemporaryDirectory(prefix="gatewright-") as folder:
-        cells = Path(folder) / "cells.v"
-        cells.write_text(cell_models(gates.cells))
-        case.progress("compiling the netlist")
-        model = compile_gates(build.structure, _written(build, gates), cells)
+    case.progress("compiling the netlist")
+    model = SIMULATORS[simulator](gates.text, cell_models(gates.cells), gates.name, group_of(build.structure))
     run = stream(build.structure, model, case.integers, None, "running the netlist", case.progress)
     parts = tuple(part.to_json() for part in gates.parts)
     return replace(timed(case, name, run), parts=parts, note=_note(gates))
@@ -82,8 +75,8 @@ def synthesised(build: Build, progress: Progress) -> GateDesign:
     return gate_design(build.structure, parts)
 
 
-def _written(build: Build, gates: GateDesign) -> Path:
-    """The netlist in the build folder.
+def _write(build: Build, gates: GateDesign) -> None:
+    """Leave the netlist in the build folder.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -94,7 +87,6 @@ def _written(build: Build, gates: GateDesign) -> Path:
         path.write_text(gates.text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error})") from error
-    return path
 
 
 def _note(gates: GateDesign) -> str:
