@@ -38,6 +38,7 @@ from gatewright.errors import ConfigError, GatewrightError
 from gatewright.frontend.importer import import_model
 from gatewright.ir.chain import affine_form
 from gatewright.ir.graph import Graph, GraphInput
+from gatewright.ir.importing import unique_name
 from gatewright.ir.op import resource_roots
 from gatewright.ir.serial import load_graph, save_graph
 from gatewright.passes.lower import lower
@@ -336,7 +337,11 @@ def _store_samples(directory: Path, graph: Graph, beside: Path) -> None:
 
 
 def _input_name(graph: Graph, item: GraphInput) -> str:
-    return "inputs.npy" if len(graph.inputs) == 1 else f"inputs_{item.name}.npy"
+    """The file of an input in `data/`; names such as those of TensorFlow hold what no file's may."""
+    names: dict[str, str] = {}
+    for i in graph.inputs:
+        names[i.name] = unique_name(i.name, set(names.values()))
+    return "inputs.npy" if len(names) == 1 else f"inputs_{names[item.name]}.npy"
 
 
 def load_inputs(build: Build, data: str | Path | Array | None = None) -> tuple[Array, ...]:

@@ -96,7 +96,9 @@ def check(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A folder that `compile` wrote.")
     ],
-    data: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Input frames, .npy.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Input frames: .npy, or .npz by input name.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Their labels, .npy.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Check the first N frames only.")] = None,
     stages: Annotated[str | None, typer.Option(help="Comma-separated stages, such as golden,rtl; else all.")] = None,

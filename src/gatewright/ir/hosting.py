@@ -151,7 +151,7 @@ def _view(node: OnnxNode, ctx: ImportContext, operands: Mapping[str, Hosted], im
     )
     for name, hosted in operands.items():
         last = hosted.tail[-1]
-        inside.values[name] = Value("host", None, last.shape, last.index, last.steps)
+        inside.values[name] = inside.values["(host)"] = Value("(host)", None, last.shape, last.index, last.steps)
     try:
         import_node(node, inside)
     except UnsupportedError:
