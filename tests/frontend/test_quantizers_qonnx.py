@@ -223,6 +223,15 @@ def test_thresholds(layout: str) -> None:
     assert "bipolar" in {n.op.outputs[0].encoding for n in graph.nodes}
 
 
+def test_two_bits_behind_a_bipolar_quantiser_can_be_padded() -> None:
+    b = Builder((2, 5, 5), batch=4)
+    x = b.quant(b.node("BipolarQuant", "x", b.constant(0.5), domain=DOMAIN), 0.5, 2)
+    y = b.node("Conv", x, b.weight(np.arange(36).reshape(2, 2, 3, 3) % 7 - 3, 0.5), pads=[1, 1, 1, 1])
+    x = np.float32(np.random.default_rng(0).integers(-8, 8, (4, 2, 5, 5)) / 8)
+    graph = agree_with_qonnx(b, [y], x)
+    assert operators(graph) == ["activation", "conv2d"]
+
+
 def test_thresholds_between_layers() -> None:
     """As FINN has networks: integer weights, thresholds on sums, the first ones on the host."""
     rng = np.random.default_rng(5)

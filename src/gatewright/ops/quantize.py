@@ -140,11 +140,14 @@ def quantize_value(node: OnnxNode, ctx: ImportContext, value: Value, goal: Targe
 
 
 def _kept(value: Value, goal: Target) -> bool:
-    """Whether a quantiser changes nothing: the integers are its own already."""
+    """Whether a quantiser changes nothing: the integers are its own already, in its own encoding.
+
+    One of several bits behind a bipolar one makes two's complement, which unlike bipolar has a zero to pad with.
+    """
     tensor = value.type
     if tensor is None or value.steps or goal.steps or tensor.scale != goal.scale or goal.rounding.divisor is not None:
         return False
-    return goal.lo <= tensor.lo and tensor.hi <= goal.hi and (not goal.bipolar or tensor.encoding == "bipolar")
+    return goal.lo <= tensor.lo and tensor.hi <= goal.hi and goal.bipolar == (tensor.encoding == "bipolar")
 
 
 def _quantize_input(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
