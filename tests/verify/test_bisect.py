@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from tests.models import frames, small_network
+from tests.models import Builder, frames, small_network
 from typer.testing import CliRunner
 
 from gatewright.build import Build, compile_model, load_inputs, store_data
 from gatewright.cli import app
+from gatewright.errors import ConfigError
+from gatewright.ir.types import Tensor
 from gatewright.verify.bisect import bisect
-from gatewright.verify.divergence import Divergence, differing_bits
+from gatewright.verify.divergence import Divergence, Place, differing_bits
 from gatewright.verify.trace import trace
 
 FRAMES = 8
@@ -128,7 +131,7 @@ def check_wave(copy: Build, found: Divergence) -> None:
 
 
 def test_a_fault_in_a_weight(copy: Build) -> None:
-    """One bit of one word of a ROM: plane 1 of the third weight of the first of twelve words of filter 0."""
+    """One bit of one word of a ROM."""
     memory = copy.rtl / "conv_2_weight.mem"
     words = memory.read_text().split()
     words[3] = f"{int(words[3], 16) ^ 4:0{len(words[3])}x}"
@@ -138,13 +141,12 @@ def test_a_fault_in_a_weight(copy: Build) -> None:
     assert found.place is not None and found.place.channel == 0
     assert [o.source for o in found.origin] == [line("conv_2")]
     assert found.hints == ("rtl/conv_2_weight.mem: word 3 differs from the design's in bit 2; 1 of 24 words differ",)
-    mine = copy.design_graph.run(*copy.design_graph.quantize(*load_inputs(copy)))["conv_2_out"]
-    assert found.place.first == mine[(found.place.frame, *found.place.index)]
-    difference = abs(int(found.place.first) - int(found.place.second))
-    assert difference & 1 == 0 or difference > 0
-    assert found.place.bits == differing_bits(
-        int(found.place.first), int(found.place.second), copy.design_graph.tensors["conv_2_out"]
-    )
+    values = copy.design_graph.run(*copy.design_graph.quantize(*load_inputs(copy)))
+    at, first, second = (found.place.frame, *found.place.index), int(found.place.first), int(found.place.second)
+    assert first == values["conv_2_out"][at]
+    # Words hold six columns; bit 2 is the least of the third weight: its product is off by the operand.
+    assert abs(first - second) == values["conv_2_out_window"][(*at[:-1], 3 * 6 + 2)]
+    assert found.place.bits == differing_bits(first, second, copy.design_graph.tensors["conv_2_out"])
 
 
 def test_a_fault_in_a_scale(copy: Build) -> None:
@@ -229,3 +231,212 @@ def test_a_fifo_that_stalls_the_design(copy: Build) -> None:
     said = json.loads(done.stdout)
     assert said["changed"] == ["rtl/net.sv"] and len(said["steps"]) == 1
     assert said["steps"][0]["divergence"]["part"] == name
+
+
+# --- further faults ---------------------------------------------------------------------------------------------------
+
+
+def test_a_graph_that_cannot_be_read_any_more(copy: Build) -> None:
+    """A scale that no longer fits its reader: nothing runs, and the field is named all the same."""
+
+    def change(fields: dict[str, Any]) -> None:
+        fields["scale"] *= 1.5
+
+    edit_node(copy.directory / "graph.json", "quant_5", change)
+    found = found_in(copy, ("onnx", "golden"), "graph.json")
+    assert (found.kind, found.node, found.part) == ("damage", "quant_5", "graph.json")
+    assert found.hints == ("graph.json: quant_5.scale is 0.75, where model.onnx gives 0.5",)
+    assert "add_1 expects" in found.text
+
+
+def test_a_design_that_cannot_be_read_any_more(copy: Build) -> None:
+    edit_arrays(copy.directory / "design.npz", "conv_2.weight", lambda w: w * 2)
+    found = found_in(copy, ("golden", "design"), "design.npz")
+    assert (found.kind, found.node, found.part) == ("damage", "conv_2", "design.json")
+    assert found.hints[0].startswith("design.json: conv_2.weight: ")
+
+
+def test_an_output_in_another_order(copy: Build) -> None:
+    edit_arrays(copy.directory / "graph.npz", "out.gemm_1_out.index", lambda index: index[[1, 0, 2]])
+    found = found_in(copy, ("onnx", "golden"), "graph.npz")
+    assert (found.kind, found.node, found.operator, found.part) == ("output", "gemm_1", "output", "gemm_1_out")
+    assert "channels 0, 1 of the output 'gemm_1_out': its scale, offset or layout" in found.text
+    assert "its elements are in another order" in found.hints[0]
+
+
+def test_a_depth_that_was_not_predicted(copy: Build) -> None:
+    path = copy.directory / "design.json"
+    text = json.loads(path.read_text())
+    (fifo,) = (f for f in text["fifos"] if f["consumer"] == "add_1" and f["depth"] > 2)
+    depth = fifo["depth"]
+    for wrong, said in ((depth - 1, "interval and latency are "), (12, "deadlocks")):
+        fifo["depth"] = wrong
+        path.write_text(json.dumps(text))
+        found = found_in(Build(copy.directory), ("golden", "design"), "design.json")
+        assert (found.kind, found.node, found.part) == ("timing", "add_1", skip(copy)[0]) and said in found.text
+        hint = f"design.json gives the FIFO from quant_3_out to add_1 a depth of {wrong}, where {depth} is computed"
+        assert found.hints == (hint,)
+
+
+TOGGLE = "assign m_tvalid = valid_q[DEPTH-1];\n  assign en = !m_tvalid || m_tready;"
+TOGGLED = """logic t;
+  always_ff @(posedge clk) t <= rst_n && !t;
+  assign m_tvalid = valid_q[DEPTH-1] && (t || m_tready);
+  assign en = !valid_q[DEPTH-1] || m_tready;"""
+TWICE = """logic twice;
+  always_ff @(posedge clk) if (!rst_n || m_tvalid && m_tready) twice <= rst_n && !twice && read_addr == 3;
+  assign pop  = m_tvalid && m_tready && (twice || read_addr != 3 || DEPTH != 35);"""
+READY = "assign s_axis_tready = en;\n  assign step = en && s_axis_tvalid;"
+STUCK = """logic [5:0] taken;
+  always_ff @(posedge clk) taken <= !rst_n ? 6'd0 : taken + 6'(step && taken != 6'd50);
+  assign s_axis_tready = en && taken != 6'd50;
+  assign step = s_axis_tready && s_axis_tvalid;"""
+FATAL = """assign first = k == '0;
+  always_ff @(posedge clk) if (rst_n && step && group == 2'd3) $fatal(1, "maxpool %m: planted");"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "old", "new", "kind", "part", "text"),
+    [
+        ("fifo.sv", "assign pop  = m_tvalid && m_tready;", TWICE, "beats", "add_1_fifo0", "gives 1 of the words"),
+        ("threshold.sv", ".m_tlast(m_axis_tlast)", ".m_tlast()", "last", "quant_3", "quant_3 gives tlast="),
+        ("pipeline.sv", TOGGLE, TOGGLED, "protocol", "conv_1_window", "breaks the AXI4-Stream protocol: tvalid fell"),
+        ("maxpool.sv", READY, STUCK, "stall", "maxpool_1_2", "maxpool_1_2_fifo0 offered since cycle"),
+        ("maxpool.sv", "assign first = k == '0;", FATAL, "assertion", "maxpool_1_2", "planted"),
+        ("maxpool.sv", "m_axis_tdata <= best_d", "m_axis_tdata <= '0", "value", "maxpool_1_2", "elements that pass"),
+    ],
+    ids=["twice", "last", "protocol", "stuck", "assertion", "value"],
+)  # fmt: skip
+def test_hardware_that_misbehaves(file: str, old: str, new: str, kind: str, part: str, text: str, copy: Build) -> None:
+    replace_text(copy.rtl / "kernels" / file, old, new)
+    if kind == "last":
+        replace_text(
+            copy.rtl / "kernels" / file,
+            "assign s_axis_tready = en;",
+            "assign {s_axis_tready, m_axis_tlast} = {en, 1'b0};",
+        )
+    found = found_in(copy, ("design", "rtl"), f"rtl/kernels/{file}")
+    assert (found.kind, found.part) == (kind, part) and text in found.text
+    assert found.hints and f"rtl/kernels/{file}" in found.hints[0]
+    assert found.origin and found.cycle is not None and found.wave is not None
+
+
+@pytest.mark.slow
+def test_a_fault_that_only_stalls_bring_out(copy: Build) -> None:
+    """A FIFO in front of the first unit that says it has room when it has none: at full speed it always has."""
+    replace_text(copy.rtl / "kernels" / "fifo.sv", "assign s_tready = count_q != COUNT_BITS'(DEPTH);",
+                 "assign s_tready = count_q != COUNT_BITS'(DEPTH) || WIDTH == 7;")  # fmt: skip
+    replace_text(copy.rtl / "kernels" / "fifo.sv", "assign push = s_tvalid && s_tready;",
+                 "assign push = s_tvalid && count_q != COUNT_BITS'(DEPTH);")  # fmt: skip
+    found = found_in(copy, ("design", "rtl"), "rtl/kernels/fifo.sv")
+    assert found.part == "quant_6_fifo0" and found.node == "quant_6"
+    assert any(h.startswith("only when source and sink stall: Traffic(") for h in found.hints)
+
+
+@pytest.mark.slow
+def test_a_slower_fifo(copy: Build) -> None:
+    """Block RAM takes a cycle more."""
+    name = "quant_3_fifo0"
+    replace_text(copy.rtl / "net.sv", f".BLOCK(0)) i_{name} (", f".BLOCK(1)) i_{name} (")
+    found = found_in(copy, ("design", "rtl"), "rtl/net.sv")
+    assert (found.kind, found.part, found.outputs_equal) == ("timing", name, True)
+    assert f"{name} gives beat 0 in cycle" in found.text
+
+
+# --- ties, tools, requests --------------------------------------------------------------------------------------------
+
+
+def tied(tmp_path: Path) -> Build:
+    """Inputs on the boundary of a quantiser whose scale is no power of two: float32 and float64 part there."""
+    b = Builder((4,))
+    x = b.quant("x", 0.1, 8)
+    y = b.node("MatMul", x, b.weight(np.eye(4) * 3, 0.25))
+    path = b.save(tmp_path / "net.onnx", b.node("MatMul", b.quant(y, 0.25, 8), b.weight(np.eye(4), 1.0)))
+    rows = [[0.35, 0.1, 0.2, 0.3], [0.1, 0.15, 0.2, -0.35], [0.0, 0.4, 0.1, 0.2]]
+    store_data(tmp_path / "build" / "data", inputs=np.float32(rows))
+    return compile_model(path, "pynq-z2", fps=1e4, output=tmp_path / "build")
+
+
+def test_ties_are_counted_and_left_out(tmp_path: Path) -> None:
+    build = tied(tmp_path)
+    result = bisect(build.directory, stages=["onnx", "design"])
+    assert [s.status for s in result.steps] == ["agree", "agree"] and 1 <= result.steps[0].ties <= 3
+    # A whole step away is no tie, in the very frames that have ties at other elements.
+    edit_arrays(build.directory / "graph.npz", "in.x.index", lambda index: index[[0, 2, 1, 3]])
+    found = bisect(build.directory, stages=["onnx", "golden"]).divergence
+    assert found is not None and (found.kind, found.operator, found.tensor) == ("value", "input", "x")
+    assert found.hints[-1].startswith("graph.json: x.index: 2 of 4 elements, first [1]: 2, where model.onnx gives 1")
+
+
+def test_a_model_of_standard_operators_runs_in_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qonnx", None)
+    rng = np.random.default_rng(0)
+    b = Builder((6,))
+
+    def dequantised(x: str, scale: float) -> str:
+        operands = (b.constant(scale), b.constant(0, np.int8))
+        return b.node("DequantizeLinear", x, *operands)
+
+    def quantised(x: str, scale: float) -> str:
+        return dequantised(b.node("QuantizeLinear", x, b.constant(scale), b.constant(0, np.int8)), scale)
+
+    x = b.node("MatMul", quantised("x", 0.25), dequantised(b.constant(rng.integers(-9, 9, (6, 5)), np.int8), 0.125))
+    y = b.node(
+        "MatMul", quantised(b.node("Relu", x), 0.5), dequantised(b.constant(rng.integers(-9, 9, (5, 3)), np.int8), 0.25)
+    )
+    model = b.model(y)
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(y, onnx.TensorProto.FLOAT, ["batch", 3]))
+    del model.opset_import[1:]
+    onnx.save(model, tmp_path / "net.onnx")
+    build = compile_model(tmp_path / "net.onnx", "pynq-z2", fps=1e4, output=tmp_path / "build")
+    step = bisect(build.directory, stages=["onnx", "golden"]).steps[0]
+    assert (step.status, step.ties) == ("agree", 0) and step.tensors == len(build.model_graph.tensors)
+    edit_arrays(build.directory / "graph.npz", f"{build.model_graph.nodes[0].name}.weight", lambda w: w[::-1])
+    found = bisect(build.directory, stages=["onnx", "golden"]).divergence
+    assert found is not None and found.node == build.model_graph.nodes[0].name
+    assert "its rows are in another order" in found.hints[-1]
+
+
+def test_a_missing_tool_is_said_and_the_rest_compared(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qonnx.core.modelwrapper", None)
+    result = bisect(build.directory, stages=["onnx", "design"], frames=2)
+    assert [s.status for s in result.steps] == ["not_run", "agree"]
+    assert "executing the model needs qonnx" in result.steps[0].reason
+    done = CliRunner().invoke(app, ["bisect", str(build.directory), "--stages", "onnx,design"])
+    assert done.exit_code == 1 and "all stages that ran agree" in done.stdout
+    assert "golden against onnx: not_run: executing the model needs" in done.stdout
+
+
+def test_own_frames(build: Build, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", frames((2, 6, 6), 3, seed=5)["x"])
+    steps = bisect(build.directory, data=tmp_path / "x.npy", stages=["golden", "design"]).steps
+    assert [(s.status, s.frames) for s in steps] == [("agree", 3)]
+
+
+@pytest.mark.parametrize(
+    "stages", [["golden"], ["rtl", "golden"], ["golden", "hls"], ["onnx", "onnx"], ["a", "b", "c"]]
+)
+def test_wrong_stages(build: Build, stages: list[str]) -> None:
+    with pytest.raises(ConfigError, match="give two of onnx, golden, design, rtl, in this order"):
+        bisect(build.directory, stages=stages)
+
+
+def test_a_top_level_of_another_form(copy: Build) -> None:
+    (copy.rtl / "net.sv").write_text("module net (input wire clk); endmodule\n")
+    with pytest.raises(ConfigError, match="net.sv is no longer a module net with one port a line"):
+        bisect(copy.directory, stages=["design", "rtl"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "bits"),
+    [(3, 2, (0,)), (-1, 0, (0, 1, 2, 3)), (-8, 7, (0, 1, 2, 3)), (5, -3, (3,)), (7, 8, (0, 1, 2, 3)), (0, 17, (0, 4))],
+)
+def test_bits_that_differ(first: int, second: int, bits: tuple[int, ...]) -> None:
+    assert differing_bits(first, second, Tensor((1,), -8, 7)) == bits
+
+
+def test_places_have_names() -> None:
+    assert str(Place(3, (1, 2, 0), 5, 6)) == "frame 3, row 1, column 2, channel 0"
+    assert str(Place(0, (4, 2), 5, 6)) == "frame 0, column 4, channel 2"
+    assert str(Place(0, (4,), 5, 6)) == "frame 0, channel 4"

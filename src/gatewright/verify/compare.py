@@ -160,14 +160,14 @@ class _ModelRun:
         return load_model(self.case.build.directory / "model.onnx")
 
     @cached_property
-    def known(self) -> Mapping[str, tuple[str, Value]]:
-        """Per tensor of integers the model's tensor that is it but for a scale and an offset."""
-        found: dict[str, tuple[str, Value]] = {}
+    def known(self) -> Mapping[str, list[tuple[str, Value]]]:
+        """Per tensor of integers the model's tensors that are it but for a scale and an offset."""
+        found: dict[str, list[tuple[str, Value]]] = {}
         written = {name for origin in self.provenance.nodes.values() for name in origin.outputs}
         for name, value in sorted(self.provenance.values.items(), key=lambda item: len(item[1].steps)):
             affine = output_affine(value) if name in written else None
             if affine is not None and np.all(affine[0] != 0):
-                found.setdefault(value.tensor, (name, value))
+                found.setdefault(value.tensor, []).append((name, value))
         return found
 
     def compare(self, part: slice) -> Divergence | None:
@@ -176,15 +176,22 @@ class _ModelRun:
         ours = self.graph.run(*(x[part] for x in self.case.integers))
         clean = np.ones(len(self.case.integers[0][part]), np.bool_)
         for tensor, type_ in self.graph.tensors.items():
-            name, value = self.known.get(tensor, ("", None))
-            real = theirs.get(name)
-            if value is None or real is None or real.size != len(clean) * type_.size or real.dtype.kind != "f":
+            codes = self._codes(tensor, theirs, len(clean) * type_.size)
+            if codes is None:
                 continue
             self.tensors.add(tensor)
-            found = self._tensor(tensor, type_, ours, _codes(real, value), clean, part)
+            found = self._tensor(tensor, type_, ours, codes, clean, part)
             if found is not None:
                 return found
         return self._outputs(theirs, ours, clean, part.start)
+
+    def _codes(self, tensor: str, theirs: Mapping[str, npt.NDArray[Any]], size: int) -> FloatArray | None:
+        """What the model has for a tensor, in steps; None where it has nothing, or only codes of its own."""
+        for name, value in self.known.get(tensor, []):
+            real = theirs.get(name)
+            if real is not None and real.size == size and real.dtype.kind == "f":
+                return _codes(real, value)
+        return None
 
     def _tensor(
         self, tensor: str, type_: Tensor, ours: Mapping[str, IntArray], theirs: FloatArray, clean: Frames, part: slice

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from gatewright.build import Build
 from gatewright.errors import GatewrightError
-from gatewright.frontend.importer import import_model
 from gatewright.ir.op import Memory
 from gatewright.ir.serial import Arrays, graph_to_files, load_graph
 from gatewright.passes.lower import lower
 from gatewright.verify.divergence import list_some
+from gatewright.verify.trace import imported
 
 Leaves = Mapping[str, Mapping[str, Any]]
 """Per node, input and output of a graph its fields, nested ones by path: numbers, text and arrays."""
@@ -32,10 +32,10 @@ def edited_fields(build: Build, file: str) -> dict[str, list[str]]:
     """
     try:
         have = _leaves(json.loads((build.directory / file).read_text()), _arrays(build.directory / file))
-        if file == "graph.json":
-            graph, source = import_model(build.directory / "model.onnx"), "model.onnx"
-        else:
-            graph, source = lower(load_graph(build.directory / "graph.json")), "graph.json"
+        whole, source = file == "graph.json", "model.onnx" if file == "graph.json" else "graph.json"
+        graph = imported(build).graph if whole else lower(load_graph(build.directory / "graph.json"))
+        if graph is None:
+            return {}
         text, arrays = graph_to_files(graph)
     except (GatewrightError, OSError, ValueError, KeyError, TypeError):
         return {}

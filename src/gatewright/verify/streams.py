@@ -27,8 +27,7 @@ PATIENCE = 4
 TIMED_FRAMES = 8
 RUN, MOST_WORDS = 8, 16
 """Words that must agree, shifted by at most so many, for a stream to be called shifted."""
-PRESSURE = (Traffic(in_stall=0.3, out_stall=0.5, burst=12, seed=1), Traffic(out_stall=0.8, burst=60, seed=2))
-"""Stalls under which streams are compared once they agree at full speed."""
+STALLED_FRAMES = 8
 
 
 def compare_rtl(case: Case, provenance: Provenance) -> Step:
@@ -40,9 +39,9 @@ def compare_rtl(case: Case, provenance: Provenance) -> Step:
         if found is not None:
             frames = start if found.place is None else found.place.frame
             return Step(STAGES, "differ", frames, len(run.hardware.taps), divergence=found)
-    for traffic in PRESSURE:
+    for traffic in run.pressure():
         case.progress("RTL against the design, with stalls")
-        found = run.compare(0, replace(traffic, timeout_cycles=run.patience), timed=False)
+        found = run.compare(0, traffic, STALLED_FRAMES)
         if found is not None:
             found = replace(found, hints=(*found.hints, f"only when source and sink stall: {traffic}"))
             return Step(STAGES, "differ", 0, len(run.hardware.taps), divergence=found)
@@ -62,13 +61,30 @@ class _Run:
         """Cycles without a beat at the ports after which the design has stalled."""
         return PATIENCE * max(u.schedule.steps for u in self.case.build.structure.units) + 1000
 
-    def compare(self, start: int, traffic: Traffic, timed: bool = True) -> Divergence | None:
-        """The first difference in the frames of one run, with a waveform around it."""
-        part = tuple(x[start : start + self.hardware.frames] for x in self.case.integers)
+    def pressure(self) -> tuple[Traffic, ...]:
+        """Stalls under which streams are compared once they agree at full speed: short ones, and long enough to fill
+        every FIFO from the last to the first, or to empty them."""
+        interval = max(u.schedule.steps for u in self.case.build.structure.units)
+        long, patience = 3.0 * interval, self.patience + 100 * interval
+        return (
+            Traffic(in_stall=0.3, out_stall=0.5, burst=12, seed=1, timeout_cycles=patience),
+            Traffic(out_stall=0.7, burst=long, seed=2, timeout_cycles=patience),
+            Traffic(in_stall=0.7, burst=long, seed=3, timeout_cycles=patience),
+        )
+
+    def compare(self, start: int, traffic: Traffic, most: int | None = None) -> Divergence | None:
+        """The first difference in the frames of one run, with a waveform around it.
+
+        Args:
+            most: run so many frames, and look at no cycles.
+        """
+        part = tuple(
+            x[start : start + min(most or self.hardware.frames, self.hardware.frames)] for x in self.case.integers
+        )
         want = self.case.build.design_graph.run(*part)
         watched = self.hardware.run(part, traffic)
         look = _Look(self, want, watched, len(part[0]), start)
-        found = look.values() or look.lost() or look.failure() or (look.timing(part) if timed and not start else None)
+        found = look.values() or look.lost() or look.failure() or (None if most or start else look.timing())
         if found is None:
             return None
         found = self._blamed(found)
@@ -271,7 +287,7 @@ class _Look:
 
     # --- cycles -----------------------------------------------------------------------------------------------------
 
-    def timing(self, part: tuple[IntArray, ...]) -> Divergence | None:
+    def timing(self) -> Divergence | None:
         """The first handshake that is not in the cycle of the cycle model."""
         frames = min(self.frames, TIMED_FRAMES)
         plan = passages(self.run.case.build.structure, frames)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from gatewright.build import Array, Build
 from gatewright.errors import ConfigError, GatewrightError
-from gatewright.frontend.importer import examine, load_model
+from gatewright.frontend.importer import Examination, examine, load_model
 from gatewright.frontend.origin import Origin, origins, resolve
 from gatewright.ir.graph import Graph
 from gatewright.ir.importing import Value
@@ -125,12 +125,11 @@ class Provenance:
     @classmethod
     def of(cls, build: Build) -> Provenance:
         """That of a build."""
-        path = build.directory / "model.onnx"
         try:
-            values = examine(load_model(path)).values
+            values = imported(build).values
         except GatewrightError:
             values = {}
-        return cls(origins(path), values)
+        return cls(origins(build.directory / "model.onnx"), values)
 
     @cached_property
     def tensors(self) -> Mapping[str, tuple[str, Value]]:
@@ -149,6 +148,16 @@ class Provenance:
                 return resolve(node.origin, self.nodes)
         onnx = self.tensors[tensor][0] if tensor in self.tensors else None
         return tuple(o for o in self.nodes.values() if onnx in o.outputs)
+
+
+def imported(build: Build) -> Examination:
+    """A fresh import of a build's model, as it was asked for when it was compiled.
+
+    Raises:
+        GatewrightError: the model or the prediction cannot be read.
+    """
+    argmax = bool(build.summary().get("asked", {}).get("argmax"))
+    return examine(load_model(build.directory / "model.onnx"), argmax=argmax)
 
 
 def where(build: Build, node: str) -> tuple[Origin, ...]:
