@@ -77,6 +77,21 @@ def test_rows_with_a_scale_for_every_filter() -> None:
     agree(make, (2, 6))
 
 
+def test_weights_and_inputs_as_raw_codes() -> None:
+    """QuantizeLinear and DequantizeLinear on both, a zero point on the input; the weight's scale is along axis 1."""
+
+    def make(b: Builder) -> str:
+        rng = np.random.default_rng(2)
+        scale, zero = b.constant(0.25), b.constant(-3, np.int8)
+        x = b.node("DequantizeLinear", b.node("QuantizeLinear", "x", scale, zero), scale, zero)
+        taps = b.constant(rng.integers(-7, 8, (2, 3, 3, 3)), np.int8)
+        scales = b.constant(2.0 ** np.float32([-3, -1, -2]))
+        weight = b.node("DequantizeLinear", taps, scales, b.constant([0, 0, 0], np.int8), axis=1)
+        return b.node("ConvTranspose", x, weight, strides=[2, 2], pads=[1, 1, 0, 1])
+
+    assert operators(agree(make, (2, 4, 4))) == ["conv_transpose2d"]
+
+
 def test_a_transposed_input_is_laid_out_first() -> None:
     def make(b: Builder) -> str:
         y = b.quant(b.node("Conv", b.quant("x", 0.25, 4), b.weight(np.eye(2).reshape(2, 2, 1, 1), 0.5)), 0.25, 4)

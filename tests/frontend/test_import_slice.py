@@ -215,3 +215,23 @@ REFUSED: list[tuple[str, Make, str]] = [
 def test_what_has_no_hardware_is_refused(make: Make, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         imported(make, (2, 4, 4))
+
+
+@pytest.mark.parametrize("kind", ["Slice", "Split", "Gather"])
+def test_raw_codes_of_an_onnx_quantiser_stay_codes(kind: str) -> None:
+    """Between QuantizeLinear and DequantizeLinear, with a zero point."""
+
+    def make(b: Builder) -> str:
+        scale, zero = b.constant(0.25), b.constant(3, np.int8)
+        codes = b.node("QuantizeLinear", "x", scale, zero)
+        if kind == "Slice":
+            part = cut(b, codes, [1, 0], [3, 4], [1, 2], [1, 1])
+        elif kind == "Split":
+            part = b.node("Split", codes, b.constant([1, 2], np.int64), axis=1, outputs=["rest", "part"])
+            part = "part"
+        else:
+            part = b.node("Gather", codes, b.constant([2, 1], np.int64), axis=1)
+        y = b.node("DequantizeLinear", part, scale, zero)
+        return b.node("Conv", y, b.weight(np.random.default_rng(3).integers(-7, 8, (3, 2, 2, 2)), 0.125))
+
+    assert "slice" in operators(agree(make, (3, 5, 4)))
