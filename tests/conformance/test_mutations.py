@@ -16,6 +16,7 @@ from gatewright.ir.types import Tensor
 from gatewright.ops.argmax import Argmax
 from gatewright.ops.dense import Dense
 from gatewright.ops.maxpool import Maxpool
+from gatewright.ops.reshape import Reshape
 from gatewright.ops.slice import Slice
 from gatewright.ops.threshold import Threshold
 from gatewright.ops.window import Window
@@ -41,9 +42,11 @@ def network() -> Graph:
 
 
 def labels() -> Graph:
-    """A crop that also leaves channels out, and labels of what is left, of two beats a vector."""
-    cut = Slice(Tensor((4, 6, 6), -8, 7), (1, 0, 1), (4, 6, 5), (1, 2, 1), pe=6)
-    return chain([cut, Argmax(cut.outputs[0], pe=2)])
+    """A pixel shuffle by rows, a crop that leaves channels out, too, and labels of what is left, two beats a vector."""
+    rows = np.arange(4 * 6 * 6).reshape(2, 3, 2, 2, 6).transpose(0, 2, 1, 3, 4)
+    shuffle = Reshape(Tensor((2, 3, 24), -8, 7), (4, 6, 6), as_int64(rows.ravel()), pe=6)
+    cut = Slice(shuffle.outputs[0], (1, 0, 1), (4, 6, 5), (1, 2, 1), pe=6)
+    return chain([shuffle, cut, Argmax(cut.outputs[0], pe=2)])
 
 
 def check(bench: Bench) -> None:
@@ -92,6 +95,7 @@ def test_wrong_values_are_noticed(file: str, old: str, new: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
+        ("reshape.sv", ".S1(S1)", ".S1(S0)"),
         ("slice.sv", "(LANE_FIRST+p*LANE_STEP)", "(p*LANE_STEP)"),
         ("slice.sv", ".START(FIRST)", ".START(0)"),
         ("argmax.sv", "LAST != 0 ? b >= a : b > a", "b >= a"),
