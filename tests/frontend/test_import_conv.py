@@ -316,12 +316,6 @@ REFUSED: list[tuple[str, tuple[int, ...], Make, str]] = [
         "maxpool_1: auto_pad='SAME' has no hardware: export explicit pads",
     ),
     (
-        "mean over the channels of a row",
-        (2, 6),
-        lambda b, x: b.node("ReduceMean", x, axes=[1]),
-        r"reducemean_1: ReduceMean over axes \[1\]: only the mean over the image axis \(2\) has hardware",
-    ),
-    (
         "zero-padded bipolar image",
         (2, 6, 6),
         lambda b, x: b.node("Conv", bipolar(b, x), weight(b, 2, 1, 3, 3), group=2, pads=[1, 1, 1, 1]),

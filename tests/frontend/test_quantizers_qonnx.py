@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.frontend.agreement import agree_with_qonnx, operators, run, same_as
+from tests.frontend.agreement import agree_with_qonnx, frames, operators, run, same_as
 from tests.models import DOMAIN, Builder
 
 from gatewright.errors import UnsupportedError
@@ -246,3 +246,12 @@ def test_thresholds_between_layers() -> None:
     graph = agree_with_qonnx(b, [y], np.float32(rng.integers(-40, 41, (4, 2, 5, 5)) / 8))
     assert operators(graph) == ["conv2d", "activation", "dense"]
     assert operators(lower(graph))[-2:] == ["threshold", "dense"]
+
+
+def test_scales_of_the_last_axis_of_an_input() -> None:
+    """The host sends the frame so that they are one per channel."""
+
+    b = Builder((5, 4, 3), batch=6)
+    x = b.node("Transpose", b.quant("x", np.float32([0.25, 0.5, 1]), 4), perm=[0, 3, 1, 2])
+    y = b.node("Conv", x, b.weight(np.random.default_rng(0).integers(-7, 8, (2, 3, 3, 3)), 0.25))
+    agree_with_qonnx(b, [y], frames((5, 4, 3), 6))

@@ -3,24 +3,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
 from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
+from gatewright.frontend.expansion import expand
 from gatewright.frontend.folding import array, fold
+from gatewright.frontend.reading import batch_of, check_names, identifier, model_input, nodes_of, opset_of
 from gatewright.frontend.shapes import output_shapes
 from gatewright.ir.findings import Finding, Missing, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
 from gatewright.ir.hosting import append_argmax, extend_tail, leave_to_host
 from gatewright.ir.importing import (
-    MAX_ELEMENTS,
     Hosted,
     ImportContext,
     OnnxNode,
@@ -71,7 +70,7 @@ def import_model(path: str | Path, name: str | None = None, *, argmax: bool = Fa
         UnsupportedError: a node that has no hardware, named with its type, shape and a remedy; or every layer that
             lacks a quantiser, together.
     """
-    return from_onnx(load_model(path), name or _identifier(Path(path).stem), argmax=argmax)
+    return from_onnx(load_model(path), name or identifier(Path(path).stem), argmax=argmax)
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -94,6 +93,11 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: holds no nodes or no outputs; it is empty or truncated: export it again")
     return model
+
+
+def _standard(model: onnx.ModelProto) -> bool:
+    """Whether the checker of the onnx package knows all nodes."""
+    return all(n.domain in ("", "ai.onnx") for n in model.graph.node)
 
 
 def from_onnx(model: onnx.ModelProto, name: str = "network", *, argmax: bool = False) -> Graph:
@@ -119,7 +123,7 @@ def examine(model: onnx.ModelProto, name: str = "network", *, stop: bool = False
     """
     ctx = _begin(model, argmax)
     operators, errors = discover(), list[GatewrightError]()
-    for node in list(_nodes(model)):
+    for node in list(nodes_of(model)):
         source = next((ctx.unknown[i] for i in node.inputs if i in ctx.unknown), None)
         if source is not None:
             ctx.findings.append(Finding(node.name, node.op_type, "not examined", f"reads the output of {source}"))
@@ -137,19 +141,19 @@ def examine(model: onnx.ModelProto, name: str = "network", *, stop: bool = False
 
 
 def _begin(model: onnx.ModelProto, argmax: bool) -> ImportContext:
-    _check_names(model.graph)
+    check_names(model.graph)
     ctx = ImportContext(
         reserved=frozenset({"top", *(unique_name(o.name, set()) for o in model.graph.output)}),
-        opset=_opset(model),
+        opset=opset_of(model),
         hardware_argmax=argmax,
     )
     for initializer in model.graph.initializer:
         ctx.constants[initializer.name] = array(initializer)
     for info in model.graph.input:
         if info.name not in ctx.constants:
-            ctx.values[info.name] = _model_input(info)
+            ctx.values[info.name] = model_input(info)
             integer_input(ctx, ctx.values[info.name], info.type.tensor_type.elem_type)
-    batches = {_batch(info) for info in model.graph.input if info.name in ctx.values}
+    batches = {batch_of(info) for info in model.graph.input if info.name in ctx.values}
     ctx.batch = batches.pop() if len(batches) == 1 else None
     return ctx
 
@@ -200,84 +204,13 @@ def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
         )
     if not ctx.nodes:
         raise ModelError("the model holds nothing but quantisers of its inputs: there is no layer to make hardware for")
-    graph = _prune(Graph(_identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
+    graph = _prune(Graph(identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
     if ctx.hardware_argmax and not any(n.op.gives_positions for n in graph.nodes):
         raise ModelError(
             "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes: "
             "compile without it, or put the ArgMax behind the last layer"
         )
     return graph
-
-
-def _standard(model: onnx.ModelProto) -> bool:
-    """Whether the checker of the onnx package knows all nodes."""
-    return all(n.domain in ("", "ai.onnx") for n in model.graph.node)
-
-
-def _check_names(graph: onnx.GraphProto) -> None:
-    """Refuse text that is not UTF-8, which protobuf hands on as bytes."""
-    named = (*graph.input, *graph.output, *graph.initializer, *(a for n in graph.node for a in n.attribute))
-    texts = [item.name for item in named]
-    for node in graph.node:
-        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
-    for text in texts:
-        if not isinstance(text, str):
-            raise ModelError(f"the name {text!r} is not UTF-8: the file is damaged; export it again")
-
-
-def _identifier(name: str) -> str:
-    base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "network"
-    return base if not base[0].isdigit() else f"n_{base}"
-
-
-def _model_input(info: onnx.ValueInfoProto) -> Value:
-    dims = list(info.type.tensor_type.shape.dim)
-    if len(dims) < 2:
-        raise ModelError(f"input {info.name!r} has {len(dims)} axes: need a batch axis and at least one more")
-    shape = []
-    for axis, dim in enumerate(dims[1:], 1):
-        if not dim.HasField("dim_value") or dim.dim_value < 1:
-            raise ModelError(
-                f"input {info.name!r} is dynamic in axis {axis} ({dim.dim_param or '?'}): only the batch may be "
-                "dynamic; export with a fixed size, or set it with onnx.tools.update_model_dims"
-            )
-        shape.append(int(dim.dim_value))
-    if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
-        raise ModelError(f"input {info.name!r} of shape {tuple(shape)!r} has more than {MAX_ELEMENTS} elements")
-    return Value(info.name, None, tuple(shape), standard_index(tuple(shape)))
-
-
-def node_names(graph: onnx.GraphProto) -> list[str]:
-    """The name of each node of a model as an identifier: what `Node.origin` holds."""
-    names: dict[str, None] = {}
-    for i, node in enumerate(graph.node):
-        names[unique_name(node.name or f"{node.op_type}_{i}", names.keys())] = None
-    return list(names)
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    """Version of ONNX' own operators; the nearest known one where a file names another."""
-    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=17)
-    return int(min(max(version, 1), onnx.defs.onnx_opset_version()))
-
-
-def _batch(info: onnx.ValueInfoProto) -> int | None:
-    """Size of an input's batch; None where the file leaves it open."""
-    size = info.type.tensor_type.shape.dim[0].dim_value
-    return int(size) if size > 0 else None
-
-
-def _nodes(model: onnx.ModelProto) -> Iterable[OnnxNode]:
-    for name, node in zip(node_names(model.graph), model.graph.node, strict=True):
-        yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), _attributes(node))
-
-
-def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
-    try:
-        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{node.name}: an attribute of {node.op_type} is damaged: {error}") from error
-    return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()}
 
 
 def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> list[GatewrightError]:
@@ -371,6 +304,11 @@ def _take_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[
             "the file is damaged or its nodes are out of order"
         )
     if fold(node, ctx):
+        return
+    parts = expand(node, ctx)
+    if parts is not None:
+        for part in parts:
+            _import_node(part, ctx, operators)
         return
     for operator in operators.values():
         try:

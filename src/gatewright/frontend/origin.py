@@ -10,7 +10,8 @@ from pathlib import Path
 import onnx
 
 from gatewright.errors import ModelError
-from gatewright.frontend.importer import load_model, node_names
+from gatewright.frontend.importer import load_model
+from gatewright.frontend.reading import node_names
 
 SOURCE = "gatewright.source"
 """The property of a node that our exports put its line of the program into."""

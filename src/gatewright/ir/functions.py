@@ -80,7 +80,8 @@ def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value,
     vector = value.channel_vector(constant)
     if vector is None and value.type is None and not value.steps:
         # The host sends an input in any order: in that in which the constant is one per channel.
-        value = replace(value, index=np.arange(value.index.size).reshape(value.shape))
+        ctx.relay_input(value.tensor, np.argsort(value.index, axis=None), value.shape)
+        value = ctx.values[node.inputs[position]]
         vector = value.channel_vector(constant)
     if vector is None:
         raise UnsupportedError(

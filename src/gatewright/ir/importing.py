@@ -314,19 +314,21 @@ class ImportContext:
         """
         place = next((i for i, g in enumerate(self.inputs) if g.name == name), None)
         values = {k: v for k, v in self.values.items() if v.tensor == name}
-        if place is None or any(name in n.inputs for n in self.nodes):
+        floats = all(v.type is None for v in values.values())  # which nothing quantised yet
+        if any(name in n.inputs for n in self.nodes) or (place is None and not floats):
             return False
-        known = self.inputs[place]
-        chains = [known.steps, *(v.steps for v in values.values())]
+        known = None if place is None else self.inputs[place]
+        chains = [() if known is None else known.steps, *(v.steps for v in values.values())]
         if any(s.per_channel and len(s.values) > 1 for steps in chains for s in all_steps(steps)):
             return False
-        if isinstance(known.tensor.scale, tuple) or isinstance(known.rounding.divisor, tuple):
+        if known is not None and (isinstance(known.tensor.scale, tuple) or isinstance(known.rounding.divisor, tuple)):
             return False
         for key, value in values.items():
             tensor = None if value.type is None else replace(value.type, shape=shape)
             self.values[key] = replace(value, type=tensor, index=value.index.ravel()[order].reshape(shape))
-        index = known.index.ravel()[order].reshape(shape)
-        self.inputs[place] = replace(known, tensor=replace(known.tensor, shape=shape), index=index)
+        if place is not None and known is not None:
+            index = known.index.ravel()[order].reshape(shape)
+            self.inputs[place] = replace(known, tensor=replace(known.tensor, shape=shape), index=index)
         return True
 
 

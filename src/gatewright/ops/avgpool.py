@@ -14,7 +14,7 @@ from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.conv2d import as_image, emit_pool, pool_window
+from gatewright.ops.conv2d import as_image, emit_pool, geometry, pool_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +69,15 @@ class Avgpool(Op):
             return False
         value, _ = ctx.integer(node, 0, lambda v: all(s.affine for s in v.steps))
         value = as_image(node, ctx, value)
-        window, shape = pool_window(node, value, pad_value=0)
-        if window.padded and not node.attributes.get("count_include_pad", 0):
+        pads = geometry(node, tuple(node.attributes["kernel_shape"]), value.shape[1:])[2]
+        value, window, shape = pool_window(node, ctx, value, 0)
+        if any(pads) and not node.attributes.get("count_include_pad", 0):
             raise UnsupportedError(
                 node.name,
                 "AveragePool with padding that is not counted divides by another number at the border, which has no "
                 "hardware: use count_include_pad=1, or no padding",
             )
-        if window.padded and affine_form(value.steps, value.channels)[1].any():
+        if any(pads) and affine_form(value.steps, value.channels)[1].any():
             raise UnsupportedError(
                 node.name, "AveragePool pads after a constant is added: put a Quant node in front of AveragePool"
             )

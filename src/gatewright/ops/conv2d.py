@@ -129,6 +129,8 @@ class Conv2d(Op):
         filters, groups = weight.values, node.attributes.get("group", 1)
         _check_filters(node, filters.shape, groups, value)
         stride, dilation, pads = geometry(node, filters.shape[2:], value.shape[1:])
+        if all(s.kind in ("mul", "div") for s in value.steps):  # in front of which 0 is 0
+            value, pads, _ = over_padding(ctx, value, pads, 0, other=False)
         moved = move_filters(node, weight, value, groups, any(pads))
         if moved is None:
             text = f"after factors or offsets that cannot move behind {node.op_type}"
@@ -209,6 +211,11 @@ def geometry(
     Args:
         kernel, size: of the kernel and of the image, along each axis.
     """
+    given = tuple(node.attributes.get("kernel_shape", kernel))
+    if given != tuple(kernel):
+        raise UnsupportedError(
+            node.name, f"kernel_shape={given!r} is not that of the weight, {kernel!r}: the file is damaged"
+        )
     axes, auto = len(size), node.attributes.get("auto_pad", "NOTSET")
     stride = tuple(node.attributes.get("strides", (1,) * axes))
     dilation = tuple(node.attributes.get("dilations", (1,) * axes))
@@ -226,15 +233,55 @@ def geometry(
         ]
         less, more = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
         pads = less + more if auto == "SAME_UPPER" else more + less
-    elif auto not in ("NOTSET", "VALID"):
+    elif auto == "VALID":
+        pads = (0, 0) * axes
+    elif auto != "NOTSET":
         raise UnsupportedError(node.name, f"auto_pad={auto!r} has no hardware: export explicit pads")
     if axes == 1:
         stride, dilation, pads = (1, *stride), (1, *dilation), (0, pads[0], 0, pads[1])
     return (stride[0], stride[1]), (dilation[0], dilation[1]), (pads[0], pads[1], pads[2], pads[3])
 
 
-def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, tuple[int, ...]]:
-    """The window of a pooling node and the frame shape (channels, *sides) of the pool's output.
+def over_padding(
+    ctx: ImportContext, value: Value, pads: tuple[int, int, int, int], pad_value: int, *, other: bool
+) -> tuple[Value, tuple[int, int, int, int], int]:
+    """A padded image as the image and more padding, where a Pad stands in front of a layer that pads alike.
+
+    Args:
+        value: an image laid out channels last.
+        pads: of the layer: top, left, bottom and right.
+        pad_value: what the layer pads with.
+        other: whether it may pad with something else, if that is all that it pads with.
+
+    Returns:
+        What the layer reads then, how much it pads, and with what.
+    """
+    window = next((n for n in ctx.nodes if n.outputs == (value.tensor,)), None)
+    if (
+        window is None
+        or not isinstance(window.op, Window)
+        or not np.array_equal(value.index, standard_index(value.shape))
+    ):
+        return value, pads, pad_value
+    op = window.op
+    plain = (op.kernel_h, op.kernel_w, op.stride_h, op.stride_w) == (1, 1, 1, 1)
+    if not plain or (op.pad_value != pad_value and (any(pads) or not other)):
+        return value, pads, pad_value
+    *sides, channels = op.source.shape
+    shape = (channels, *sides)
+    own = (op.pad_top, op.pad_left, op.pad_bottom, op.pad_right)
+    total = (pads[0] + own[0], pads[1] + own[1], pads[2] + own[2], pads[3] + own[3])
+    image = replace(value, tensor=window.inputs[0], type=op.source, shape=shape, index=standard_index(shape))
+    return image, total, op.pad_value
+
+
+def pool_window(
+    node: OnnxNode, ctx: ImportContext, value: Value, pad_value: int, *, extend: bool = False
+) -> tuple[Value, Window, tuple[int, ...]]:
+    """What a pooling node reads, its window, and the frame shape (channels, *sides) of the pool's output.
+
+    Args:
+        extend: whether the windows that ceil_mode adds may be filled up with `pad_value`.
 
     Raises:
         UnsupportedError: a form of pooling without hardware.
@@ -245,17 +292,33 @@ def pool_window(node: OnnxNode, value: Value, pad_value: int) -> tuple[Window, t
         )
     kernel = tuple(node.attributes["kernel_shape"])
     stride, dilation, pads = geometry(node, kernel, value.shape[1:])
+    value, pads, pad_value = over_padding(ctx, value, pads, pad_value, other=True)
     assert value.type is not None  # noqa: S101  # callers refuse float inputs
     sides = kernel if len(kernel) == 2 else (1, kernel[0])
     window = Window(value.type, sides[0], sides[1], *stride, *pads, *dilation, pad_value=pad_value)
-    check_size(node, window.outputs[0])
     if node.attributes.get("ceil_mode", 0):
-        exact = replace(window, stride_h=1, stride_w=1)
-        if (exact.out_height - 1) % stride[0] or (exact.out_width - 1) % stride[1]:
+        more = _more_for_ceil(window)
+        if any(more) and not extend:
             raise UnsupportedError(
                 node.name, "ceil_mode=1 adds partial windows, which have no hardware: use ceil_mode=0 or pad"
             )
-    return window, (value.channels, *window.outputs[0].shape[:-1])
+        window = replace(window, pad_bottom=window.pad_bottom + more[0], pad_right=window.pad_right + more[1])
+    check_size(node, window.outputs[0])
+    rows = window.outputs[0].shape[:-1]
+    return value, window, (value.channels, *rows)
+
+
+def _more_for_ceil(window: Window) -> tuple[int, int]:
+    """Rows and columns that partial windows lack; a window that would start behind the image is none."""
+    more = []
+    for size, before, padded, span, stride in (
+        (window.height, window.pad_top, window.padded_h, window.span_h, window.stride_h),
+        (window.width, window.pad_left, window.padded_w, window.span_w, window.stride_w),
+    ):
+        last = -(-(padded - span) // stride) * stride
+        last -= stride * (last >= size + before)
+        more.append(max(0, last + span - padded))
+    return more[0], more[1]
 
 
 def emit_pool(node: OnnxNode, ctx: ImportContext, value: Value, window: Window, op: Op, shape: tuple[int, ...]) -> None:

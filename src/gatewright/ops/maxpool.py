@@ -70,7 +70,7 @@ class Maxpool(Op):
             return False
         value, tensor = ctx.integer(node, 0, lambda v: bool((direction(v.steps, v.channels) >= 0).all()))
         value = as_image(node, ctx, value)
-        window, shape = pool_window(node, value, pad_value=tensor.lo)
+        value, window, shape = pool_window(node, ctx, value, tensor.lo, extend=True)
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         emit_pool(node, ctx, value, window, op, shape)
         return True

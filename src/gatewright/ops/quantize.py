@@ -17,7 +17,7 @@ from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Mode, Rounding, Step, round_to_integer
 from gatewright.ir.functions import clip_limits, float_steps
 from gatewright.ir.graph import GraphInput
-from gatewright.ir.importing import ImportContext, OnnxNode, Value, all_steps
+from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.linear import (
     DOMAINS,
     dequantize_constant,
@@ -117,8 +117,9 @@ def _oriented(node: OnnxNode, ctx: ImportContext, settings: Sequence[FloatArray]
     turned = replace(value, index=natural)
     if _fit(value, settings) or not _fit(turned, settings):
         return value
-    if value.type is None:  # the host sends an input in any order
-        return value if any(s.per_channel and len(s.values) > 1 for s in all_steps(value.steps)) else turned
+    if value.type is None:
+        moved = ctx.relay_input(value.tensor, np.argsort(value.index, axis=None), value.shape)
+        return replace(value, index=natural) if moved else value
     return in_layout(ctx, value, node, natural)
 
 
@@ -153,7 +154,9 @@ def _kept(value: Value, goal: Target) -> bool:
 def _quantize_input(node: OnnxNode, ctx: ImportContext, value: Value, goal: Target) -> None:
     """The quantiser of a model's input, which the host computes."""
     tensor = Tensor(value.index.shape, goal.lo, goal.hi, goal.scale, "bipolar" if goal.bipolar else "twos")
-    given = ctx.values[value.tensor]  # as it enters: views between it and the quantiser only renumber elements
+    given = ctx.values.get(
+        value.tensor, value
+    )  # as it enters: views between it and the quantiser only renumber elements
     new = GraphInput(value.tensor, tensor, given.shape, given.index, (*value.steps, *goal.steps), goal.rounding)
     known = next((i for i in ctx.inputs if i.name == value.tensor), None)
     if known is None:

@@ -159,8 +159,8 @@ def _factors(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...
                 f"{node.op_type} of {size} pixels by {float(scale)!r}: only whole factors have hardware; "
                 "use a pooling layer to reduce an image",
             )
-        if not _repeats(node, size, int(scale)):
-            used = _form(node)
+        used = _form(node, ctx)
+        if not _repeats(used, size, int(scale)):
             raise UnsupportedError(
                 node.name,
                 f"{node.op_type} with coordinate_transformation_mode={used[0]!r} and nearest_mode={used[1]!r} does "
@@ -180,7 +180,7 @@ def _scales(node: OnnxNode, ctx: ImportContext, dims: Sequence[int]) -> list[Fra
             raise UnsupportedError(
                 node.name, f"Resize with keep_aspect_ratio_policy={policy!r} has no hardware: use scales"
             )
-        sizes = ctx.constant(node, sizes_at).ravel().tolist()
+        sizes = ctx.dims(node, sizes_at)
         for axis, size in zip(axes, sizes, strict=True):
             scales[axis] = Fraction(int(size), dims[axis]) if axis else Fraction(1)  # the batch has any size
         return scales
@@ -193,21 +193,22 @@ def _scales(node: OnnxNode, ctx: ImportContext, dims: Sequence[int]) -> list[Fra
     return scales
 
 
-def _form(node: OnnxNode) -> tuple[str, str]:
-    """How output pixels are mapped to input coordinates, and those to pixels."""
-    if node.op_type == "Upsample":
+def _form(node: OnnxNode, ctx: ImportContext) -> tuple[str, str]:
+    """How output pixels are mapped to input coordinates, and those to pixels; before opset 11 in one way only."""
+    if node.op_type == "Upsample" or ctx.opset < 11:
         return "asymmetric", "floor"
     get = node.attributes.get
     return get("coordinate_transformation_mode", "half_pixel"), get("nearest_mode", "round_prefer_floor")
 
 
-def _repeats(node: OnnxNode, size: int, factor: int) -> bool:
+def _repeats(form: tuple[str, str], size: int, factor: int) -> bool:
     """Whether output pixel i of an axis is input pixel i // factor, by the definitions of ONNX, in exact arithmetic."""
-    transform, nearest = _form(node)
+    transform, nearest = form
     half = Fraction(1, 2)
     last = max(1, size * factor - 1)
     coordinates: dict[str, Callable[[int], Fraction]] = {
         "asymmetric": lambda i: Fraction(i, factor),
+        "tf_half_pixel_for_nn": lambda i: (i + half) / factor,
         "align_corners": lambda i: Fraction(i * (size - 1), last),
         **dict.fromkeys(HALF_PIXEL, lambda i: (i + half) / factor - half),
     }

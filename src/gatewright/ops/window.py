@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.errors import ConfigError
+from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.cost import Features, counter_bits, sdp_ram
+from gatewright.ir.importing import ImportContext, OnnxNode, check_size, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
+from gatewright.ir.padding import padding_integer, read_pads
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
+from gatewright.ops.reshape import in_layout, natural_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +183,44 @@ class Window(Op):
         )
         ih, iw = ih[:, None, :, None], iw[None, :, None, :]
         return ih, iw, (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
+
+    # --- import -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode, ctx: ImportContext) -> bool:
+        """`Pad` with a constant along the axes of an image: windows of one pixel; float steps before it move behind it.
+
+        A convolution or pool behind it takes the padding over.
+        """
+        if node.op_type != "Pad" or node.domain not in ("", "ai.onnx") or not ctx.is_dynamic(node.inputs[0]):
+            return False
+        rank = len(ctx.values[node.inputs[0]].shape)
+        pads = read_pads(node, ctx, 1 + rank)[1:]
+        code = ctx.values[node.inputs[0]].code
+        if not any(map(any, pads)):
+            ctx.values[node.outputs[0]] = ctx.values[node.inputs[0]]
+            return True
+        if rank not in (2, 3) or (any(pads[0]) and any(pads[-1])):
+            raise UnsupportedError(
+                node.name,
+                f"Pad by {pads!r} of frames of shape {ctx.values[node.inputs[0]].shape!r}: only the axes of an image "
+                "have hardware, not its channels",
+            )
+        value = ctx.values[node.inputs[0]]
+        if value.type is None:
+            value, _ = ctx.integer(node, 0)
+        layout = natural_index if any(pads[0]) else standard_index
+        number = padding_integer(node, ctx, value)
+        value = in_layout(ctx, value, node, layout(value.shape))
+        assert value.type is not None  # noqa: S101  # it came from ctx.integer
+        sides = [(0, 0), *(pads[:-1] if any(pads[0]) else pads[1:])][-2:]
+        (top, bottom), (left, right) = sides
+        op = cls(value.type, 1, 1, 1, 1, top, left, bottom, right, pad_value=number)
+        shape = tuple(n + sum(p) for n, p in zip(value.shape, pads, strict=True))
+        check_size(node, op.outputs[0])
+        ctx.emit(op, (value,), node.outputs[0], node, shape, layout(shape))
+        ctx.values[node.outputs[0]] = replace(ctx.values[node.outputs[0]], steps=value.steps, code=code)
+        return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

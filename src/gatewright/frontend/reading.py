@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ONNX file, its inputs and its nodes, as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from gatewright.errors import ModelError
+from gatewright.ir.importing import MAX_ELEMENTS, OnnxNode, Value, standard_index, unique_name
+
+
+def check_names(graph: onnx.GraphProto) -> None:
+    """Refuse text that is not UTF-8, which protobuf hands on as bytes."""
+    named = (*graph.input, *graph.output, *graph.initializer, *(a for n in graph.node for a in n.attribute))
+    texts = [item.name for item in named]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+    for text in texts:
+        if not isinstance(text, str):
+            raise ModelError(f"the name {text!r} is not UTF-8: the file is damaged; export it again")
+
+
+def identifier(name: str) -> str:
+    base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "network"
+    return base if not base[0].isdigit() else f"n_{base}"
+
+
+def model_input(info: onnx.ValueInfoProto) -> Value:
+    dims = list(info.type.tensor_type.shape.dim)
+    if len(dims) < 2:
+        raise ModelError(f"input {info.name!r} has {len(dims)} axes: need a batch axis and at least one more")
+    shape = []
+    for axis, dim in enumerate(dims[1:], 1):
+        if not dim.HasField("dim_value") or dim.dim_value < 1:
+            raise ModelError(
+                f"input {info.name!r} is dynamic in axis {axis} ({dim.dim_param or '?'}): only the batch may be "
+                "dynamic; export with a fixed size, or set it with onnx.tools.update_model_dims"
+            )
+        shape.append(int(dim.dim_value))
+    if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
+        raise ModelError(f"input {info.name!r} of shape {tuple(shape)!r} has more than {MAX_ELEMENTS} elements")
+    return Value(info.name, None, tuple(shape), standard_index(tuple(shape)))
+
+
+def node_names(graph: onnx.GraphProto) -> list[str]:
+    """The name of each node of a model as an identifier: what `Node.origin` holds."""
+    names: dict[str, None] = {}
+    for i, node in enumerate(graph.node):
+        names[unique_name(node.name or f"{node.op_type}_{i}", names.keys())] = None
+    return list(names)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of ONNX' own operators; the nearest known one where a file names another."""
+    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=17)
+    return int(min(max(version, 1), onnx.defs.onnx_opset_version()))
+
+
+def batch_of(info: onnx.ValueInfoProto) -> int | None:
+    """Size of an input's batch; None where the file leaves it open."""
+    size = info.type.tensor_type.shape.dim[0].dim_value
+    return int(size) if size > 0 else None
+
+
+def nodes_of(model: onnx.ModelProto) -> Iterable[OnnxNode]:
+    for name, node in zip(node_names(model.graph), model.graph.node, strict=True):
+        yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), _attributes(node))
+
+
+def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
+    try:
+        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{node.name}: an attribute of {node.op_type} is damaged: {error}") from error
+    return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in values.items()}
