@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gatewright.design.fifos import size_fifos
 from gatewright.ir.graph import Graph, chain
@@ -58,12 +59,22 @@ def decoder(seed: int, *geometry: int) -> Graph:
     return chain([up, Argmax(up.outputs[0])])
 
 
-def test_values_and_cycles(tmp_path: Path) -> None:
-    graphs = [split_and_joined(axis) for axis in range(3)]
-    graphs += [decoder(0, 6, 8, 2, 2, 1, 1), decoder(1, 7, 9, 2, 2), decoder(2, 10, 8, 3, 2, 0, 1)]
-    bench = emit_bench([folded(g, i) for i, g in enumerate(graphs)], tmp_path)
+def check(graphs: Sequence[Graph], folder: Path) -> None:
+    """All in one binary: at full speed in the predicted cycles, under stalls, and after resets."""
+    bench = emit_bench([folded(g, i) for i, g in enumerate(graphs)], folder)
     model = bench.model()
     frames = [12] * len(graphs)
     check_cycles(bench, check_values(bench, model, frames, Traffic()))
     check_values(bench, model, frames, Traffic(in_stall=0.3, out_stall=0.5, burst=6, seed=1))
     check_values(bench, model, frames, Traffic(in_stall=0.6, out_stall=0.1, seed=2, reset_at=(29, 260)))
+
+
+def test_values_and_cycles(tmp_path: Path) -> None:
+    graphs = [split_and_joined(axis) for axis in range(3)]
+    graphs += [decoder(0, 6, 8, 2, 2, 1, 1), decoder(1, 7, 9, 2, 2), decoder(2, 10, 8, 3, 2, 0, 1)]
+    check(graphs, tmp_path)
+
+
+@pytest.mark.slow
+def test_every_example_of_a_transposed_convolution(tmp_path: Path) -> None:
+    check([chain([op]) for op in ConvTranspose2d.examples()], tmp_path)

@@ -235,3 +235,53 @@ def test_raw_codes_of_an_onnx_quantiser_stay_codes(kind: str) -> None:
         return b.node("Conv", y, b.weight(np.random.default_rng(3).integers(-7, 8, (3, 2, 2, 2)), 0.125))
 
     assert "slice" in operators(agree(make, (3, 5, 4)))
+
+
+def drawn(b: Builder, x: str, shape: list[int], rng: np.random.Generator) -> tuple[str, list[int]]:
+    """One node that moves or cuts, and the shape of the frame behind it."""
+    kind, axis = rng.integers(5), int(rng.integers(len(shape)))
+    if kind == 0 and len(shape) > 1:
+        perm = rng.permutation(len(shape))
+        return b.node("Transpose", x, perm=[0, *(1 + perm).tolist()]), [shape[i] for i in perm]
+    if kind == 1:
+        parts = shape if rng.random() < 0.5 else [int(np.prod(shape))]
+        even = next((i for i, n in enumerate(parts) if n % 2 == 0), None)
+        if even is not None:
+            parts = [*parts[:even], 2, parts[even] // 2, *parts[even + 1 :]]
+        return b.node("Reshape", x, b.constant([0, *parts], np.int64)), list(parts)
+    size = shape[axis]
+    if size < 2:
+        return x, shape
+    if kind == 2:
+        step = int(rng.choice([1, 1, 2, -1, -2]))
+        start, stop = sorted(rng.choice(size + 1, 2, replace=False).tolist())
+        if step < 0:
+            start, stop = stop - 1, start - 1 if start else -LAST
+        kept = len(range(size)[slice(start, None if stop == -LAST else stop, step)])
+        return cut(b, x, [start], [stop], [axis + 1], [step]), [*shape[:axis], kept, *shape[axis + 1 :]]
+    if kind == 3:
+        count = int(rng.integers(1, size + 1))
+        first = int(rng.integers(0, size - count + 1))
+        indices = first + rng.permutation(count)
+        y = b.node("Gather", x, b.constant(indices, np.int64), axis=axis + 1)
+        return y, [*shape[:axis], count, *shape[axis + 1 :]]
+    first = int(rng.integers(1, size))
+    parts = [b.fresh("part"), b.fresh("part")]
+    b.node("Split", x, b.constant([first, size - first], np.int64), axis=axis + 1, outputs=parts)
+    keep = int(rng.integers(2))
+    return parts[keep], [*shape[:axis], (first, size - first)[keep], *shape[axis + 1 :]]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_views_and_cuts(seed: int) -> None:
+    """Whatever was renumbered before it, a cut takes what ONNX says; so does a layer behind many of them."""
+
+    def make(b: Builder) -> str:
+        rng = np.random.default_rng(seed)
+        x, shape = features(b), [6, 6, 4]
+        for _ in range(6):
+            x, shape = drawn(b, x, shape, rng)
+        weight = rng.integers(-7, 8, (int(np.prod(shape)), 3))
+        return b.node("MatMul", b.node("Flatten", x), b.weight(weight, 0.5))
+
+    agree(make, (2, 6, 4), seed)
