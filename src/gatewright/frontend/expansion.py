@@ -57,8 +57,10 @@ class Parts:
 
     def real(self, position: int, axis: int | None = None) -> str:
         """The real numbers of codes at `position`, whose scale and zero point follow them."""
-        codes, scale, zero = (self.operand(position + i) for i in range(3))
-        return self.dequantized(codes, scale, zero, axis)
+        codes, scale = self.node.inputs[position : position + 1], self.node.inputs[position + 1 : position + 2]
+        if not codes or not scale:
+            raise IndexError(position)
+        return self.dequantized(codes[0], scale[0], self.operand(position + 2), axis)
 
     def dequantized(self, codes: str, scale: str, zero: str, axis: int | None = None) -> str:
         """The real numbers of codes; along an axis, if scales are many."""
