@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tests.frontend.agreement import operators, run, same_as
-from tests.models import Builder
+from tests.models import DOMAIN, Builder
 
+from gatewright.errors import UnsupportedError
+from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph
+from gatewright.passes.lower import lower
+from gatewright.passes.prove import prove
 
 EVERY = np.arange(-128, 128, dtype=np.float32)[None] / 16
 """Every value of an 8-bit quantiser of scale 1/16, in one frame."""
@@ -229,3 +239,195 @@ def test_quantisers_written_out(kind: str, zero: int, first: str) -> None:
     z = b.node("MatMul", y, b.dequantize(b.constant(np.eye(256), np.int8), 0.5, None))
     graph = same_as_runtime(b, [y, z], EVERY)
     assert operators(graph) == ["activation", "dense"]
+
+
+class Calibration(CalibrationDataReader):
+    """Normally distributed frames."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        rng = np.random.default_rng(0)
+        self.left = [{"x": np.float32(rng.normal(0, 1, (8, *shape)))} for _ in range(4)]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return self.left.pop() if self.left else None
+
+
+def float_network(b: Builder) -> str:
+    """A residual network with pools, as a trainer would leave it."""
+    rng = np.random.default_rng(6)
+
+    def conv(x: str, inputs: int, outputs: int, kernel: int) -> str:
+        weight = b.constant(rng.normal(0, 1 / kernel, (outputs, inputs, kernel, kernel)))
+        return b.node("Conv", x, weight, b.constant(rng.normal(0, 0.3, outputs)), pads=[kernel // 2] * 4)
+
+    x = b.node("Relu", conv("x", 3, 6, 3))
+    x = b.node("Relu", b.node("Add", x, conv(x, 6, 6, 3)))
+    x = conv(b.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 6, 8, 1)
+    x = b.node("Flatten", b.node("GlobalAveragePool", x))
+    return b.node("Gemm", x, b.constant(rng.normal(0, 0.5, (8, 4))), b.constant(rng.normal(0, 0.3, 4)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("activations", "weights", "per_channel"),
+    [
+        (QuantType.QUInt8, QuantType.QInt8, False),
+        (QuantType.QInt8, QuantType.QInt8, True),
+        (QuantType.QUInt8, QuantType.QUInt8, False),
+    ],
+)
+def test_the_quantiser_of_onnxruntime(
+    tmp_path: Path, activations: QuantType, weights: QuantType, per_channel: bool
+) -> None:
+    """A float network that it quantised: the same integers come out but for ties of float32, which are counted."""
+    b = Builder((3, 8, 8))
+    path, quantised = b.save(tmp_path / "float.onnx", float_network(b)), tmp_path / "quantised.onnx"
+    settings = {"activation_type": activations, "weight_type": weights, "per_channel": per_channel}
+    quantize_static(path, quantised, Calibration((3, 8, 8)), quant_format=QuantFormat.QDQ, **settings)
+    model = onnx.load(quantised)
+    graph = from_onnx(model)
+    lowered = lower(graph)
+    prove(graph, lowered)
+    x = np.float32(np.random.default_rng(7).normal(0, 1, (64, 3, 8, 8)))
+    (golden,) = lowered.reference(*lowered.quantize(x))
+    wanted = np.rint(run(model, x)[0].astype(np.float64) / graph.outputs[0].scale)
+    assert np.array_equal(golden, graph.reference(*graph.quantize(x))[0])
+    differ = golden != wanted
+    assert np.abs(golden - wanted).max() <= 1 and differ.mean() < 0.02
+    assert operators(graph)[-1] == "activation"
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def model(make: Callable[[Builder], str], shape: tuple[int, ...] = (4,), **settings: Any) -> onnx.ModelProto:
+    b = Builder(shape, **settings)
+    return b.model(make(b))
+
+
+def coded(b: Builder) -> str:
+    return b.quantize("x", 0.25, 3)
+
+
+def product(b: Builder, codes: str, weight: str = "") -> str:
+    """A product of what codes stand for with a matrix of codes."""
+    weight = weight or b.constant(np.eye(4), np.int8)
+    return b.node("MatMul", b.dequantize(codes, 0.25, 3), b.dequantize(weight, 1.0, None))
+
+
+REFUSED: list[tuple[str, onnx.ModelProto, str]] = [
+    (
+        "dynamic",
+        model(lambda b: b.node("DynamicQuantizeLinear", "x", outputs=["q", "s", "z"])),
+        "dynamicquantizelinear_1: DynamicQuantizeLinear takes its scale from the data, which has no hardware: quantise "
+        "statically, with calibration data",
+    ),
+    (
+        "zero points of channels",
+        model(lambda b: b.quantize("x", np.ones(4), np.arange(4))),
+        r"quantizelinear_1: zero points \[0.0, 1.0, 2.0, 3.0\] of an activation's channels differ: use one for all",
+    ),
+    (
+        "scale of another length",
+        model(lambda b: b.quantize("x", np.ones(3), np.zeros(3))),
+        r"quantizelinear_1: a scale of shape \(3,\) with axis=1 and block_size=0 does not fit an operand of shape "
+        r"\(1, 4\): give one, or one for each element of the axis",
+    ),
+    (
+        "axis",
+        model(lambda b: b.quantize("x", np.ones(4), np.zeros(4), axis=2)),
+        r"quantizelinear_1: a scale of shape \(4,\) with axis=2 and block_size=0 does not fit",
+    ),
+    (
+        "float codes",
+        model(lambda b: b.quantize("x", 1.0, None, output_dtype=TensorProto.FLOAT8E4M3FN), opset=21),
+        "quantizelinear_1: codes of ONNX type 17 have no hardware: quantise to integers of up to 16 bits",
+    ),
+    (
+        "float zero point",
+        model(lambda b: b.quantize("x", 1.0, 0, ml_dtypes.float8_e4m3fn), opset=21),
+        "quantizelinear_1: codes float8_e4m3fn have no hardware: quantise to integers of up to 16 bits",
+    ),
+    (
+        "precision",
+        model(lambda b: b.quantize("x", 1.0, precision=TensorProto.FLOAT16), opset=23),
+        r"quantizelinear_1: precision=10 has no hardware: leave it out, or use float32 \(1\)",
+    ),
+    (
+        "zero scale",
+        model(lambda b: b.dequantize(b.quantize("x", 0.5), [1.0, 0.0, np.nan, 1.0], None)),
+        r"dequantizelinear_1: scale \[0.0, nan\] must be positive and finite: calibrate or train again",
+    ),
+    (
+        "computed zero point",
+        model(lambda b: b.node("QuantizeLinear", "x", b.constant(1.0), b.quantize("x", 1.0))),
+        r"quantizelinear_2: QuantizeLinear needs a constant as input 2 \('quantizelinear_1_out'\)",
+    ),
+    (
+        "codes of a float input",
+        model(lambda b: b.dequantize("x", 1.0)),
+        "dequantizelinear_1: DequantizeLinear reads the float input 'x': put a QuantizeLinear before it",
+    ),
+    (
+        "arithmetic on codes",
+        model(lambda b: b.node("Sub", coded(b), b.constant(3, np.uint8))),
+        "sub_1: Sub computes with the codes 'quantizelinear_1_out', which have few bits and may wrap: put a "
+        "DequantizeLinear, or a Cast to float32, before it",
+    ),
+    (
+        "arithmetic on pooled codes",
+        model(lambda b: b.node("Add", b.node("MaxPool", coded(b), kernel_shape=[2]), b.constant(3, np.uint8)), (2, 4)),
+        "add_1: Add computes with the codes 'maxpool_1_out'",
+    ),
+    (
+        "division of integers",
+        model(lambda b: b.node("Div", b.node("Cast", coded(b), to=TensorProto.INT32), b.constant(3, np.int32))),
+        r"div_1: Div of integers \(int32\) cuts off or wraps: cast the operands to float32 before it",
+    ),
+    (
+        "limits of elements",
+        model(lambda b: product(b, b.node("Max", coded(b), b.constant([1, 2, 3, 4], np.uint8)))),
+        "max_1: Max of codes with one limit per element: use one for all",
+    ),
+    (
+        "NaN weight",
+        model(lambda b: product(b, coded(b), b.quantize(b.constant(np.full((4, 4), np.nan)), 1.0))),
+        r"quantizelinear_2: the constant \(float32\) is not made of finite floats: export it again",
+    ),
+    (
+        "float codes of a weight",
+        model(lambda b: product(b, coded(b), b.constant(np.eye(4), ml_dtypes.float8_e4m3fn))),
+        "dequantizelinear_2: codes of type float8_e4m3fn have no hardware: quantise to integers of up to 16 bits",
+    ),
+    (
+        "truncation of a float input",
+        model(lambda b: b.node("Trunc", "x", *(b.constant(v) for v in (0.5, 0.0, 8.0, 4.0)), domain=DOMAIN)),
+        "trunc_1: Trunc reads the float input 'x', on which it sets no limits: put a Quant before it",
+    ),
+    (
+        "zero point of a truncation",
+        model(lambda b: b.node("Trunc", "x", *(b.constant(v) for v in (0.5, 3.0, 8.0, 2.0, 4.0)), domain=DOMAIN)),
+        "trunc_1: zero point 3 divided by 4.0 is no whole number, or bits vary: use zero point 0 and one bit width",
+    ),
+    (
+        "rows of thresholds",
+        model(lambda b: b.node("MultiThreshold", "x", b.constant(np.ones((3, 2))), domain=DOMAIN)),
+        r"multithreshold_1: 3 rows of thresholds do not fit axis 1 \(data_layout 'NC'\) of frames \(4,\): give one row",
+    ),
+    (
+        "thresholds that are no numbers",
+        model(lambda b: b.node("MultiThreshold", "x", b.constant([[np.nan]]), domain=DOMAIN)),
+        r"multithreshold_1: thresholds of shape \(1, 1\) must be numbers of shape \(channels, steps\): train again",
+    ),
+    (
+        "no scale of thresholds",
+        model(lambda b: b.node("MultiThreshold", "x", b.constant([[1.0]]), domain=DOMAIN, out_scale=0.0)),
+        "multithreshold_1: out_scale=0.0 makes every output the same",
+    ),
+]
+
+
+@pytest.mark.parametrize(("refused", "message"), [pytest.param(m, t, id=i) for i, m, t in REFUSED])
+def test_what_has_no_hardware(refused: onnx.ModelProto, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        from_onnx(refused)

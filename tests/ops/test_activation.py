@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatewright.errors import ProofError
-from gatewright.ir.chain import Step
+from gatewright.ir.chain import Mode, Rounding, Step
 from gatewright.ir.graph import single
 from gatewright.ir.types import Tensor
 from gatewright.ops.activation import Activation, step_probes
@@ -192,3 +197,72 @@ def test_what_cannot_be_proven_is_refused(source, steps, scale, bits, message) -
         prove(graph, lower(graph))
     except ProofError as error:
         assert "u_activation" in str(error)
+
+
+# --- other roundings, zero points and divisors ------------------------------------------------------------------------
+
+
+def by_hand(x: Fraction, mode: Mode) -> int:
+    """Rounds without floating point."""
+    down, up = math.floor(x), math.ceil(x)
+    toward, away = (down, up) if x >= 0 else (up, down)
+    if mode in ("floor", "ceil", "zero", "away"):
+        return {"floor": down, "ceil": up, "zero": toward, "away": away}[mode]
+    if abs(x - down) != Fraction(1, 2):
+        return down if x - down < Fraction(1, 2) else up
+    return {"half_even": down if down % 2 == 0 else up, "half_away": away, "half_zero": toward}[mode]
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(data=st.data())
+def test_every_rounding_equals_one_by_hand_and_its_hardware(mode: Mode, data: st.DataObject) -> None:
+    """On a grid on which many values are ties: the definition, and its hardware, which up to 8 bits always exists."""
+    zero = data.draw(st.integers(-9, 9))
+    numerator, power = data.draw(st.integers(-12, 12).filter(bool)), data.draw(st.integers(0, 4))
+    factor, offset = Fraction(numerator, 1 << power), Fraction(data.draw(st.integers(-40, 40)), 8)
+    lo = data.draw(st.integers(-700, 0))
+    source = Tensor((1,), lo, lo + data.draw(st.integers(1, 900)))
+    limit = 1 << data.draw(st.integers(1, 7))
+    divisor = data.draw(st.sampled_from([None, 0.5, 2.0]))
+    steps = (Step("mul", (float(factor),)), Step("add", (float(offset),)))
+    op = Activation(source, steps, 4.0, -limit, limit - 1, rounding=Rounding(mode, zero, divisor))
+    x = np.arange(source.lo, source.hi + 1)[:, None]
+    by = Fraction(4 if divisor is None else divisor)
+    want = [by_hand((int(v) * factor + offset) / by + zero, mode) - zero for v in x.ravel()]
+    np.testing.assert_array_equal(op.define(x).ravel(), np.clip(want, -limit, limit - 1))
+    graph = single(op)
+    prove(graph, lower(graph))
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_wide_outputs_of_every_rounding_become_multiplications(mode: Mode) -> None:
+    """A half, or a half and a unit of the last place, makes the rounding of the hardware the one that is asked for."""
+    source = Tensor((2,), 0 if mode in ("away", "zero", "half_away", "half_zero") else -5000, 5000)
+    op = Activation(source, (Step("mul", (0.25, 0.5)),), 4.0, -2048, 2047, rounding=Rounding(mode))
+    if mode == "half_even":
+        op = replace(op, rounding=Rounding(mode, zero=2))
+    graph = single(op)
+    lowered = lower(graph)
+    assert [n.op.name() for n in lowered.nodes] == ["requant"]
+    prove(graph, lowered)
+
+
+def test_an_odd_zero_point_under_halves_is_no_multiplication() -> None:
+    """Ties go to the odd neighbour, which no offset does; up to 8 bits become thresholds, more are refused."""
+    op = Activation(Tensor((1,), -5000, 5000), (), 2.0, -128, 127, rounding=Rounding("half_even", 1))
+    assert op.define(np.array([[1], [3], [5], [-1]])).ravel().tolist() == [1, 1, 3, -1]
+    assert [n.op.name() for n in lower(single(op)).nodes] == ["threshold"]
+    with pytest.raises(ProofError, match="no multiplication of up to 24 bits equals the quantiser"):
+        lower(single(replace(op, quant_lo=-1024, quant_hi=1023)))
+
+
+def test_a_planted_offset_is_noticed() -> None:
+    """The proof tells a rounding down from one half to even."""
+    op = Activation(Tensor((1,), -500, 500), (), 4.0, -100, 99, rounding=Rounding("floor"))
+    graph = single(op)
+    lowered = lower(graph)
+    (node,) = lowered.nodes
+    wrong = replace(node.op, add=node.op.add + 2 ** (node.op.shift - 1))
+    with pytest.raises(ProofError, match="defined as"):
+        prove(graph, lowered.with_ops({node.name: wrong}))

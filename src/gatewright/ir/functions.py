@@ -55,13 +55,8 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
     dynamic = [ctx.is_dynamic(i) for i in node.inputs]
     if node.domain not in ("", "ai.onnx") or not any(dynamic):
         return None
-    coded = next((i for i in node.inputs if ctx.is_dynamic(i) and ctx.values[i].code is not None), None)
-    if coded is not None and node.op_type in (*CONSTANT, *PLAIN, "Sub", "Pow"):
-        raise UnsupportedError(
-            node.name,
-            f"{node.op_type} computes with the codes {coded!r}, which have few bits and may wrap: "
-            "put a DequantizeLinear, or a Cast to float32, before it",
-        )
+    if node.op_type in (*CONSTANT, *PLAIN, "Sub", "Pow"):
+        _refuse_wrapping(node, ctx)
     if node.op_type in (*CONSTANT, "Sub") and len(dynamic) == 2:
         return _join(node, ctx) if all(dynamic) else _constant(node, ctx, dynamic.index(True))
     value = ctx.values.get(node.inputs[0])
@@ -69,14 +64,31 @@ def float_steps(node: OnnxNode, ctx: ImportContext) -> tuple[Value, tuple[Step, 
     return None if value is None or steps is None else (value, steps)
 
 
+def _refuse_wrapping(node: OnnxNode, ctx: ImportContext) -> None:
+    """Refuse arithmetic in integers that may cut off or wrap; 32 bits hold every sum of codes.
+
+    Raises:
+        UnsupportedError: says what computes in integers.
+    """
+    names = [i for i in node.inputs if i]
+    coded = next((i for i in names if ctx.is_dynamic(i) and ctx.values[i].code is not None), None)
+    kinds = [ctx.constants[i].dtype for i in names if i in ctx.constants]
+    if coded is not None or any(k.kind in "iu" and k.itemsize < 4 for k in kinds):
+        raise UnsupportedError(
+            node.name,
+            f"{node.op_type} computes with the codes {coded or names[0]!r}, which have few bits and may wrap: "
+            "put a DequantizeLinear, or a Cast to float32, before it",
+        )
+    if node.op_type in ("Div", "Pow", "Mul") and any(k.kind in "iu" for k in kinds):
+        raise UnsupportedError(
+            node.name,
+            f"{node.op_type} of integers ({kinds[0]}) cuts off or wraps: cast the operands to float32 before it",
+        )
+
+
 def _constant(node: OnnxNode, ctx: ImportContext, position: int) -> tuple[Value, tuple[Step, ...]]:
     """A constant operand on the other side of the activation at `position`."""
-    value, given = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position)
-    if node.op_type == "Div" and not np.issubdtype(given.dtype, np.floating):
-        raise UnsupportedError(
-            node.name, f"Div of integers ({given.dtype}) cuts off: cast both operands to float32 before it"
-        )
-    constant = given.astype(np.float64)
+    value, constant = ctx.values[node.inputs[position]], ctx.constant(node, 1 - position).astype(np.float64)
     vector = value.channel_vector(constant)
     if vector is None and value.type is None and not value.steps:
         # The host sends an input in any order: in that in which the constant is one per channel.

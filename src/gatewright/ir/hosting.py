@@ -47,7 +47,7 @@ def leave_to_host(node: OnnxNode, ctx: ImportContext, refused: UnsupportedError)
     dynamic = [i for i in node.inputs if ctx.is_dynamic(i)]
     if ctx.hardware_argmax and node.op_type in ("ArgMax", "ArgMin"):
         return False
-    if len(dynamic) != 1 or ctx.values[dynamic[0]].type is None:
+    if len(dynamic) != 1 or ctx.values[dynamic[0]].type is None or _may_wrap(node, ctx):
         return False
     value = ctx.values[dynamic[0]]
     found = _functions(node, ctx, _Operand(node.inputs.index(dynamic[0]), value.shape))
@@ -77,6 +77,8 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
         import_node(replace(node, inputs=(scores,)), ctx)
         return
     found: dict[str, HostFunction] = {}
+    if not first.integers and _may_wrap(node, ctx):
+        raise _in_the_middle(node, first)
     if (not first.integers or node.op_type in WHOLE) and not any(ctx.is_dynamic(i) for i in node.inputs):
         alone = len(operands) == 1
         found = _functions(node, ctx, operand, elementwise=False) if alone else {}
@@ -257,6 +259,12 @@ def _axis(node: OnnxNode, given: int, operand: _Operand) -> int:
             node.name, f"{node.op_type} over axis 0 mixes the frames of a batch: use axis=1 or a later one"
         )
     return axis
+
+
+def _may_wrap(node: OnnxNode, ctx: ImportContext) -> bool:
+    """Whether a node computes in integers, which cut off and wrap: the host has float64 for all but positions."""
+    constants = [ctx.constants[i].dtype.kind for i in node.inputs if i in ctx.constants]
+    return node.op_type in ARITHMETIC and node.op_type not in ("Min", "Max") and any(k in "iu" for k in constants)
 
 
 def _elementwise(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> Elementwise | None:

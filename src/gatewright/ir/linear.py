@@ -153,7 +153,7 @@ def dequantized(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
     if value.type is None:
         raise UnsupportedError(
             node.name,
-            f"{node.op_type} reads {node.inputs[0]!r}, which holds no integers: put a QuantizeLinear before it",
+            f"{node.op_type} reads the float input {value.tensor!r}: put a QuantizeLinear before it",
         )
     shape = (1, *value.shape)
     scale = value.channel_vector(along_axis(node, read_scale(node, ctx, 1), shape, "scale"))

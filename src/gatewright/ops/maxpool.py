@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,6 +73,9 @@ class Maxpool(Op):
         value, window, shape = pool_window(node, ctx, value, tensor.lo, extend=True)
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         emit_pool(node, ctx, value, window, op, shape)
+        code = ctx.values[node.inputs[0]].code
+        if code is not None:  # the greatest code is that of the greatest number
+            ctx.values[node.outputs[0]] = replace(ctx.values[node.outputs[0]], steps=(), code=code)
         return True
 
     # --- its hardware -----------------------------------------------------------------------------------------------
