@@ -306,3 +306,23 @@ def test_findings_are_on_the_models_own_nodes() -> None:
     findings = examine(b.model(y)).findings
     assert [f.node for f in findings] == [n.name for n in b.nodes]
     assert [f.reason for f in findings if f.op_type == "QLinearConv"] == ["conv2d, activation"]
+
+
+@pytest.mark.parametrize("form", ["one node", "between quantisers"])
+def test_a_softmax_at_the_end_of_a_quantised_classifier(form: str) -> None:
+    """The host computes it with the quantisers around it."""
+    b, fine = Builder((6,)), (1 / 256, 0, np.uint8)
+    weight = b.constant(np.random.default_rng(0).integers(-7, 8, (6, 4)), np.int8)
+    x = codes(b, "x", X)
+    y = b.node("QLinearMatMul", x, *pair(b, *X), weight, *pair(b, 0.25, 0, np.int8), *pair(b, *Y))
+    if form == "one node":
+        y = own(b, "QLinearSoftmax", y, *pair(b, *Y), *pair(b, *fine), axis=-1, opset=13)
+    else:
+        y = codes(b, b.node("Softmax", real(b, y, Y)), fine)
+    model, x = b.model(real(b, y, fine)), frames((6,), 40)
+    examination = examine(model)
+    assert {"host"} == {f.verdict for f in examination.findings[-2:]}
+    assert examination.graph is not None
+    have, wanted = examination.graph.predict(x)[0], run(model, x)[0]
+    assert np.abs(have - wanted).max() <= 1 / 256, "both round the float32 or float64 exponential"
+    assert (have == wanted).mean() > 0.98
