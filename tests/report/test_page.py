@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from tests.models import Builder, frames, small_network, two_layers
 
@@ -112,6 +113,16 @@ def test_everything_of_the_design_is_there(build: Build, page: Page) -> None:
     marked = Counter(a["data-unit"] for _, a, _ in page.elements if a.get("data-unit"))
     assert set(marked) == {str(i) for i in range(len(build.structure.units))}
     assert min(marked.values()) >= 3
+
+
+def test_units_name_the_models_nodes_and_lines(tmp_path: Path) -> None:
+    b, y = small_network()
+    model = b.model(y)
+    for i, node in enumerate(model.graph.node):
+        node.metadata_props.add(key="gatewright.source", value=f"net.py:{i}: x = <{node.op_type}>(x)")
+    onnx.save(model, tmp_path / "net.onnx")
+    text = render(compile_model(tmp_path / "net.onnx", "pynq-z2", fps=1e5, output=tmp_path / "build").directory)
+    assert "<td>batchnormalization_1, relu_1, quant_3<small>net.py:3: x = &lt;BatchNormalization&gt;(x)</small>" in text
 
 
 def test_units_take_what_the_design_takes(build: Build) -> None:

@@ -19,6 +19,7 @@ from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.design.resources import NAMES, Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, fork_name
 from gatewright.errors import ConfigError
+from gatewright.frontend.origin import Origin, origins, resolve
 from gatewright.ir.graph import Graph
 from gatewright.ir.host import Values
 from gatewright.ir.types import IntArray
@@ -52,6 +53,7 @@ class Row:
         output: the type of its first output as `shape type [limits]`.
         scale: of that output; None for infrastructure.
         computes: whether it is an operator of the graph (else a width adapter).
+        origin: nodes of the model that it computes, with source lines.
     """
 
     index: int
@@ -65,6 +67,7 @@ class Row:
     output: str
     scale: float | tuple[float, ...] | None
     computes: bool
+    origin: tuple[Origin, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -145,16 +148,21 @@ class Facts:
 
     def _row(self, index: int, resources: Resources, synthesised: Resources | None, levels: int | None) -> Row:
         unit = self.structure.units[index]
+        origin: tuple[Origin, ...] = ()
         if not unit.operator:
             folding, output, scale = {}, str(unit.outs[0]), None
         else:
-            op = self.graph.node(unit.name).op
+            op, origin = self.graph.node(unit.name).op, resolve(self.graph.node(unit.name).origin, self._origins)
             folding = {k: int(getattr(op, k)) for k in op.foldings()}
             output, scale = str(op.outputs[0]), op.outputs[0].scale
         return Row(
             index, unit.name, unit.module, folding, unit.schedule.steps, resources, synthesised, levels, output, scale,
-            unit.operator,
+            unit.operator, origin,
         )  # fmt: skip
+
+    @cached_property
+    def _origins(self) -> Mapping[str, Origin]:
+        return origins(self.build.directory / "model.onnx")
 
     def row(self, name: str) -> Row:
         """The unit of that name."""

@@ -49,6 +49,7 @@ def units(facts: Facts) -> Html:
         slowest = row.name == facts.summary["bottleneck"]
         cells = [
             el("td", row.operator),
+            el("td", ", ".join(o.node for o in row.origin) or NONE, _lines(row)),
             el("td", row.folded or NONE),
             el("td", row.output),
             el("td", NONE if row.scale is None else scale(row.scale)),
@@ -59,8 +60,13 @@ def units(facts: Facts) -> Html:
         rows.append(el("tr", _name(row, facts, anchor=True), cells, id=row.anchor, class_=kind, data_unit=row.index))
     return table(
         "Units: folding, and cycles of a frame at full speed against the interval",
-        ("unit", "operator", "folding", "gives", "scale", "cycles", "utilisation"), rows, text=5,
+        ("unit", "operator", "model", "folding", "gives", "scale", "cycles", "utilisation"), rows, text=6,
     )  # fmt: skip
+
+
+def _lines(row: Row) -> Child:
+    """The lines of the program behind a unit."""
+    return [el("small", line) for line in dict.fromkeys(o.source for o in row.origin if o.source)]
 
 
 def fifos(facts: Facts) -> Html:

@@ -64,9 +64,12 @@ def group_of(design: Structure) -> Group:
 
 
 def build_watched(
-    graph: Graph, design: Structure, folder: Path, optimise: Optimise = "fast_build"
+    graph: Graph, design: Structure, folder: Path, *, optimise: Optimise = "fast_build", trace: bool = False
 ) -> tuple[Model, tuple[Tap, ...]]:
-    """Compile an emitted design as it lies in a folder, with every stream inside it on a monitor, able to write waves.
+    """Compile an emitted design as it lies in a folder, with every stream inside it on a monitor.
+
+    Args:
+        trace: able to write waveforms, which takes several times as long to compile.
 
     Raises:
         ConfigError: its top level is no longer what the emitter writes.

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.build import Build
-from gatewright.emit.taps import Tap
+from gatewright.emit.taps import Tap, taps
 from gatewright.errors import SimulationError
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.model import Model, Traffic
 from gatewright.sim.monitor import Watched, watch
-from gatewright.sim.rtl import build_watched
+from gatewright.sim.rtl import LONG_RUN, build_watched
+from gatewright.sim.verilator import Optimise
 from gatewright.verify.check import Case
 
 RECORDED = 20_000_000
 """Elements that monitors record in one run."""
+SMALL = 64
+"""Streams up to which a design is compiled with waveforms from the start; else when one is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +37,19 @@ class Hardware:
     taps: tuple[Tap, ...]
 
     @classmethod
-    def of(cls, build: Build, progress: Progress = silent) -> Hardware:
-        """Compile that of a build.
+    def of(cls, build: Build, frames: int, progress: Progress = silent) -> Hardware:
+        """Compile that of a build, for so many frames.
 
         Raises:
             ConfigError: its top level is no longer what the emitter writes.
             ToolError: Verilator or g++ is missing, or rejects the design.
         """
         progress("compiling the RTL with monitors")
-        return cls(build, *build_watched(build.design_graph, build.structure, build.rtl))
+        graph, design = build.design_graph, build.structure
+        work = frames * max(u.schedule.steps for u in design.units) * len(design.units)
+        optimise: Optimise = "fast_run" if work > LONG_RUN else "fast_build"
+        trace = len(taps(graph, design)) <= SMALL
+        return cls(build, *build_watched(graph, design, build.rtl, optimise=optimise, trace=trace))
 
     @property
     def frames(self) -> int:
@@ -52,8 +59,15 @@ class Hardware:
     def run(
         self, integers: tuple[IntArray, ...], traffic: Traffic | None = None, wave: tuple[Path, int, int] | None = None
     ) -> Watched:
-        """Stream integer frames through it."""
-        return watch(self.model, [x.reshape(len(x), -1) for x in integers], traffic, wave=wave)
+        """Stream integer frames through it.
+
+        Args:
+            wave: VCD file to write, from which cycle and up to which.
+        """
+        model = self.model
+        if wave is not None and not model.traced:
+            model = build_watched(self.build.design_graph, self.build.structure, self.build.rtl, trace=True)[0]
+        return watch(model, [x.reshape(len(x), -1) for x in integers], traffic, wave=wave)
 
 
 def passed(case: Case) -> Iterator[Mapping[str, IntArray]]:
@@ -62,7 +76,7 @@ def passed(case: Case) -> Iterator[Mapping[str, IntArray]]:
     Raises:
         SimulationError: the design stalls, or a stream is not whole frames.
     """
-    hardware = Hardware.of(case.build, case.progress)
+    hardware = Hardware.of(case.build, case.frames, case.progress)
     types = case.build.design_graph.tensors
     for start in range(0, case.frames, hardware.frames):
         case.progress("RTL", start, case.frames)

@@ -22,17 +22,16 @@ from gatewright.verify.hardware import Hardware
 from gatewright.verify.trace import Provenance
 
 STAGES = ("design", "rtl")
-PATIENCE = 4
-"""A design is taken to stall after so many times the cycles of its slowest unit's frame, and a thousand."""
 TIMED_FRAMES = 8
 RUN, MOST_WORDS = 8, 16
 """Words that must agree, shifted by at most so many, for a stream to be called shifted."""
-STALLED_FRAMES = 8
+STALLED_CYCLES = 2_000_000
+"""Cycles at full speed of the frames that run with stalls, of which there are at least two; at most eight."""
 
 
 def compare_rtl(case: Case, provenance: Provenance) -> Step:
     """Every stream inside the emitted design against the design's integers: values, order, tlast, protocol, cycles."""
-    run = _Run(case, provenance, Hardware.of(case.build, case.progress))
+    run = _Run(case, provenance, Hardware.of(case.build, case.frames, case.progress))
     for start in range(0, case.frames, run.hardware.frames):
         case.progress("RTL against the design", start, case.frames)
         found = run.compare(start, Traffic(timeout_cycles=run.patience))
@@ -41,7 +40,7 @@ def compare_rtl(case: Case, provenance: Provenance) -> Step:
             return Step(STAGES, "differ", frames, len(run.hardware.taps), divergence=found)
     for traffic in run.pressure():
         case.progress("RTL against the design, with stalls")
-        found = run.compare(0, traffic, STALLED_FRAMES)
+        found = run.compare(0, traffic, min(8, max(2, STALLED_CYCLES // run.interval)))
         if found is not None:
             found = replace(found, hints=(*found.hints, f"only when source and sink stall: {traffic}"))
             return Step(STAGES, "differ", 0, len(run.hardware.taps), divergence=found)
@@ -57,15 +56,19 @@ class _Run:
     hardware: Hardware
 
     @property
+    def interval(self) -> int:
+        """Cycles of a frame in the slowest unit."""
+        return max(u.schedule.steps for u in self.case.build.structure.units)
+
+    @property
     def patience(self) -> int:
-        """Cycles without a beat at the ports after which the design has stalled."""
-        return PATIENCE * max(u.schedule.steps for u in self.case.build.structure.units) + 1000
+        """Cycles without a beat at the ports after which the design has stalled: more than all units one by one."""
+        return sum(u.schedule.steps for u in self.case.build.structure.units) + 1000
 
     def pressure(self) -> tuple[Traffic, ...]:
         """Stalls under which streams are compared once they agree at full speed: short ones, and long enough to fill
         every FIFO from the last to the first, or to empty them."""
-        interval = max(u.schedule.steps for u in self.case.build.structure.units)
-        long, patience = 3.0 * interval, self.patience + 100 * interval
+        long, patience = 3.0 * self.interval, self.patience + 100 * self.interval
         return (
             Traffic(in_stall=0.3, out_stall=0.5, burst=12, seed=1, timeout_cycles=patience),
             Traffic(out_stall=0.7, burst=long, seed=2, timeout_cycles=patience),
@@ -78,9 +81,8 @@ class _Run:
         Args:
             most: run so many frames, and look at no cycles.
         """
-        part = tuple(
-            x[start : start + min(most or self.hardware.frames, self.hardware.frames)] for x in self.case.integers
-        )
+        frames = min(most or self.hardware.frames, self.hardware.frames)
+        part = tuple(x[start : start + frames] for x in self.case.integers)
         want = self.case.build.design_graph.run(*part)
         watched = self.hardware.run(part, traffic)
         look = _Look(self, want, watched, len(part[0]), start)
