@@ -134,8 +134,8 @@ def test_many_problems(tmp_path: Path) -> None:
     assert (kinds["quant_3"], kinds["flatten_1"], kinds["softmax_2"]) == ("hardware", "folded", "host")
     said = [str(r) for r in found.remedies]
     assert len(said) == 4
-    assert re.match(r"put a Quant node on weight 'c\d+' of conv_2 \(Conv\); train with", said[0])
-    assert said[1].startswith("softmax_1: Softmax in the middle of a model has no hardware, and quant_3 (Quant) reads")
+    assert re.match(r"conv_2: weight 'c\d+' is float and has no quantiser: quantise it \(a Quant node on", said[0])
+    assert said[1].startswith("softmax_1: Softmax in the middle of a model has no hardware, and lrn_1 (LRN) reads")
     assert said[2].startswith("lrn_1, lrn_2, nonzero_1: replace it, run it on the host after the last quantiser")
     assert said[3].startswith("maxpool_1: auto_pad='SAME_WRONG'")
 
@@ -144,7 +144,7 @@ def test_many_problems(tmp_path: Path) -> None:
     text = plain(result.stdout)
     assert "14 nodes: 5 refused, 1 no quantiser, 2 not examined, 2 host, 2 hardware, 2 folded" in text
     assert text.index("lrn_2") < text.index("conv_2 Conv no quantiser") < text.index("quant_1 Quant")
-    assert "It does not compile. What would make all of it compile: 1. put a Quant node on" in text
+    assert "It does not compile. What would make all of it compile: 1. conv_2: weight 'c11' is float" in text
     assert "Then ask again: 2 nodes behind these could not be examined." in text
 
 

@@ -135,8 +135,8 @@ def test_a_host_function_in_the_middle_is_refused_and_what_follows_examined() ->
         "refused", "hardware", "hardware", "host",
     ]  # fmt: skip
     assert found["softmax_1"].reason == (
-        "Softmax in the middle of a model has no hardware, and quant_3 (Quant) reads its result, which the host cannot "
-        "compute"
+        "Softmax in the middle of a model has no hardware, and matmul_2 (MatMul) reads its result, which the host "
+        "cannot compute"
     )
     assert found["softmax_1"].remedy.startswith("remove one of them")
 

@@ -112,6 +112,12 @@ def per_element(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 9, (6, 4, 5)) / 4
 
 
+def coded(b: Builder, x: str) -> str:
+    """As onnxruntime's quantiser ends a classifier: codes of 8 bits with a zero point, and back."""
+    grid = b.constant(2.0**-7), b.constant(-128, np.int8)
+    return b.node("DequantizeLinear", b.node("Reshape", b.node("QuantizeLinear", x, *grid), ints(b, 0, -1)), *grid)
+
+
 TAILS: dict[str, tuple[Tail, list[str]]] = {
     "relu": (lambda b, y: b.node("Relu", y), ["relu"]),
     "sigmoid": (lambda b, y: b.node("Sigmoid", b.node("Mul", y, b.constant(0.5))), ["mul", "sigmoid"]),
@@ -175,6 +181,22 @@ TAILS: dict[str, tuple[Tail, list[str]]] = {
         lambda b, y: b.node("Div", b.node("Cast", b.node("ArgMax", y, axis=1), to=1), b.constant(4.0)),
         ["argmax over axis 1", "cast to float64", "div"],
     ),
+    "quantised": (
+        lambda b, y: b.quant(b.node("Softmax", b.node("Mul", y, b.constant(4.0)), axis=1), 2.0**-7, 6, signed=False),
+        ["softmax over axis 1", "quantised to 6 bits"],
+    ),
+    "quantised, then transposed": (
+        lambda b, y: b.node("Transpose", b.quant(b.node("Softmax", y, axis=1), 0.125, 3), perm=[0, 2, 1, 3]),
+        ["softmax over axis 1", "quantised to 3 bits"],
+    ),
+    "multiplied within a channel and quantised": (
+        lambda b, y: b.quant(b.node("Mul", y, b.constant(per_element(5))), 0.25, 5),
+        ["mul with a constant of shape (6, 4, 5)", "quantised to 5 bits"],
+    ),
+    "codes and back": (
+        lambda b, y: coded(b, b.node("Flatten", coded(b, b.node("Softmax", y, axis=1)))),
+        ["softmax over axis 1", "quantised to 8 bits", "quantised to 8 bits"],
+    ),
     "rounded to zero": (
         lambda b, y: b.node("Cast", b.node("Softmax", b.node("Mul", y, b.constant(4.0))), to=7, outputs=["int_y"]),
         ["softmax over axis 3", "cast to int64"],
@@ -216,16 +238,17 @@ def test_saved_and_loaded(tmp_path) -> None:
         np.testing.assert_array_equal(loaded.predict(x)[0], graph.predict(x)[0])
 
 
-def quantised(b: Builder, x: str) -> str:
-    return b.quant(x, 0.25, 4)
+def pooled(b: Builder, x: str) -> str:
+    """A quantiser, and what needs hardware behind it."""
+    return b.node("MaxPool", b.quant(x, 0.25, 4), kernel_shape=[2, 2])
 
 
 REFUSED: list[tuple[str, Tail, str]] = [
-    ("softmax", lambda b, y: quantised(b, b.node("Softmax", y)),
-     r"softmax_1: Softmax in the middle of a model has no hardware, and quant_3 \(Quant\) reads its result, which the "
-     "host cannot compute: remove one of them, or end the model before them"),
-    ("view between", lambda b, y: quantised(b, b.node("Flatten", b.node("Softmax", y))),
-     r"softmax_1: Softmax in the middle of a model has no hardware, and quant_3"),
+    ("softmax", lambda b, y: pooled(b, b.node("Softmax", y)),
+     r"softmax_1: Softmax in the middle of a model has no hardware, and maxpool_1 \(MaxPool\) reads its result, which "
+     "the host cannot compute: remove one of them, or end the model before them"),
+    ("view between", lambda b, y: pooled(b, b.node("Transpose", b.node("Softmax", y), perm=[0, 1, 3, 2])),
+     r"softmax_1: Softmax in the middle of a model has no hardware, and maxpool_1"),
     ("layer", lambda b, y: b.node("MaxPool", b.node("LogSoftmax", y), kernel_shape=[2, 2]),
      r"logsoftmax_1: LogSoftmax in the middle of a model has no hardware, and maxpool_1 \(MaxPool\)"),
     ("with integers", lambda b, y: b.node("Add", y, b.node("Softmax", y)),
@@ -237,7 +260,7 @@ REFUSED: list[tuple[str, Tail, str]] = [
     ("over the batch", lambda b, y: b.node("ArgMax", y),
      "argmax_1: ArgMax over axis 0 mixes the frames of a batch: use axis=1 or a later one"),
     ("too many", lambda b, y: b.node("TopK", y, ints(b, 6)), r"topk_1: TopK with k=\[6\] of 5 values: use 1 to 5"),
-    ("scaled in the middle", lambda b, y: quantised(b, b.node("Mul", y, b.constant(per_element(0)))),
+    ("scaled in the middle", lambda b, y: pooled(b, b.node("Mul", y, b.constant(per_element(0)))),
      r"mul_1: constant of shape \(6, 4, 5\) varies within a channel: use one value, or one per channel"),
     ("frames from a constant", lambda b, y: b.node("Mul", y, b.constant(np.ones((2, 6, 4, 5)))),
      r"mul_1: constant of shape \(2, 6, 4, 5\) varies within a channel"),

@@ -19,7 +19,7 @@ from gatewright.design.folding import Solver
 from gatewright.errors import ProofError
 from gatewright.frontend.importer import Examination, examine, load_model
 from gatewright.frontend.origin import Origin, origins_of
-from gatewright.ir.findings import Finding, Missing, Verdict
+from gatewright.ir.findings import Finding, Missing, Verdict, split_remedy
 from gatewright.ir.graph import Graph, Node
 from gatewright.passes.lower import lower
 from gatewright.passes.prove import certify
@@ -328,10 +328,14 @@ def _remedies(found: Examination, is_float: bool, path: str) -> list[Remedy]:
 
 
 def _quantisers(missing: tuple[Missing, ...]) -> Remedy:
+    if len(missing) == 1:
+        reason, remedy = split_remedy(missing[0].reason)
+        return Remedy(remedy, (missing[0].node,), reason)
     operands = [f"{m.what} {m.tensor!r} of {m.node} ({m.op_type})" for m in missing]
-    place = f"a Quant node on {operands[0]}" if len(missing) == 1 else f"Quant nodes on {len(missing)} operands"
-    rest = "" if len(missing) == 1 else f": {some(operands)}"
-    return Remedy(f"put {place}{rest}; train with gatewright.nn or Brevitas, so that they learn their scales")
+    return Remedy(
+        f"put Quant nodes on {len(missing)} operands: {some(operands)}; train with gatewright.nn or Brevitas, so that "
+        "they learn their scales"
+    )
 
 
 def _proofs(layers: tuple[Layer, ...]) -> list[Remedy]:

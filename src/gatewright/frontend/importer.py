@@ -124,11 +124,6 @@ def examine(model: onnx.ModelProto, name: str = "network", *, stop: bool = False
     ctx = _begin(model, argmax)
     operators, errors = discover(), list[GatewrightError]()
     for node in list(nodes_of(model)):
-        source = next((ctx.unknown[i] for i in node.inputs if i in ctx.unknown), None)
-        if source is not None:
-            ctx.findings.append(Finding(node.name, node.op_type, "not examined", f"reads the output of {source}"))
-            ctx.unknown.update((o, source) for o in node.outputs if o)
-            continue
         found = _examine_node(node, ctx, operators)
         errors += found
         if found and stop and not ctx.missing:
@@ -215,24 +210,40 @@ def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
 
 def _examine_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> list[GatewrightError]:
     """Import a node, note what it became, and give what stands in its way."""
+    source = next((ctx.unknown[i] for i in node.inputs if i in ctx.unknown), None)
+    if source is not None:
+        ctx.findings.append(Finding(node.name, node.op_type, "not examined", f"reads the output of {source}"))
+        ctx.unknown.update((o, source) for o in node.outputs if o)
+        return []
     try:
         ctx.findings.append(_finding(node, ctx, operators))
     except GatewrightError as error:
         if isinstance(error, UnsupportedError) and error.node != node.name:
-            _not_last(node, ctx, error)
-            return [error, *_examine_node(node, ctx, operators)]
+            later = _not_last(node, ctx, operators, error)
+            return [error, *later, *_examine_node(node, ctx, operators)]
         ctx.findings.append(refusal(node.name, node.op_type, error))
         _stand_in_outputs(node, ctx)
         return [error]
     return []
 
 
-def _not_last(node: OnnxNode, ctx: ImportContext, error: UnsupportedError) -> None:
-    """Refuse what was left to the host, because `node` needs its result in hardware; take stand-ins for it."""
-    ctx.findings = [refusal(f.node, f.op_type, error) if f.node == error.node else f for f in ctx.findings]
-    for name in {i for i in node.inputs if i in ctx.hosted}:
-        shape = ctx.hosted.pop(name).shape
-        ctx.values[name] = stand_in(ctx, name, shape, standard_index(shape))[0]
+def _not_last(
+    node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]], error: UnsupportedError
+) -> list[GatewrightError]:
+    """Refuse what was left to the host, because `node` needs its result in hardware, and examine again what follows."""
+    chain = next(ctx.hosted[i].nodes for i in node.inputs if i in ctx.hosted)
+    places = {f.node: i for i, f in enumerate(ctx.findings)}
+    for output in (o for n in chain for o in n.outputs):
+        ctx.hosted.pop(output, None)
+    errors: list[GatewrightError] = []
+    for i, hosted in enumerate(chain):
+        if i == 0:
+            ctx.findings.append(refusal(hosted.name, hosted.op_type, error))
+            _stand_in_outputs(hosted, ctx)
+        else:
+            errors += _examine_node(hosted, ctx, operators)
+        ctx.findings[places[hosted.name]] = ctx.findings.pop()
+    return errors
 
 
 def _finding(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[Op]]) -> Finding:

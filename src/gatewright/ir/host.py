@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.ir.chain import Step, evaluate
-from gatewright.ir.types import FloatArray, IntArray
+from gatewright.ir.chain import HALF_EVEN, Rounding, Step, evaluate, quantize
+from gatewright.ir.types import FloatArray, IntArray, Scale, bits_for
 
 Values = npt.NDArray[Any]
 """Real values in float64, or positions and labels in integers."""
@@ -129,6 +129,36 @@ class Cast(HostFunction):
 
     def __str__(self) -> str:
         return f"cast to {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Quantizer(HostFunction):
+    """A quantiser behind another function: the numbers that it leaves, or its codes.
+
+    Attributes:
+        steps: float steps of its own before it rounds, per channel of the layout channels last.
+        scale: of the integers, one number or one a channel.
+        lo, hi: limits of the integers.
+        code: None for numbers, scale * integer; for codes what is added to the integer, the zero point.
+    """
+
+    scale: Scale
+    lo: int
+    hi: int
+    steps: tuple[Step, ...] = ()
+    bipolar: bool = False
+    rounding: Rounding = HALF_EVEN
+    code: int | None = None
+
+    def apply(self, x: Values) -> Values:
+        """As the quantiser of a model's input, on the host too."""
+        index = layout_index(x.shape[1:])
+        real = x.reshape(len(x), index.size)[:, index.ravel()].reshape(len(x), *index.shape).astype(np.float64)
+        y = quantize(evaluate(self.steps, real), self.scale, self.lo, self.hi, self.bipolar, self.rounding)
+        return place(y * np.asarray(self.scale) if self.code is None else y + self.code, index, x.shape[1:])
+
+    def __str__(self) -> str:
+        return f"quantised to {bits_for(self.lo, self.hi)} bits"
 
 
 Arithmetic = Literal["add", "sub", "mul", "div", "pow", "min", "max", "prelu"]

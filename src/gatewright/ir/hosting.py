@@ -24,16 +24,30 @@ from gatewright.ir.host import (
     Hardmax,
     HostFunction,
     HostStep,
+    Quantizer,
     Softmax,
     TopK,
     layout_index,
 )
 from gatewright.ir.importing import Hosted, ImportContext, OnnxNode, Value
+from gatewright.ir.types import Tensor
 
 ARITHMETIC: Mapping[str, Arithmetic] = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "Min": "min", "Max": "max", "PRelu": "prelu",
 }  # fmt: skip
-WHOLE = ("Add", "Cast", "Flatten", "Identity", "Mul", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze")
+WHOLE = (
+    "Add",
+    "Cast",
+    "DequantizeLinear",
+    "Flatten",
+    "Identity",
+    "Mul",
+    "Reshape",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+)
 """What may follow positions and labels."""
 
 Importer = Callable[[OnnxNode, ImportContext], None]
@@ -55,7 +69,7 @@ def leave_to_host(node: OnnxNode, ctx: ImportContext, refused: UnsupportedError)
     if node.op_type in _READERS and node.op_type != "Cast":
         refused = UnsupportedError(node.name, f"{node.op_type} in the middle of a model has no hardware")
     for output, function in found.items():
-        hosted = Hosted(value, (_step(function, value.shape),), _integers(function, False), refused)
+        hosted = Hosted(value, (_step(function, value.shape),), _integers(function, False), refused, (node,))
         ctx.hosted[output] = hosted
     return bool(found)
 
@@ -84,6 +98,7 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
         ctx.values[scores] = first.base
         import_node(replace(node, inputs=(scores,)), ctx)
         return
+    nodes = (*dict.fromkeys(n for h in operands.values() for n in h.nodes), node)
     found: dict[str, HostFunction] = {}
     if not first.integers and _may_wrap(node, ctx):
         raise _in_the_middle(node, first)
@@ -94,14 +109,18 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
         if node.outputs[0] in ctx.constants:  # the shape of a frame
             return
         if view is not None:
-            ctx.hosted[node.outputs[0]] = replace(first, tail=(*first.tail[:-1], view))
+            integers = _integers(view.function, first.integers)
+            ctx.hosted[node.outputs[0]] = replace(first, tail=(*first.tail[:-1], view), integers=integers, nodes=nodes)
             return
-        found = _functions(node, ctx, operand) if alone and not found else found
+        if alone and not found:
+            quantizer = _quantizer(node, ctx, first, operand, import_node)
+            found = _functions(node, ctx, operand) if quantizer is None else {node.outputs[0]: quantizer}
     if not found:
         raise _in_the_middle(node, first)
     for output, function in found.items():
         tail = (*first.tail, _step(function, first.shape))
-        ctx.hosted[output] = replace(first, tail=tail, integers=_integers(function, first.integers))
+        integers = _integers(function, first.integers)
+        ctx.hosted[output] = replace(first, tail=tail, integers=integers, nodes=nodes)
 
 
 def _quantiser(node: OnnxNode, ctx: ImportContext) -> tuple[Step, ...] | None:
@@ -168,16 +187,9 @@ def _view(node: OnnxNode, ctx: ImportContext, operands: Mapping[str, Hosted], im
     first, *others = operands.values()
     if any(h.base is not first.base or not _same_tail(h.tail, first.tail) for h in others):
         return None
-    inside = ImportContext(
-        constants=ctx.constants,
-        quantized=dict(ctx.quantized),
-        opset=ctx.opset,
-        batch=ctx.batch,
-        open_batch=ctx.open_batch,
-    )
+    inside = _inside(ctx)
     for name, hosted in operands.items():
-        last = hosted.tail[-1]
-        inside.values[name] = inside.values["(host)"] = Value("(host)", None, last.shape, last.index, last.steps)
+        inside.values[name] = inside.values["(host)"] = _as_input(hosted.tail[-1])
     try:
         import_node(node, inside)
     except UnsupportedError:
@@ -185,7 +197,50 @@ def _view(node: OnnxNode, ctx: ImportContext, operands: Mapping[str, Hosted], im
     value = inside.values.get(node.outputs[0])
     if inside.inputs or inside.nodes or inside.missing or value is None:
         return None
-    return HostStep(first.tail[-1].function, value.index, value.shape, value.steps)
+    function = first.tail[-1].function
+    function = replace(function, code=value.code) if isinstance(function, Quantizer) else function
+    return HostStep(function, value.index, value.shape, value.steps)
+
+
+def _as_input(step: HostStep) -> Value:
+    """What a step of the tail gives as the input of a model of its own; codes stay integers of their scale."""
+    function, tensor, code = step.function, None, None
+    if isinstance(function, Quantizer) and function.code is not None:
+        tensor, code = Tensor(step.index.shape, function.lo, function.hi, function.scale), function.code
+    return Value("(host)", tensor, step.shape, step.index, step.steps, code=code)
+
+
+def _inside(ctx: ImportContext) -> ImportContext:
+    """The constants of a model, for a node of its own."""
+    return ImportContext(
+        constants=ctx.constants,
+        quantized=dict(ctx.quantized),
+        opset=ctx.opset,
+        batch=ctx.batch,
+        open_batch=ctx.open_batch,
+    )
+
+
+def _quantizer(
+    node: OnnxNode, ctx: ImportContext, hosted: Hosted, operand: _Operand, import_node: Importer
+) -> Quantizer | None:
+    """A quantiser, imported as that of a model's input, which the host computes too; None where the node is none."""
+    inside, index = _inside(ctx), layout_index(operand.shape)
+    name = node.inputs[operand.position]
+    inside.values[name] = inside.values["(host)"] = Value("(host)", None, operand.shape, index)
+    try:
+        import_node(node, inside)
+    except UnsupportedError:
+        return None
+    value = inside.values.get(node.outputs[0])
+    if len(inside.inputs) != 1 or inside.nodes or inside.missing or value is None or value.steps:
+        return None
+    if value.shape != operand.shape or not np.array_equal(value.index, index):
+        return None
+    known = inside.inputs[0]
+    tensor = known.tensor
+    bipolar = tensor.encoding == "bipolar"
+    return Quantizer(tensor.scale, tensor.lo, tensor.hi, known.steps, bipolar, known.rounding, value.code)
 
 
 def _same_tail(left: tuple[HostStep, ...], right: tuple[HostStep, ...]) -> bool:
@@ -200,6 +255,8 @@ def _step(function: HostFunction, shape: tuple[int, ...]) -> HostStep:
 
 
 def _integers(function: HostFunction, before: bool) -> bool:
+    if isinstance(function, Quantizer):
+        return function.code is not None
     if isinstance(function, Cast):
         return not np.issubdtype(np.dtype(function.dtype), np.floating)
     return before or isinstance(function, ArgMax) or (isinstance(function, TopK) and function.positions)

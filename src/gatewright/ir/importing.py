@@ -121,14 +121,16 @@ class Hosted:
     Attributes:
         base: what leaves the hardware.
         tail: functions of its frames.
-        integers: whether it holds positions or labels, not real values.
+        integers: whether it holds positions, labels or codes, not real values.
         refused: what is raised where something reads it that needs hardware.
+        nodes: of the model that made it, from the first that the host computes.
     """
 
     base: Value
     tail: tuple[HostStep, ...]
     integers: bool
     refused: UnsupportedError
+    nodes: tuple[OnnxNode, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 FORMAT = 2
 _RECORDS: dict[str, type[Any]] = {c.__name__: c for c in (
     Tensor, Step, Rounding, GraphInput, GraphOutput, host.HostStep, host.Softmax, host.Hardmax, host.ArgMax, host.TopK,
-    host.Cast, host.Elementwise,
+    host.Cast, host.Elementwise, host.Quantizer,
 )}  # fmt: skip
 
 
