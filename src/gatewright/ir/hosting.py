@@ -15,7 +15,6 @@ import numpy.typing as npt
 import onnx
 
 from gatewright.errors import ModelError, UnsupportedError
-from gatewright.ir.chain import Step
 from gatewright.ir.host import (
     ArgMax,
     Arithmetic,
@@ -85,13 +84,6 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
     """
     operands = {i: ctx.hosted[i] for i in node.inputs if i in ctx.hosted}
     first = next(iter(operands.values()))
-    steps = _quantiser(node, ctx)
-    if steps is not None and not first.integers:
-        last = first.tail[-1]
-        ctx.hosted[node.outputs[0]] = replace(
-            first, tail=(*first.tail[:-1], replace(last, steps=(*last.steps, *steps)))
-        )
-        return
     operand = _Operand(node.inputs.index(next(iter(operands))), first.shape)
     if ctx.hardware_argmax and node.op_type == "ArgMax" and _keeps_order(node, first, operand):
         scores = f"{node.inputs[0]} (scores)"
@@ -121,22 +113,6 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
         tail = (*first.tail, _step(function, first.shape))
         integers = _integers(function, first.integers)
         ctx.hosted[output] = replace(first, tail=tail, integers=integers, nodes=nodes)
-
-
-def _quantiser(node: OnnxNode, ctx: ImportContext) -> tuple[Step, ...] | None:
-    """What a quantiser or dequantiser of one scale does: the end of a quantised classifier is a softmax between two."""
-    if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.domain not in ("", "ai.onnx"):
-        return None
-    operands = [ctx.constants[i] for i in node.inputs[1:] if i in ctx.constants]
-    whole = len(operands) == len([i for i in node.inputs[1:] if i]) > 0 and "output_dtype" not in node.attributes
-    scale, zero = operands[0] if operands else np.zeros(0), operands[1] if len(operands) > 1 else np.zeros((), np.uint8)
-    if not whole or scale.size != 1 or zero.size != 1 or zero.dtype.kind not in "iu" or not float(scale.item()) > 0:
-        return None
-    factor, shift, limits = float(scale.item()), float(zero.item()), np.iinfo(np.dtype(zero.dtype.name))
-    if node.op_type == "DequantizeLinear":
-        return Step("add", (-shift,)), Step("mul", (factor,))
-    clip = Step("clip", (float(limits.min), float(limits.max)))
-    return Step("div", (factor,)), Step("round"), Step("add", (shift,)), clip
 
 
 def append_argmax(name: str, ctx: ImportContext, import_node: Importer) -> str:
