@@ -171,7 +171,6 @@ REFUSED: list[tuple[str, Make, str]] = [
      f"constantofshape_1: ConstantOfShape {OPEN}"),
     ("as a float", lambda b: b.node("Mul", "x", b.node("Cast", b.node("Shape", "x"), to=TensorProto.FLOAT)),
      f"cast_1: Cast {OPEN}"),
-    ("as an operand", lambda b: b.node("Mul", "x", gathered(b, "x", 0)), f"mul_1: Mul {OPEN}"),
     ("as an index", lambda b: b.node("Gather", b.constant(np.arange(9)), gathered(b, "x", 0)),
      f"gather_2: Gather {OPEN}"),
     ("batch elsewhere", lambda b: b.node("Reshape", "x", b.node("Concat", ints(b, 6), gathered_row(b), axis=0)),
@@ -211,7 +210,40 @@ def test_refused(make: Make, message: str) -> None:
         imported(lambda b: b.node("Relu", make(b)), (6,))
 
 
-@pytest.mark.parametrize("op_type", ["If", "Loop", "Scan", "RandomNormal", "Einsum"])
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("computed", [False, True])
+def test_the_branch_that_a_constant_takes(taken: bool, computed: bool) -> None:
+    """As torch writes a squeeze: whether an axis has length 1 is computed from the shape."""
+
+    def branch(kind: str) -> onnx.GraphProto:
+        constant = numpy_helper.from_array(np.float32(2 if kind == "Mul" else 0.5), "inner")
+        nodes = [helper.make_node(kind, ["quantised", "inner"], ["t"]), helper.make_node("Relu", ["t"], ["y"])]
+        out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+        return helper.make_graph(nodes, kind, [], [out], [constant])
+
+    def model(b: Builder) -> str:
+        b.node("Identity", b.quant("x", 0.25, 4), outputs=["quantised"])
+        side = b.node("Gather", b.node("Shape", "x"), b.constant(1 if computed else 2, np.int64), axis=0)
+        condition = b.node("Equal", side, b.constant(6 if taken == computed else 5, np.int64))
+        condition = condition if computed else b.node("Not", condition)
+        y = b.node("If", condition, then_branch=branch("Mul"), else_branch=branch("Add"))
+        return matmul(b, b.quant(b.node("Flatten", y), 0.5, 5), b.weight(RNG_MATRIX, 0.25))
+
+    graph = agree(model, (6, 5))
+    assert operators(graph) == ["activation", "dense"]
+
+
+RNG_MATRIX = RNG.integers(-7, 8, (30, 3))
+
+
+@pytest.mark.parametrize("op_type", ["If", "Loop", "Scan"])
+def test_control_flow_is_refused_by_name(op_type: str) -> None:
+    b = Builder((6,))
+    with pytest.raises(UnsupportedError, match=rf"{op_type.lower()}_1: {op_type} is control flow, which has no"):
+        from_onnx(b.model(b.node(op_type, b.quant("x", 0.25, 4))))
+
+
+@pytest.mark.parametrize("op_type", ["RandomNormal", "Einsum"])
 def test_what_is_no_bounded_function_is_not_folded(op_type: str) -> None:
     b = Builder((6,))
     y = b.node(op_type, b.constant(1.0))

@@ -296,6 +296,16 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
         "div_1: div by constants that are not finite or 0",
     ),
     (
+        "complex constant",
+        vector(lambda b, x: b.node("Add", x, b.constant(1j, np.complex64))),
+        r"constant 'c\d+' is complex, which has no hardware: export real numbers",
+    ),
+    (
+        "text as a shape",
+        vector(lambda b, x: b.node("Reshape", x, b.constant(["a"], np.str_))),
+        r"reshape_1: Reshape reads the constant 'c\d+' of type .*: numbers are needed",
+    ),
+    (
         "NaN offset",
         vector(lambda b, x: b.node("Add", x, b.constant(np.nan))),
         "add_1: add by constants that are not finite or 0",
@@ -458,7 +468,10 @@ def test_weights_in_a_file_that_is_gone(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert import_model(tmp_path / "m.onnx").nodes
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ModelError, match="m.onnx: not a readable ONNX model .*weights.bin"):
+    with pytest.raises(
+        ModelError,
+        match="m.onnx: the weights of .* lie in .weights.bin., which is not there: put that file beside the model",
+    ):
         import_model(tmp_path / "m.onnx")
 
 

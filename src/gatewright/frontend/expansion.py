@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from gatewright.errors import UnsupportedError
+from gatewright.frontend.folding import array
+from gatewright.frontend.reading import attributes
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.padding import read_pads
 
+CONTROL_FLOW = ("If", "Loop", "Scan")
 MICROSOFT = "com.microsoft"
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 
@@ -96,10 +99,13 @@ def expand(node: OnnxNode, ctx: ImportContext) -> list[OnnxNode] | None:
     domain = (
         "" if node.domain == "ai.onnx" else node.domain.partition(".v")[0] if "qonnx" in node.domain else node.domain
     )
+    parts = Parts(node, ctx)
+    if domain == "" and node.op_type in CONTROL_FLOW:
+        _branch(parts)
+        return parts.nodes
     make = EXPANSIONS.get((domain, node.op_type))
     if make is None or not any(ctx.is_dynamic(i) for i in node.inputs):
         return None
-    parts = Parts(node, ctx)
     if make(parts) is False:
         return None
     return parts.nodes
@@ -324,6 +330,27 @@ def _axes(p: Parts, rank: int) -> list[int]:
             "name the axes of the frame"
         )  # fmt: skip
     return axes
+
+
+def _branch(p: Parts) -> None:
+    """The branch of an `If` that a constant takes."""
+    condition = p.ctx.constants.get(p.operand(0)) if p.node.op_type == "If" else None
+    if condition is None or p.operand(0) in p.ctx.open_batch:
+        raise UnsupportedError(
+            p.node.name,
+            f"{p.node.op_type} is control flow, which has no hardware: export the model with fixed shapes, and loops "
+            "and branches written out",
+        )
+    graph = p.node.attributes["then_branch" if bool(condition.item()) else "else_branch"]
+    inside = {name: f"{p.node.outputs[0]} {name}" for n in graph.node for name in n.output if name}
+    for constant in graph.initializer:
+        inside[constant.name] = f"{p.node.outputs[0]} {constant.name}"
+        p.ctx.constants[inside[constant.name]] = array(constant)
+    for n in graph.node:
+        inputs, outputs = ([inside.get(i, i) for i in names] for names in (n.input, n.output))
+        p.nodes.append(OnnxNode(p.node.name, n.op_type, n.domain, tuple(inputs), tuple(outputs), attributes(n)))
+    for info, output in zip(graph.output, p.node.outputs, strict=False):
+        p.nodes.append(OnnxNode(p.node.name, "Identity", "", (inside.get(info.name, info.name),), (output,), {}))
 
 
 def _pad(p: Parts) -> bool | None:

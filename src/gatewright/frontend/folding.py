@@ -81,11 +81,14 @@ def array(tensor: onnx.TensorProto) -> Array:
         ModelError: it is damaged.
     """
     try:
-        return np.asarray(onnx.numpy_helper.to_array(tensor))
+        value = np.asarray(onnx.numpy_helper.to_array(tensor))
     except Exception as error:  # onnx raises many types for damaged tensors
         raise ModelError(
             f"constant {tensor.name!r} is damaged ({type(error).__name__}: {error}): export it again"
         ) from error
+    if value.dtype.kind == "c":
+        raise ModelError(f"constant {tensor.name!r} is complex, which has no hardware: export real numbers")
+    return value
 
 
 def _constant(node: OnnxNode) -> Array:

@@ -83,8 +83,12 @@ def load_model(path: str | Path) -> onnx.ModelProto:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        _check_external(path, model)
+        onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(model, full_check=False) if _standard(model) else None
+    except ModelError:
+        raise
     except Exception as error:  # onnx raises many types for damaged files
         first = str(error).strip().split("\n")[0][:200]
         raise ModelError(
@@ -98,6 +102,17 @@ def load_model(path: str | Path) -> onnx.ModelProto:
 def _standard(model: onnx.ModelProto) -> bool:
     """Whether the checker of the onnx package knows all nodes."""
     return all(n.domain in ("", "ai.onnx") for n in model.graph.node)
+
+
+def _check_external(path: Path, model: onnx.ModelProto) -> None:
+    """Say which file with weights beside the model is missing."""
+    for tensor in model.graph.initializer:
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        if location and not (path.parent / location).is_file():
+            raise ModelError(
+                f"{path}: the weights of {tensor.name!r} lie in {location!r}, which is not there: put that file beside "
+                "the model, or save the model as one file"
+            )
 
 
 def from_onnx(model: onnx.ModelProto, name: str = "network", *, argmax: bool = False) -> Graph:

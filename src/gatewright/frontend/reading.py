@@ -69,10 +69,15 @@ def batch_of(info: onnx.ValueInfoProto) -> int | None:
 
 def nodes_of(model: onnx.ModelProto) -> Iterable[OnnxNode]:
     for name, node in zip(node_names(model.graph), model.graph.node, strict=True):
-        yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), _attributes(node))
+        yield OnnxNode(name, node.op_type, node.domain, tuple(node.input), tuple(node.output), attributes(node))
 
 
-def _attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
+def attributes(node: onnx.NodeProto) -> Mapping[str, Any]:
+    """Attributes of a node by name, text decoded.
+
+    Raises:
+        ModelError: one is damaged.
+    """
     try:
         values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     except (TypeError, ValueError) as error:

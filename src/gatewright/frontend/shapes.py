@@ -11,9 +11,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from gatewright.ir.importing import MAX_ELEMENTS, ImportContext, OnnxNode
+from gatewright.ir.importing import ImportContext, OnnxNode
 
 Array = npt.NDArray[np.generic]
+LARGEST_FRAME = 1 << 24
+"""Elements of the largest output of a refused node behind which a model is examined."""
 LARGEST_CONSTANT = 1 << 12
 """Elements up to which a constant is shown to the inference, which reads shapes and axes only."""
 
@@ -46,7 +48,7 @@ def output_shapes(node: OnnxNode, ctx: ImportContext) -> Mapping[str, tuple[int,
     ]
     frames = {k: d[1:] for k, d in _inferred(node, values, constants, ctx.opset).items()}
     known = {k: tuple(n for n in f if n is not None) for k, f in frames.items() if f and None not in f}
-    return {k: f for k, f in known.items() if min(f) > 0 and math.prod(f) <= MAX_ELEMENTS}
+    return {k: f for k, f in known.items() if min(f) > 0 and math.prod(f) <= LARGEST_FRAME}
 
 
 def constant_shapes(node: OnnxNode, operands: Mapping[str, Array], opset: int) -> Mapping[str, tuple[int, ...]]:

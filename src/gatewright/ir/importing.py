@@ -192,6 +192,12 @@ class ImportContext:
                 f"{node.op_type} needs a constant as input {position} ({name!r}); "
                 "fold constants before export (e.g. qonnx-cleanup)",
             )
+        if self.constants[name].dtype.kind in "OUS":
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} reads the constant {name!r} of type {self.constants[name].dtype}: numbers are needed; "
+                "export it again",
+            )
         if name in self.open_batch:
             raise UnsupportedError(
                 node.name,
