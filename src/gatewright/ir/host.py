@@ -200,12 +200,14 @@ class HostStep:
     """A function of the model's frames, and the float steps and views behind it.
 
     Attributes:
-        index: int64 in the layout of the function's result, channels last: flat position in `shape` of each element.
+        source: int64 in the layout of the float steps: flat position in the function's result of each element.
+        index: int64 in the same layout: flat position in `shape` of each element.
         shape: of one frame then.
         steps: per channel of that layout.
     """
 
     function: HostFunction
+    source: IntArray
     index: IntArray
     shape: tuple[int, ...]
     steps: tuple[Step, ...] = ()
@@ -213,8 +215,8 @@ class HostStep:
     def apply(self, x: Values) -> Values:
         """The function, steps and views on frames of shape (frames, ...)."""
         y = self.function.apply(x)
-        flat = y.reshape(len(y), self.index.size)[:, layout_index(y.shape[1:]).ravel()]
-        return place(run_steps(self.steps, flat.reshape(len(y), *self.index.shape)), self.index, self.shape)
+        flat = y.reshape(len(y), self.source.size)[:, self.source.ravel()]
+        return place(run_steps(self.steps, flat.reshape(len(y), *self.source.shape)), self.index, self.shape)
 
 
 def run_steps(steps: Sequence[Step], x: Values) -> Values:

@@ -139,7 +139,7 @@ def _keeps_order(node: OnnxNode, hosted: Hosted, operand: _Operand) -> bool:
         and step.function.axes == (axis,)
         and not step.steps
         and step.shape == hosted.base.shape
-        and np.array_equal(step.index, layout_index(step.shape))
+        and np.array_equal(step.index, step.source)
         for step in hosted.tail
     )
 
@@ -165,7 +165,7 @@ def _view(node: OnnxNode, ctx: ImportContext, operands: Mapping[str, Hosted], im
         return None
     inside = _inside(ctx)
     for name, hosted in operands.items():
-        inside.values[name] = inside.values["(host)"] = _as_input(hosted.tail[-1])
+        inside.values[name], inside.values["(host)"] = _as_input(hosted.tail[-1])
     try:
         import_node(node, inside)
     except UnsupportedError:
@@ -175,15 +175,20 @@ def _view(node: OnnxNode, ctx: ImportContext, operands: Mapping[str, Hosted], im
         return None
     function = first.tail[-1].function
     function = replace(function, code=value.code) if isinstance(function, Quantizer) else function
-    return HostStep(function, value.index, value.shape, value.steps)
+    # The order of the elements may have changed, as the host may send those of an input in any order.
+    return HostStep(function, inside.values["(host)"].index, value.index, value.shape, value.steps)
 
 
-def _as_input(step: HostStep) -> Value:
-    """What a step of the tail gives as the input of a model of its own; codes stay integers of their scale."""
+def _as_input(step: HostStep) -> tuple[Value, Value]:
+    """What a step of the tail gives, as the input of a model of its own: now, and as it entered before its views.
+
+    Codes stay integers of their scale.
+    """
     function, tensor, code = step.function, None, None
     if isinstance(function, Quantizer) and function.code is not None:
         tensor, code = Tensor(step.index.shape, function.lo, function.hi, function.scale), function.code
-    return Value("(host)", tensor, step.shape, step.index, step.steps, code=code)
+    now = Value("(host)", tensor, step.shape, step.index, step.steps, code=code)
+    return now, replace(now, index=step.source)
 
 
 def _inside(ctx: ImportContext) -> ImportContext:
@@ -221,13 +226,15 @@ def _quantizer(
 
 def _same_tail(left: tuple[HostStep, ...], right: tuple[HostStep, ...]) -> bool:
     """Whether two tails differ in the views and float steps behind their last function alone."""
-    same = all(a is b for a, b in zip(left[:-1], right[:-1], strict=False))
-    return same and len(left) == len(right) and left[-1].function is right[-1].function
+    same = all(a is b for a, b in zip(left[:-1], right[:-1], strict=False)) and len(left) == len(right)
+    a, b = left[-1], right[-1]
+    return same and a.function is b.function and np.array_equal(a.source, b.source)
 
 
 def _step(function: HostFunction, shape: tuple[int, ...]) -> HostStep:
     frame = function.frame(shape)
-    return HostStep(function, layout_index(frame), frame)
+    index = layout_index(frame)
+    return HostStep(function, index, index, frame)
 
 
 def _integers(function: HostFunction, before: bool) -> bool:
