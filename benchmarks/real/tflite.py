@@ -152,6 +152,16 @@ def without_softmax(model: TfModel) -> TfModel:
     return TfModel(model.tensors, kept, model.inputs, node.inputs)
 
 
+def first_quantised(model: TfModel) -> TfTensor:
+    """The model's input where it takes integers, else what its first operator makes of it."""
+    (index,) = model.inputs
+    tensor = model.tensors[index]
+    if tensor.scale is not None:
+        return tensor
+    assert model.nodes[0].kind == "QUANTIZE"
+    return model.tensors[model.nodes[0].outputs[0]]
+
+
 # --- to ONNX ----------------------------------------------------------------------------------------------------------
 
 

@@ -159,7 +159,7 @@ def test_probes_decide_a_monotone_function() -> None:
             ),
             0.7e-1,
             12,
-            "u_activation: no multiplication of up to 24 bits equals the "
+            "u_activation: no multiplication of up to 36 bits equals the "
             "quantiser to 1 uint12 .* for every accumulator value",
         ),
         (
@@ -253,7 +253,7 @@ def test_an_odd_zero_point_under_halves_is_no_multiplication() -> None:
     op = Activation(Tensor((1,), -5000, 5000), (), 2.0, -128, 127, rounding=Rounding("half_even", 1))
     assert op.define(np.array([[1], [3], [5], [-1]])).ravel().tolist() == [1, 1, 3, -1]
     assert [n.op.name() for n in lower(single(op)).nodes] == ["threshold"]
-    with pytest.raises(ProofError, match="no multiplication of up to 24 bits equals the quantiser"):
+    with pytest.raises(ProofError, match="no multiplication of up to 36 bits equals the quantiser"):
         lower(single(replace(op, quant_lo=-1024, quant_hi=1023)))
 
 

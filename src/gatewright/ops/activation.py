@@ -25,6 +25,10 @@ COMPARED = 1 << 26
 """Inputs times channels up to which a function of the mathematical library is compared everywhere."""
 CHUNK = 1 << 12
 
+MULT_BITS = 36
+"""Widest factor of a multiplication. An 8-bit quantiser with a scale per channel needs about 30: each of its 255 steps
+must lie between two neighbouring accumulator values, in every channel."""
+
 REQUANT_BITS = 16
 """Widest output whose every step is compared."""
 
@@ -153,8 +157,8 @@ class Activation(Op):
         if steps < 1 << 8:
             return (self._threshold(),)
         raise ProofError(
-            f"no multiplication of up to 24 bits equals the quantiser to {out} for every accumulator value, and "
-            f"{steps} thresholds a channel are too many: use at most 8 output bits or power-of-two scales"
+            f"no multiplication of up to {MULT_BITS} bits equals the quantiser to {out} for every accumulator value, "
+            f"and {steps} thresholds a channel are too many: use at most 8 output bits or power-of-two scales"
         )
 
     def step_positions(self) -> IntArray:
@@ -228,9 +232,9 @@ class Activation(Op):
         probes = step_probes(self.step_positions(), self.source)
         want = self.define(probes)
         top = float(np.abs(factor).max())
-        for bits in range(2, 25):
+        for bits in range(2, MULT_BITS + 1):
             shift = bits - 1 - int(np.ceil(np.log2(top))) if top > 0 else 0
-            if not 0 <= shift <= 40:
+            if not 0 <= shift <= 62:
                 continue
             reach = max(-self.source.lo, self.source.hi) * top + float(np.abs(offset).max()) + 1
             if reach * 2.0**shift >= 1 << 61:

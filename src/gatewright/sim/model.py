@@ -60,6 +60,10 @@ class Group:
         return self.inputs + self.outputs
 
 
+DEFAULT_TIMEOUT = 100_000
+"""Cycles; a whole design is given more where its own prediction is longer."""
+
+
 @dataclass(frozen=True)
 class Traffic:
     """How the harness behaves at the ports.
@@ -79,7 +83,7 @@ class Traffic:
     burst: float | None = None
     seed: int = 0
     reset_at: tuple[int, ...] = ()
-    timeout_cycles: int = 100_000
+    timeout_cycles: int = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:
         for name in ("in_stall", "out_stall"):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gatewright.design.structure import Structure
@@ -13,8 +13,11 @@ from gatewright.emit.taps import Tap, taps, watched_top
 from gatewright.ir.graph import Graph
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
-from gatewright.sim.model import Group, Model, Port, RunResult, Traffic
+from gatewright.sim.model import DEFAULT_TIMEOUT, Group, Model, Port, RunResult, Traffic
 from gatewright.sim.verilator import Optimise, compile_model
+
+PATIENCE = 4
+"""Times the steps of all units, which no frame's latency exceeds at full speed."""
 
 LONG_RUN = 2_000_000
 """Cycles times units from which the time of an optimised build comes back in the run."""
@@ -120,5 +123,14 @@ def stream(
 ) -> RtlRun:
     """Stream integer frames through a compiled design; arguments and errors are those of `run_rtl`."""
     flat = [x.reshape(len(x), -1) for x in inputs]
-    result = model.run(flat, traffic, progress=lambda done, total: progress(label, done, total))
+    result = model.run(
+        flat, _patient(traffic or Traffic(), design), progress=lambda done, total: progress(label, done, total)
+    )
     return RtlRun(tuple(result.outputs[i] for i in design.leaves), result)
+
+
+def _patient(traffic: Traffic, design: Structure) -> Traffic:
+    """Traffic that waits for the longest frames of a design, also under stalls, unless it says how long to wait."""
+    if traffic.timeout_cycles != DEFAULT_TIMEOUT:
+        return traffic
+    return replace(traffic, timeout_cycles=max(DEFAULT_TIMEOUT, PATIENCE * sum(u.schedule.steps for u in design.units)))
