@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from tests.models import Builder, frames, small_network
+from torch import nn
 from typer.testing import CliRunner
 
 from gatewright.build import Build, compile_model, load_inputs, store_data
 from gatewright.cli import app
 from gatewright.errors import ConfigError
+from gatewright.frontend.export import export
 from gatewright.ir.types import Tensor
+from gatewright.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, WeightQuant
 from gatewright.verify.bisect import bisect
 from gatewright.verify.divergence import Divergence, Place, differing_bits
 from gatewright.verify.trace import trace
@@ -147,6 +151,21 @@ def test_a_fault_in_a_weight(copy: Build) -> None:
     # Words hold six columns; bit 2 is the least of the third weight: its product is off by the operand.
     assert abs(first - second) == values["conv_2_out_window"][(*at[:-1], 3 * 6 + 2)]
     assert found.place.bits == differing_bits(first, second, copy.design_graph.tensors["conv_2_out"])
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda words: words[:-3], "holds 21 words, where the design has 24"),
+        (lambda words: [*words[:4], "oops", *words[5:]], "holds 'oops', which is no hexadecimal word"),
+    ],
+)
+def test_a_damaged_memory_file(change: Callable[[list[str]], list[str]], hint: str, copy: Build) -> None:
+    memory = copy.rtl / "conv_2_weight.mem"
+    memory.write_text("\n".join(change(memory.read_text().split())) + "\n")
+    found = found_in(copy, ("design", "rtl"), "rtl/conv_2_weight.mem")
+    assert (found.node, found.operator) == ("conv_2", "dense") and found.hints == (f"rtl/conv_2_weight.mem {hint}",)
+    assert (found.kind, found.place is None) == (("damage", True) if "oops" in hint else ("value", False))
 
 
 def test_a_fault_in_a_scale(copy: Build) -> None:
@@ -440,3 +459,40 @@ def test_places_have_names() -> None:
     assert str(Place(3, (1, 2, 0), 5, 6)) == "frame 3, row 1, column 2, channel 0"
     assert str(Place(0, (4, 2), 5, 6)) == "frame 0, column 4, channel 2"
     assert str(Place(0, (4,), 5, 6)) == "frame 0, channel 4"
+
+
+# --- from a torch program ---------------------------------------------------------------------------------------------
+
+
+class Network(nn.Module):
+    """A convolution, and a matrix product that reads it flattened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        quant = WeightQuant(bits=4)
+        self.first = QuantIdentity(4, True, max_value=1.0)
+        self.conv = QuantConv2d(2, 3, 3, weight_quant=quant, input_bits=4, input_signed=True)
+        self.act = QuantReLU(4, max_value=2.0)
+        self.scores = QuantLinear(12, 3, weight_quant=quant, input_bits=4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.act(self.conv(self.first(x)))  # the line of the convolution
+        return self.scores(y.flatten(1))  # the line of the scores
+
+
+def test_the_line_of_the_users_program_is_named(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    export(Network(), tmp_path / "net.onnx", torch.zeros(1, 2, 4, 4))
+    build = compile_model(tmp_path / "net.onnx", "pynq-z2", fps=1e4, output=tmp_path / "build")
+    names = [n.name for n in build.design_graph.nodes]
+    lines = Path(__file__).read_text().splitlines()
+    for name, said in (("scores_Gemm", "the line of the scores"), ("conv_Conv", "the line of the convolution")):
+        assert name in names
+        edit_arrays(build.directory / "design.npz", f"{name}.weight", lambda w: w[:, ::-1])
+        found = bisect(build.directory, stages=["golden", "design"]).divergence
+        number = next(i for i, text in enumerate(lines, 1) if text.endswith(said))
+        assert found is not None and (found.kind, found.node) == ("value", name)
+        assert found.origin[-1].source == f"tests/verify/test_bisect.py:{number}: {lines[number - 1].strip()}"
+        assert [r.origin[-1].source for r in trace(build.directory, frames=1).ranges if r.node == name] == [
+            found.origin[-1].source
+        ]

@@ -105,14 +105,14 @@ def edited_hardware(build: Build, unit: str, module: str) -> list[str]:
     changed, top = build.changed(), f"rtl/{build.design_graph.name}.sv"
     kernel = f"rtl/kernels/{module}.sv"
     hints = [f"{kernel}, its kernel, was changed since it was compiled"] if kernel in changed else []
-    hints += _memories(build, unit)
+    hints += edited_memories(build, unit)
     if top in changed:
         hints += _depth(build, unit) or [f"{top}, the top level, was changed since it was compiled"]
     others = [c for c in changed if c.startswith("rtl/kernels/") and c != kernel]
     return hints or [f"{c} was changed since it was compiled" for c in others]
 
 
-def _memories(build: Build, unit: str) -> list[str]:
+def edited_memories(build: Build, unit: str) -> list[str]:
     """Words of a unit's memory files that are not the design's."""
     found = next((u for u in build.structure.units if u.name == unit), None)
     hints = []
@@ -129,6 +129,9 @@ def _memories(build: Build, unit: str) -> list[str]:
 def _words(file: str, want: list[str], have: list[str]) -> list[str]:
     if len(want) != len(have):
         return [f"{file} holds {len(have)} words, where the design has {len(want)}"]
+    odd = next((w for w in have if not re.fullmatch("[0-9a-fA-F]+", w)), None)
+    if odd is not None:
+        return [f"{file} holds {odd!r}, which is no hexadecimal word"]
     wrong = [i for i, (a, b) in enumerate(zip(want, have, strict=True)) if int(a, 16) != int(b, 16)]
     if not wrong:
         return []
