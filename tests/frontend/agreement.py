@@ -36,8 +36,8 @@ def runtime(make: Make, x: np.ndarray, **settings: Any) -> np.ndarray:
 
 
 def run(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
-    """Every output of a model that onnxruntime knows, each node computed as the standard says: what fuses
-    DequantizeLinear into products quantises their operands anew."""
+    """Every output of a model that onnxruntime knows, node by node: its optimiser gives other values for products of
+    dequantised weights."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

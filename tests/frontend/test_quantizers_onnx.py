@@ -11,7 +11,8 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tests.frontend.agreement import operators, run, same_as
 from tests.models import DOMAIN, Builder
@@ -52,6 +53,17 @@ def test_types_and_zero_points(dtype: type, opset: int, domain: str) -> None:
             q = b.quantize(x, scale, zero, dtype, domain=domain)
             outputs.append(b.dequantize(q, scale, zero, dtype, domain=domain))
     same_as_runtime(b, outputs, EVERY)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.int2, ml_dtypes.uint2])
+def test_two_bits(dtype: type) -> None:
+    """Which onnxruntime does not know: against ONNX' own evaluator."""
+    b = Builder((256,), opset=25)
+    x = b.dequantize(b.quantize("x", 1 / 16, 0, np.int8), 1 / 16, 0, np.int8)
+    y = b.dequantize(b.quantize(x, 0.5, 1, dtype), 0.5, 1, dtype)
+    weight = b.dequantize(b.constant(np.arange(512).reshape(256, 2) % 2, dtype), 0.25, None)
+    model = b.model(y, b.node("MatMul", y, weight))
+    same_as(model, EVERY, ReferenceEvaluator(model).run(None, {"x": EVERY}))
 
 
 @pytest.mark.parametrize(("dtype", "opset"), TYPES)
@@ -97,13 +109,61 @@ def test_relu_max_and_min_of_codes() -> None:
     b = Builder((256,))
     x = b.dequantize(b.quantize("x", 1 / 16, 0, np.int8), 1 / 16, 0, np.int8)
     outputs = []
-    for zero in (0, 5):
+    for zero, scale in ((0, 0.25), (5, 0.25), (-5, 1 / 32)):  # the last reaches both ends of its type
         for kind in ("Relu", "Max", "Min"):
-            q = b.quantize(x, 0.25, zero, np.int8)
+            q = b.quantize(x, scale, zero, np.int8)
             q = b.node(kind, q, *([b.constant(2, np.int8)] if kind != "Relu" else []))
-            outputs.append(b.dequantize(q, 0.25, zero, np.int8))
+            outputs.append(b.dequantize(q, scale, zero, np.int8))
     graph = same_as_runtime(b, outputs, EVERY)
-    assert operators(graph) == ["activation"] * 6
+    assert operators(graph) == ["activation"] * 9
+
+
+def test_codes_with_and_without_limits() -> None:
+    """Both are read: two quantisers in hardware; a graph input has one, so that its limits become hardware."""
+    b = Builder((256,))
+    x = b.dequantize(b.quantize("x", 1 / 16, 0, np.int8), 1 / 16, 0, np.int8)
+    q = b.quantize(x, 0.25, 5)
+    limited = b.node("Clip", q, b.constant(2, np.uint8), b.constant(20, np.uint8))
+    outputs = [b.dequantize(v, 0.25, 5) for v in (q, limited)]
+    assert operators(same_as_runtime(b, outputs, EVERY)) == ["activation", "activation"]
+    b = Builder((256,))
+    q = b.quantize("x", 0.25, 5)
+    wide = b.dequantize(b.quantize(b.dequantize(q, 0.25, 5), 0.5, 3), 0.5, 3)
+    limited = b.dequantize(b.node("Clip", q, b.constant(2, np.uint8), b.constant(20, np.uint8)), 0.25, 5)
+    assert operators(same_as_runtime(b, [wide, limited], EVERY)) == ["activation", "activation"]
+
+
+def test_limits_on_an_input_that_is_read_without_them_later() -> None:
+    b = Builder((256,))
+    q = b.quantize("x", 0.25, 5)
+    limited = b.dequantize(b.node("Clip", q, b.constant(2, np.uint8), b.constant(20, np.uint8)), 0.25, 5)
+    wide = b.dequantize(b.quantize(b.dequantize(q, 0.25, 5), 0.5, 3), 0.5, 3)
+    with pytest.raises(UnsupportedError, match="input 'x' is quantised in two ways, which has no hardware: share one"):
+        from_onnx(b.model(limited, wide))
+
+
+def test_activations_with_a_scale_per_channel() -> None:
+    """Codes keep their own scales; where they are dequantised, whole factors bring them to one."""
+    scale = np.float32([0.25, 0.5, 1.0])
+    b = Builder((3, 4, 4))
+    rng = np.random.default_rng(8)
+    q = b.quantize("x", scale, np.full(3, 9), axis=1)
+    x = b.dequantize(b.node("MaxPool", q, kernel_shape=[2, 2]), scale, np.full(3, 9), axis=-3)
+    weight = b.dequantize(b.constant(rng.integers(-8, 8, (2, 3, 2, 2)), np.int8), 0.5, None)
+    y = b.node("Conv", x, weight)
+    b.types[q] = TensorProto.UINT8
+    graph = same_as_runtime(b, [y, q], np.float32(rng.integers(-80, 160, (6, 3, 4, 4)) / 16))
+    assert operators(graph) == ["window", "maxpool", "requant", "conv2d"]
+
+
+def test_constants_that_are_scales_of_nothing() -> None:
+    """A weight of one code, and biases whose codes have more bits than a float32 holds exactly."""
+    b = Builder((4,))
+    x = b.dequantize(b.quantize("x", 0.25, 3), 0.25, 3)
+    weight = b.dequantize(b.constant(np.full((4, 2), 7), np.int8), 0.5, 7, np.int8)
+    bias = b.dequantize(b.constant([(1 << 24) + 1, -5], np.int32), 0.125, None)
+    y = b.node("Add", b.node("MatMul", x, weight), bias)
+    same_as_runtime(b, [y], np.float32(np.random.default_rng(9).integers(-80, 80, (6, 4)) / 16))
 
 
 def test_codes_through_views_and_pools() -> None:
@@ -195,17 +255,15 @@ def test_integer_input_read_in_two_ways() -> None:
     same_as_runtime(b, outputs, x)
 
 
-@pytest.mark.parametrize("to", [TensorProto.FLOAT, TensorProto.INT32])
+@pytest.mark.parametrize("to", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64])
 @pytest.mark.parametrize("hardware", [False, True])
 def test_dequantised_by_hand(to: int, hardware: bool) -> None:
     """Cast, Sub and Mul in place of DequantizeLinear: nothing of it is left."""
     b = Builder((8,))
     x = b.dequantize(b.quantize("x", 1 / 16, 3), 1 / 16, 3) if hardware else "x"
-    number = b.node("Cast", b.quantize(x, 0.25, 5), to=to)
-    if to == TensorProto.INT32:
-        number = b.node("Cast", b.node("Sub", number, b.constant(5, np.int32)), to=TensorProto.FLOAT)
-    else:
-        number = b.node("Sub", number, b.constant(5.0))
+    kind = helper.tensor_dtype_to_np_dtype(to)
+    number = b.node("Sub", b.node("Cast", b.quantize(x, 0.25, 5), to=to), b.constant(5, kind))
+    number = b.node("Cast", number, to=TensorProto.FLOAT)
     y = b.node(
         "MatMul", b.node("Mul", number, b.constant(0.25)), b.dequantize(b.constant(np.eye(8), np.int8), 0.5, None)
     )
@@ -292,8 +350,8 @@ def test_the_quantiser_of_onnxruntime(
     (golden,) = lowered.reference(*lowered.quantize(x))
     wanted = np.rint(run(model, x)[0].astype(np.float64) / graph.outputs[0].scale)
     assert np.array_equal(golden, graph.reference(*graph.quantize(x))[0])
-    differ = golden != wanted
-    assert np.abs(golden - wanted).max() <= 1 and differ.mean() < 0.02
+    # Another processor may sum float32 in another order; where this was written, none of 256 differed.
+    assert np.abs(golden - wanted).max() <= 1 and (golden != wanted).sum() <= 2
     assert operators(graph)[-1] == "activation"
 
 

@@ -190,9 +190,9 @@ def test_truncation_on_the_host_and_of_sums() -> None:
     def truncated(x: str, mode: str, *operands: float) -> str:
         return b.node("Trunc", x, *(b.constant(v) for v in operands), domain=DOMAIN, rounding_mode=mode)
 
-    x = truncated("x", "FLOOR", 0.0625, 0.0, 8.0, 0.25, 4.0)
+    x = truncated("x", "FLOOR", 0.125, 0.0, 8.0, 0.5, 4.0)  # which halves the input's grid: ties come first
     y = b.node("MatMul", x, b.weight(np.random.default_rng(0).integers(-7, 8, (256, 6)), 0.5))
-    y = truncated(y, "ROUND", 0.125, 0.0, 16.0, 8.0, 8.0)
+    y = truncated(y, "ROUND", 0.5, 0.0, 16.0, 8.0, 8.0)
     graph = agree_with_qonnx(b, [x, y], EVERY, 2)
     assert operators(graph) == ["dense", "activation"]
 

@@ -150,7 +150,7 @@ def dequantized(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
     Raises:
         UnsupportedError: the operand is no integers.
     """
-    if value.type is None:
+    if value.type is None and not value.steps:
         raise UnsupportedError(
             node.name,
             f"{node.op_type} reads the float input {value.tensor!r}: put a QuantizeLinear before it",
@@ -165,8 +165,8 @@ def dequantized(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
             "or one per channel",
         )
     one_scale, one_zero = (v[:1] if len(set(v)) == 1 else v for v in (scale, zero))
-    own = value.type.scale if isinstance(value.type.scale, tuple) else (value.type.scale,)
-    if value.code is not None and one_zero == (float(value.code),) and one_scale == own:
+    own = () if value.type is None else value.type.scale
+    if value.code is not None and one_zero == (float(value.code),) and one_scale in (own, (own,)):
         return replace(value, code=None)
     number = value.as_number()
     shift = (Step("add", tuple(-v for v in one_zero)),) if any(one_zero) else ()
