@@ -183,6 +183,11 @@ REFUSED: list[tuple[str, Make, str]] = [
         r"slice_1: Slice along axis=0 of a batch of 3-axis frames has no hardware: use axes 1 to 3",
     ),
     (
+        "axis twice",
+        lambda b: cut(b, features(b), [0, 1], [2, 3], [1, -3], [1, 1]),
+        r"slice_1: Slice along axes=\[1, -3\] names an axis twice: the file is damaged",
+    ),
+    (
         "nothing",
         lambda b: cut(b, features(b), [3], [3], [1], [1]),
         r"slice_1: Slice keeps nothing of axis 1 of a frame \(6, 4, 4\)",

@@ -99,7 +99,7 @@ class Argmax(Op):
         assert value.type is not None  # noqa: S101  # it came from ctx.integer
         op = cls(value.type, bool(node.attributes.get("select_last_index", 0)))
         places = index.shape[:-1]
-        kept = (1,) if node.attributes.get("keepdims", 1) else ()
+        kept = (1,) if node.attributes.get("keepdims", 1) == 1 else ()
         shape = (*value.shape[:axis], *kept, *value.shape[axis + 1 :])
         ctx.emit(op, (value,), node.outputs[0], node, shape, natural_index((*places, 1)))
         return True

@@ -303,13 +303,15 @@ def transposed_geometry(
     outputs = [w - b - e for w, b, e in zip(whole, begin, end, strict=True)]
     if wanted is not None or auto.startswith("SAME"):
         outputs = list(wanted)[-axes:] if wanted is not None else [n * s for n, s in zip(size, stride, strict=True)]
-        total = [max(0, w - o) for w, o in zip(whole, outputs, strict=True)]
+        total = [w - o for w, o in zip(whole, outputs, strict=True)]
         begin = [t // 2 if auto == "SAME_UPPER" else t - t // 2 for t in total]
-    if min(begin) < 0 or min(outputs) < 1 or min(extra) < 0:
+        end = [t - b for t, b in zip(total, begin, strict=True)]
+    beyond = any(not 0 <= e < max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True))
+    if min(*begin, *end) < 0 or min(outputs) < 1 or beyond:
         raise UnsupportedError(
             node.name,
-            f"ConvTranspose with padding {begin!r} in front, output_padding {extra!r} and an output of {outputs!r}: "
-            "none may be negative, nor the output empty",
+            f"ConvTranspose with pads {(*begin, *end)!r}, output_padding {extra!r} and an output of {outputs!r}: pads "
+            "must not be negative, output_padding less than stride or dilation, nor the output empty",
         )
     rows = 2 - axes
     pair = ((1,) * rows + stride, (1,) * rows + dilation, (0,) * rows + tuple(begin), (1,) * rows + tuple(outputs))

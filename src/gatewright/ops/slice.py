@@ -355,6 +355,8 @@ def _slice_picks(node: OnnxNode, ctx: ImportContext, shape: tuple[int, ...]) -> 
         raise UnsupportedError(node.name, "Slice without starts or ends is damaged: export the model again")
     axes = _numbers(node, ctx, 3, "axes") or list(range(len(starts)))
     steps = _numbers(node, ctx, 4, "steps") or [1] * len(starts)
+    if len({a % (len(shape) + 1) for a in axes}) < len(axes):
+        raise UnsupportedError(node.name, f"Slice along axes={axes!r} names an axis twice: the file is damaged")
     picks = whole(shape)
     for start, end, given, step in zip(starts, ends, axes, steps, strict=True):
         if not step:
