@@ -2,7 +2,7 @@
 """Simulation models of the cells of a netlist: those that Yosys ships, and own ones where it ships none.
 
 Yosys has models of LUTs, registers, carry chains, multiplexers, LUT RAM and shift registers. Of block RAM it has the
-ports only: `cells.v` beside this file holds Gatewright's own models.
+ports only: `cells.v` beside this file holds Gatewright's own models. `luts.v` has LUTs that Verilator compiles quicker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from gatewright.errors import ToolError
 from gatewright.sim.tools import find_tool
 
 OWN = Path(__file__).with_name("cells.v")
-"""Gatewright's models."""
+"""Gatewright's models of what Yosys has none of."""
+
+LOOK_UPS = Path(__file__).with_name("luts.v")
+"""Gatewright's models of LUTs."""
 
 BLOCK_RAM = "gatewright_block_ram"
 """What all of them are made of."""
@@ -26,11 +29,14 @@ _MODULE = re.compile(r"^module (\w+)\b.*?^endmodule\n", re.MULTILINE | re.DOTALL
 
 def own_cells() -> frozenset[str]:
     """Cells that are simulated by a model of Gatewright's own."""
-    return frozenset(_modules(OWN, OWN.stat().st_mtime)) - {BLOCK_RAM}
+    return frozenset(_read(OWN)) - {BLOCK_RAM}
 
 
-def cell_models(used: Iterable[str]) -> str:
+def cell_models(used: Iterable[str], simulator: str) -> str:
     """The Verilog models of these cells, and of nothing else.
+
+    Args:
+        simulator: from `SIMULATORS`: CXXRTL takes Yosys' own LUTs, Verilator ours.
 
     Raises:
         MissingToolError: pyosys is missing, which has the models.
@@ -39,9 +45,8 @@ def cell_models(used: Iterable[str]) -> str:
     shipped = find_tool("pyosys").path / "share" / "xilinx" / "cells_sim.v"
     if not shipped.is_file():
         raise ToolError(f"{shipped} is missing, where Yosys' cell models are expected: use pyosys from 0.60 on")
-    theirs = _modules(shipped, shipped.stat().st_mtime)
-    own = _modules(OWN, OWN.stat().st_mtime)
-    models = {**theirs, **own}
+    own = _read(OWN)
+    models = {**_read(shipped), **own, **(_read(LOOK_UPS) if simulator == "verilator" else {})}
     wanted = set(used) - {"$scopeinfo"}
     if missing := sorted(wanted - models.keys()):
         raise ToolError(f"no simulation model of cells of type {missing[0]!r}: add one to gatewright/synth/cells.v")
@@ -50,7 +55,12 @@ def cell_models(used: Iterable[str]) -> str:
     return "\n".join(models[name] for name in sorted(wanted))
 
 
-@functools.lru_cache(maxsize=4)
+def _read(path: Path) -> Mapping[str, str]:
+    """The text of every module of a file by name."""
+    return _modules(path, path.stat().st_mtime)
+
+
+@functools.lru_cache(maxsize=8)
 def _modules(path: Path, modified: float) -> Mapping[str, str]:
-    """The text of every module of a file by name; read once per file as it stands."""
+    """Read once per file as it stands."""
     return {match[1]: match[0] for match in _MODULE.finditer(path.read_text())}
