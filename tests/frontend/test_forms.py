@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.conformance.support import check_cycles, check_values, emit_bench
 from tests.frontend.agreement import agree, imported, operators
 from tests.models import Builder
 
 from gatewright.errors import UnsupportedError
+from gatewright.passes.lower import lower
+from gatewright.sim.model import Traffic
 
 Piece = Callable[[Builder, str], str]
 RNG = np.random.default_rng(0)
@@ -332,3 +336,31 @@ REFUSED: list[tuple[str, Piece, str]] = [
 def test_refused(make: Piece, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         imported(lambda b: b.quant(make(b, b.quant("x", 0.25, 4)), 0.5, 4), (2, 6, 6))
+
+
+# --- hardware ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_rtl_of_what_only_these_forms_need(tmp_path: Path) -> None:
+    """Padding with a number by a window of one pixel, a negative factor on a sum's operand, filled up windows, a mean
+    over channels, to the integer and to the cycle."""
+
+    def padded(b: Builder) -> str:
+        x = pad(0, 0, 1, 2, 0, 0, 0, 1, value=-1.5)(b, b.quant("x", 0.25, 4))
+        x = b.node("MaxPool", x, kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1)
+        return b.quant(reduce(b, "ReduceMean", x, [1], 1), 0.25, 4)
+
+    def difference(b: Builder) -> str:
+        x = b.quant("x", 0.25, 4)
+        y = b.quant(b.node("Relu", x), 0.5, 3)
+        return b.quant(b.node("Sub", b.node("Mul", x, b.constant(3.0)), b.node("Add", y, b.constant(1.0))), 0.5, 6)
+
+    graphs = [lower(imported(make, shape)) for make, shape in ((padded, (2, 5, 4)), (difference, (3, 4)))]
+    assert {"window", "maxpool", "reshape", "global_avgpool", "requant", "add"} <= {
+        n.op.name() for g in graphs for n in g.nodes
+    }
+    bench = emit_bench(graphs, tmp_path)
+    model = bench.model()
+    check_cycles(bench, check_values(bench, model, [8, 8], Traffic()))
+    check_values(bench, model, [4, 4], Traffic(in_stall=0.4, out_stall=0.4, burst=5, seed=1))
