@@ -326,6 +326,8 @@ REFUSED: list[tuple[str, Piece, str]] = [
     ("another kernel", conv(2, 2, 3, 3, kernel_shape=[2, 2]),
      r"conv_1: kernel_shape=\(2, 2\) is not that of the weight, \(3, 3\): the file is damaged"),
     ("linear", lambda b, x: resize(b, x, 2, 2, mode="linear"), "resize_1: Resize with mode='linear' has no hardware"),
+    ("a huge factor", lambda b, x: resize(b, x, 1 << 40, 1),
+     "resize_1: Resize to 6597069766656 pixels along an axis: at most 65536 have hardware"),
     ("part of a factor", lambda b, x: resize(b, x, 1.5, 2), "resize_1: Resize of 6 pixels by 1.5: only whole factors"),
     ("minimum over axes", lambda b, x: b.node("ReduceMin", x, axes=[2, 3]),
      "reducemin_1: operator ReduceMin on frames"),

@@ -18,6 +18,8 @@ from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.reshape import in_layout
 
+LONGEST = 1 << 16
+"""Pixels along an axis of the largest result, each of which is compared."""
 HALF_PIXEL = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")
 """Coordinate transformations of ONNX that are one where the factor is whole and the output has several pixels."""
 
@@ -159,7 +161,12 @@ def _factors(node: OnnxNode, ctx: ImportContext, value: Value) -> tuple[int, ...
                 f"{node.op_type} of {size} pixels by {float(scale)!r}: only whole factors have hardware; "
                 "use a pooling layer to reduce an image",
             )
-        used = _form(node, ctx)
+        if size * int(scale) > LONGEST:
+            raise UnsupportedError(
+                node.name,
+                f"{node.op_type} to {size * int(scale)} pixels along an axis: at most {LONGEST} have hardware",
+            )
+        used = _form(node)
         if not _repeats(used, size, int(scale)):
             raise UnsupportedError(
                 node.name,
@@ -193,9 +200,9 @@ def _scales(node: OnnxNode, ctx: ImportContext, dims: Sequence[int]) -> list[Fra
     return scales
 
 
-def _form(node: OnnxNode, ctx: ImportContext) -> tuple[str, str]:
-    """How output pixels are mapped to input coordinates, and those to pixels; before opset 11 in one way only."""
-    if node.op_type == "Upsample" or ctx.opset < 11:
+def _form(node: OnnxNode) -> tuple[str, str]:
+    """How output pixels are mapped to input coordinates, and those to pixels."""
+    if node.op_type == "Upsample":
         return "asymmetric", "floor"
     get = node.attributes.get
     return get("coordinate_transformation_mode", "half_pixel"), get("nearest_mode", "round_prefer_floor")
