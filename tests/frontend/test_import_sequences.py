@@ -70,3 +70,20 @@ def test_transposed_images(layer: str, perm: list[int]) -> None:
 
     g = agree(make, (2, 4, 4))
     assert "reshape" in operators(g)
+
+
+@pytest.mark.parametrize("kind", ["BatchNormalization", "Mul", "Sub", "PRelu"])
+def test_constants_per_token_of_a_product_over_features(kind: str) -> None:
+    """The product leaves features last on the wire, and the constants are one per token: elements are moved."""
+
+    def make(b: Builder) -> str:
+        rng = np.random.default_rng(0)
+        y = b.node("MatMul", b.quant("x", 0.25, 4), b.weight(rng.integers(-7, 8, (6, 4)), 0.125))
+        vector = 2.0 ** rng.integers(-1, 2, 3)
+        if kind == "BatchNormalization":
+            y = b.batch_norm(y, vector, [1, -2, 0.5], [0.25, 0, -1], vector**2, epsilon=0.0)
+        else:
+            y = b.node(kind, y, b.constant(vector[:, None]))
+        return b.quant(y, 0.5, 4)
+
+    assert "reshape" in operators(agree(make, (3, 6)))

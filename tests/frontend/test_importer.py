@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from tests.frontend.agreement import agree, operators
 from tests.models import Builder, frames, random_network, small_network
 
 from gatewright.errors import UnsupportedError
@@ -227,15 +228,15 @@ def test_batch_norm_behind_a_flatten_has_the_models_channels() -> None:
     assert from_onnx(b.model(x)).predict(np.ones((1, 3, 1, 1)))[0].tolist() == [[1, 3, 6]]
 
 
-def test_batch_norm_over_another_axis_is_refused() -> None:
+def test_batch_norm_over_another_axis() -> None:
     """Height equals channels here, so that counting alone would not notice."""
-    b = Builder((3, 3, 2))
-    x = b.node("Conv", b.quant("x", 1.0, 4), b.weight(np.eye(3)[..., None, None], 1.0))
-    x = b.batch_norm(b.node("Transpose", x, perm=[0, 2, 1, 3]), [1, 2, 4], [0, 1, 2], [0, 0, 0], [1, 1, 1])
-    with pytest.raises(
-        UnsupportedError, match=r"batchnormalization_1: 3 batch norm channels on frames of shape \(3, 3, 2\)"
-    ):
-        from_onnx(b.model(x))
+
+    def make(b: Builder) -> str:
+        x = b.node("Conv", b.quant("x", 1.0, 4), b.weight(np.arange(9).reshape(3, 3, 1, 1) % 5 - 2, 1.0))
+        x = b.node("Transpose", x, perm=[0, 2, 1, 3])
+        return b.quant(b.batch_norm(x, [1, 2, 4], [0, 1, 2], [0, 0, 0], [1, 1, 1], epsilon=0.0), 1.0, 8)
+
+    assert "reshape" in operators(agree(make, (3, 3, 2)))
 
 
 def test_zero_padding_beyond_the_inputs_limits() -> None:

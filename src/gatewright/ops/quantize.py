@@ -17,7 +17,7 @@ from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Mode, Rounding, Step, round_to_integer
 from gatewright.ir.functions import clip_limits, float_steps
 from gatewright.ir.graph import GraphInput
-from gatewright.ir.importing import ImportContext, OnnxNode, Value
+from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.linear import (
     DOMAINS,
     dequantize_constant,
@@ -36,6 +36,8 @@ LIMITS = ("Clip", "Relu", "Max", "Min")
 """Functions that limit codes, and make no others."""
 ROUNDINGS: dict[str, Mode] = {"round": "half_even", "floor": "floor", "ceil": "ceil"}
 """Steps that round."""
+WITH_CONSTANTS = ("Add", "BatchNormalization", "Div", "Mul", "PRelu", "Sub")
+"""Functions whose second operand may be one number per channel."""
 WIDEST = 1 << 31
 """A quantiser that is written out has limits below this."""
 
@@ -70,6 +72,7 @@ def import_quantizer(node: OnnxNode, ctx: ImportContext) -> bool:
 
 def _import_function(node: OnnxNode, ctx: ImportContext) -> bool:
     """Float steps that wait for the next quantiser."""
+    _orient_operand(node, ctx)
     found = float_steps(node, ctx)
     if found is None:
         return False
@@ -111,16 +114,33 @@ def _import_steps(node: OnnxNode, ctx: ImportContext) -> None:
 
 
 def _oriented(node: OnnxNode, ctx: ImportContext, settings: Sequence[FloatArray]) -> Value:
-    """The node's operand, its elements in the model's own order where only then settings are one per channel."""
+    """The node's operand, its elements in another order where only then settings are one per channel.
+
+    Tried are the model's own order, and that with the channels last.
+    """
     value = ctx.values[node.inputs[0]].as_number()
-    natural = natural_index(value.shape)
-    turned = replace(value, index=natural)
-    if _fit(value, settings) or not _fit(turned, settings):
+    if _fit(value, settings):
         return value
-    if value.type is None:
-        moved = ctx.relay_input(value.tensor, np.argsort(value.index, axis=None), value.shape)
-        return replace(value, index=natural) if moved else value
-    return in_layout(ctx, value, node, natural)
+    for index in (natural_index(value.shape), standard_index(value.shape)):
+        turned = replace(value, index=index)
+        if _fit(turned, settings):
+            if value.type is not None:
+                return in_layout(ctx, value, node, index)
+            place = np.argsort(value.index, axis=None)
+            return turned if ctx.relay_input(value.tensor, place[index.ravel()], index.shape) else value
+    return value
+
+
+def _orient_operand(node: OnnxNode, ctx: ImportContext) -> None:
+    """Bring the operand of a function with a constant per channel into an order in which it is one."""
+    dynamic = [i for i in node.inputs if i and ctx.is_dynamic(i)]
+    if node.op_type not in WITH_CONSTANTS or len(dynamic) != 1 or node.inputs[0] != dynamic[0]:
+        return
+    value, constants = ctx.values[dynamic[0]], [ctx.constants.get(i) for i in node.inputs[1:] if i]
+    axis = (-1, *(1,) * (len(value.shape) - 1)) if node.op_type == "BatchNormalization" else None
+    settings = [c if axis is None else c.reshape(axis) for c in constants if c is not None and c.size > 1]
+    if value.code is None and settings:
+        ctx.values[dynamic[0]] = _oriented(node, ctx, [c.astype(np.float64) for c in settings])
 
 
 def _fit(value: Value, settings: Sequence[FloatArray]) -> bool:
