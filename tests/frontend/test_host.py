@@ -13,7 +13,7 @@ import pytest
 from onnx import helper
 from tests.models import Builder
 
-from gatewright.errors import ModelError, UnsupportedError
+from gatewright.errors import ModelError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph
 from gatewright.ir.serial import load_graph, save_graph
@@ -261,6 +261,9 @@ REFUSED: list[tuple[str, Tail, str]] = [
     ("over the batch", lambda b, y: b.node("ArgMax", y),
      "argmax_1: ArgMax over axis 0 mixes the frames of a batch: use axis=1 or a later one"),
     ("too many", lambda b, y: b.node("TopK", y, ints(b, 6)), r"topk_1: TopK with k=\[6\] of 5 values: use 1 to 5"),
+    ("no flag", lambda b, y: b.node("ArgMax", y, axis=1, keepdims=2),
+     "argmax_1: keepdims=2 is neither 0 nor 1: the file is damaged"),
+    ("largest or not", lambda b, y: b.node("TopK", y, ints(b, 2), largest=-1), "topk_1: largest=-1 is neither 0 nor 1"),
     ("scaled in the middle", lambda b, y: pooled(b, b.node("Mul", y, b.constant(per_element(0)))),
      r"mul_1: constant of shape \(6, 4, 5\) varies within a channel: use one value, or one per channel"),
     ("frames from a constant", lambda b, y: b.node("Mul", y, b.constant(np.ones((2, 6, 4, 5)))),
@@ -270,7 +273,7 @@ REFUSED: list[tuple[str, Tail, str]] = [
 
 @pytest.mark.parametrize(("tail", "message"), [pytest.param(t, m, id=i) for i, t, m in REFUSED])
 def test_refused(tail: Tail, message: str) -> None:
-    with pytest.raises(UnsupportedError, match=message):
+    with pytest.raises(ModelError, match=message):
         from_onnx(model(tail, False))
 
 
@@ -399,6 +402,8 @@ LABELS_REFUSED: list[tuple[str, Tail, str]] = [
      "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes"),
     ("unequal scales", lambda b, y: b.node("ArgMax", b.node("Mul", y, b.constant(np.sqrt(np.arange(1, 11)))), axis=1),
      "argmax_1: ArgMax compares channels whose scales"),
+    ("float steps", lambda b, y: b.node("Relu", y),
+     r"argmax of relu_1_out: ArgMax reads 'relu_1_out' after float steps \(relu\)"),
     ("one score", lambda b, y: b.node("Slice", y, ints(b, 0), ints(b, 1), ints(b, 1)),
      "has one score: compile without argmax"),
 ]  # fmt: skip

@@ -202,8 +202,13 @@ def _label(name: str, model: onnx.ModelProto, ctx: ImportContext, operators: Map
         raise ModelError(
             f"argmax=True for {len(model.graph.output)} outputs of which none is an ArgMax: put one into the model"
         )
-    known = name in ctx.values or name in ctx.hosted
-    return append_argmax(name, ctx, lambda node, inside: _import_node(node, inside, operators)) if known else name
+    if name not in ctx.values and name not in ctx.hosted:
+        return name
+    missing = len(ctx.missing)
+    label = append_argmax(name, ctx, lambda node, inside: _import_node(node, inside, operators))
+    if len(ctx.missing) > missing:
+        raise missing_error(ctx.missing[missing:])
+    return label
 
 
 def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:

@@ -282,9 +282,9 @@ def _softmax(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> tuple[Hos
 
 
 def _arg_max(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> tuple[HostFunction, ...]:
-    get = node.attributes.get
-    axis = _axis(node, get("axis", 0), operand)
-    return (ArgMax(axis, bool(get("keepdims", 1)), bool(get("select_last_index", 0)), node.op_type == "ArgMin"),)
+    axis = _axis(node, node.attributes.get("axis", 0), operand)
+    kept, last = _flag(node, "keepdims", 1), _flag(node, "select_last_index", 0)
+    return (ArgMax(axis, kept, last, node.op_type == "ArgMin"),)
 
 
 def _top_k(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> tuple[HostFunction, ...]:
@@ -293,7 +293,7 @@ def _top_k(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> tuple[HostF
     length = operand.shape[axis - 1]
     if given.size != 1 or not 1 <= int(given[0]) <= length:
         raise UnsupportedError(node.name, f"TopK with k={given.tolist()!r} of {length} values: use 1 to {length}")
-    largest = bool(node.attributes.get("largest", 1))
+    largest = _flag(node, "largest", 1)
     return tuple(TopK(axis, int(given[0]), largest, positions) for positions in (False, True))
 
 
@@ -306,6 +306,18 @@ def _cast(node: OnnxNode, ctx: ImportContext, operand: _Operand) -> tuple[HostFu
     if kind.kind not in "fiub":
         raise UnsupportedError(node.name, f"Cast to {kind} has no hardware: remove it")
     return (Cast("float64" if kind.kind == "f" and kind.itemsize >= 4 else kind.name),)
+
+
+def _flag(node: OnnxNode, name: str, default: int) -> bool:
+    """An attribute that is 0 or 1.
+
+    Raises:
+        ModelError: it is another number, which runtimes read differently.
+    """
+    value = node.attributes.get(name, default)
+    if value not in (0, 1):
+        raise ModelError(f"{node.name}: {name}={value!r} is neither 0 nor 1: the file is damaged")
+    return bool(value)
 
 
 def _axis(node: OnnxNode, given: int, operand: _Operand) -> int:
