@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 from tests.conformance.support import check_cycles, check_values, emit_bench
 from tests.frontend.agreement import agree, imported, operators
 from tests.models import Builder
 
 from gatewright.errors import UnsupportedError
+from gatewright.frontend.importer import from_onnx
 from gatewright.passes.lower import lower
 from gatewright.sim.model import Traffic
 
@@ -257,7 +259,7 @@ def resize(b: Builder, x: str, *factors: float, **attributes: Any) -> str:
     return b.node("Resize", x, b.constant(np.zeros(0)) if b.opset < 13 else "", b.constant(scales), **form)
 
 
-@pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 19])
+@pytest.mark.parametrize("opset", [7, 9, 10, 11, 13, 18, 19])
 @pytest.mark.parametrize("factors", [(2, 2), (3, 1), (1, 4)])
 def test_resizes(factors: tuple[int, int], opset: int) -> None:
     assert run(lambda b, x: resize(b, x, *factors), (2, 3, 4), opset) == ["upsample"]
@@ -338,6 +340,28 @@ REFUSED: list[tuple[str, Piece, str]] = [
 def test_refused(make: Piece, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         imported(lambda b: b.quant(make(b, b.quant("x", 0.25, 4)), 0.5, 4), (2, 6, 6))
+
+
+def test_attributes_of_old_opsets() -> None:
+    for opset in (6, 17):
+        b = Builder((3, 4, 4), opset=opset)
+        y = b.node("Add", b.quant("x", 0.25, 4), b.constant([1, 2, 3]), broadcast=1, axis=1)
+        with pytest.raises(
+            UnsupportedError, match="broadcast' of opset 6 means" if opset == 6 else "varies within a ch"
+        ):
+            from_onnx(b.model(b.quant(y, 0.5, 4)))
+
+
+def test_initialisers_among_the_inputs() -> None:
+    """As old exporters list them."""
+    shape = (2, 5, 5)
+    b = Builder(shape)
+    model = b.model(conv(3, 2, 3, 3)(b, b.quant("x", 0.25, 4)))
+    wanted = from_onnx(model)
+    for constant in model.graph.initializer:
+        info = helper.make_tensor_value_info(constant.name, constant.data_type, list(constant.dims))
+        model.graph.input.append(info)
+    assert from_onnx(model).digest() == wanted.digest()
 
 
 # --- hardware ---------------------------------------------------------------------------------------------------------

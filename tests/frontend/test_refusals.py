@@ -376,6 +376,12 @@ def test_float_model() -> None:
         from_onnx(b.model(b.node("Relu", "x")))
 
 
+def test_no_outputs() -> None:
+    b, _ = two_layers()
+    with pytest.raises(ModelError, match="the model has no outputs: the file is damaged; export it again"):
+        from_onnx(b.model())
+
+
 def test_nothing_but_quantisers() -> None:
     b = Builder((4,))
     with pytest.raises(ModelError, match="nothing but quantisers of its inputs: there is no layer"):

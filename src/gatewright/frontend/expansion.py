@@ -21,6 +21,9 @@ from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.padding import read_pads
 
 CONTROL_FLOW = ("If", "Loop", "Scan")
+OLD = {**dict.fromkeys(("Add", "Div", "Gemm", "Mul", "PRelu", "Pow", "Sub"), "broadcast"), "Reshape": "shape",
+       "Pad": "paddings", "BatchNormalization": "is_test", "Dropout": "is_test"}  # fmt: skip
+"""Attributes of nodes before opset 7 that later ones have not, because they say it otherwise."""
 MICROSOFT = "com.microsoft"
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
 
@@ -100,6 +103,13 @@ def expand(node: OnnxNode, ctx: ImportContext) -> list[OnnxNode] | None:
         "" if node.domain == "ai.onnx" else node.domain.partition(".v")[0] if "qonnx" in node.domain else node.domain
     )
     parts = Parts(node, ctx)
+    old = OLD.get(node.op_type) if domain == "" and ctx.opset < 7 else None
+    if old in node.attributes:
+        raise UnsupportedError(
+            node.name,
+            f"{node.op_type} with the attribute {old!r} of opset {ctx.opset} means something else today: convert the "
+            "model with onnx.version_converter.convert_version",
+        )
     if domain == "" and node.op_type in CONTROL_FLOW:
         _branch(parts)
         return parts.nodes

@@ -217,6 +217,8 @@ def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
             "the model has no quantiser on its input: it is a float model; train it with gatewright.nn "
             "or Brevitas, or put Quant nodes in (input, weights and activations)"
         )
+    if not outputs:
+        raise ModelError("the model has no outputs: the file is damaged; export it again")
     if not ctx.nodes:
         raise ModelError("the model holds nothing but quantisers of its inputs: there is no layer to make hardware for")
     graph = _prune(Graph(identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
