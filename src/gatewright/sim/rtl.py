@@ -67,7 +67,7 @@ def group_of(design: Structure) -> Group:
 
 
 def build_watched(
-    graph: Graph, design: Structure, folder: Path, *, optimise: Optimise = "fast_build", trace: bool = False
+    graph: Graph, design: Structure, folder: Path, *, trace: bool = False
 ) -> tuple[Model, tuple[Tap, ...]]:
     """Compile an emitted design as it lies in a folder, with every stream inside it on a monitor.
 
@@ -84,7 +84,7 @@ def build_watched(
         top.write_text(watched_top((folder / top.name).read_text(), design.name, watched))
         model = compile_model(
             [*sorted((folder / "kernels").glob("*.sv")), top], design.name, group_of(design), folder=folder,
-            optimise=optimise, trace=True, monitors=[Port(t.prefix, t.stream) for t in watched],
+            trace=trace, monitors=[Port(t.prefix, t.stream) for t in watched],
         )  # fmt: skip
     return model, watched
 

@@ -14,8 +14,7 @@ from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.model import Model, Traffic
 from gatewright.sim.monitor import Watched, watch
-from gatewright.sim.rtl import LONG_RUN, build_watched
-from gatewright.sim.verilator import Optimise
+from gatewright.sim.rtl import build_watched
 from gatewright.verify.check import Case
 
 RECORDED = 20_000_000
@@ -37,8 +36,8 @@ class Hardware:
     taps: tuple[Tap, ...]
 
     @classmethod
-    def of(cls, build: Build, frames: int, progress: Progress = silent) -> Hardware:
-        """Compile that of a build, for so many frames.
+    def of(cls, build: Build, progress: Progress = silent) -> Hardware:
+        """Compile that of a build.
 
         Raises:
             ConfigError: its top level is no longer what the emitter writes.
@@ -46,10 +45,8 @@ class Hardware:
         """
         progress("compiling the RTL with monitors")
         graph, design = build.design_graph, build.structure
-        work = frames * max(u.schedule.steps for u in design.units) * len(design.units)
-        optimise: Optimise = "fast_run" if work > LONG_RUN else "fast_build"
         trace = len(taps(graph, design)) <= SMALL
-        return cls(build, *build_watched(graph, design, build.rtl, optimise=optimise, trace=trace))
+        return cls(build, *build_watched(graph, design, build.rtl, trace=trace))
 
     @property
     def frames(self) -> int:
@@ -76,7 +73,7 @@ def passed(case: Case) -> Iterator[Mapping[str, IntArray]]:
     Raises:
         SimulationError: the design stalls, or a stream is not whole frames.
     """
-    hardware = Hardware.of(case.build, case.frames, case.progress)
+    hardware = Hardware.of(case.build, case.progress)
     types = case.build.design_graph.tensors
     for start in range(0, case.frames, hardware.frames):
         case.progress("RTL", start, case.frames)

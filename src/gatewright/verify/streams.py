@@ -23,7 +23,7 @@ STALLED_CYCLES = 2_000_000
 
 def compare_rtl(case: Case, provenance: Provenance) -> Step:
     """Every stream inside the emitted design against the design's integers: values, order, tlast, protocol, cycles."""
-    run = _Run(case, provenance, Hardware.of(case.build, case.frames, case.progress))
+    run = _Run(case, provenance, Hardware.of(case.build, case.progress))
     for start in range(0, case.frames, run.hardware.frames):
         case.progress("RTL against the design", start, case.frames)
         found = run.compare(start, Traffic(timeout_cycles=run.patience))
