@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from tests.models import Builder, small_network, two_layers
+from tests.models import DOMAIN, Builder, small_network, two_layers
 
 from gatewright.errors import ModelError, UnsupportedError
 from gatewright.frontend.importer import from_onnx, import_model
@@ -228,6 +228,20 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
         "rounding",
         image(quantise(mode="STOCHASTIC")),
         r"quant_3: rounding_mode='STOCHASTIC' is not known: use one of ROUND, HALF_EVEN, CEIL, FLOOR, UP, DOWN",
+    ),
+    (
+        "no range",
+        image(lambda b, x: b.node("Quant", x, *(b.constant(v) for v in (1.0, 0.0, 4.0)), domain=DOMAIN, signed=1)),
+        r"quant_3: attribute narrow=None of Quant: set it to 0 or 1",
+    ),
+    (
+        "sign of another type",
+        image(
+            lambda b, x: b.node(
+                "Quant", x, *(b.constant(v) for v in (1.0, 0.0, 4.0)), domain=DOMAIN, signed=1.0, narrow=0
+            )
+        ),
+        r"quant_3: attribute signed=1.0 of Quant: set it to 0 or 1",
     ),
     ("half a bit", image(quantise(bits=2.5)), r"quant_3: bit width \[2.5\]: use whole numbers from 1 to 32"),
     ("no bits", image(quantise(bits=0)), r"quant_3: bit width \[0.0\]: use whole numbers"),

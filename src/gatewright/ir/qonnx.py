@@ -10,7 +10,16 @@ import numpy as np
 from gatewright.errors import UnsupportedError
 from gatewright.ir.chain import Rounding, Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
-from gatewright.ir.quantizers import Target, code_limits, effective_zero, read_bits, read_mode, read_scale, read_zero
+from gatewright.ir.quantizers import (
+    Target,
+    code_limits,
+    effective_zero,
+    read_bits,
+    read_flag,
+    read_mode,
+    read_scale,
+    read_zero,
+)
 from gatewright.ir.scales import LARGEST_FACTOR, common_divisor
 from gatewright.ir.types import FloatArray
 
@@ -37,7 +46,7 @@ def truncation(node: OnnxNode, ctx: ImportContext, value: Value) -> Target:
         after = read_bits(node, ctx, 5, 1)
         out = _vector(node, value, read_scale(node, ctx, 4), "output scale")
         divisors = 2.0 ** np.round(np.log2(np.asarray(out) / np.asarray(scale)))
-        limits = code_limits(after, bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0)))
+        limits = code_limits(after, read_flag(node, "signed", 1), read_flag(node, "narrow", 0))
         moved = Fraction(shift) / Fraction(float(divisors.max()))
         if after.size != 1 or (shift and len(set(divisors.tolist())) > 1) or moved.denominator != 1:
             raise UnsupportedError(

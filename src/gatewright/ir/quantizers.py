@@ -122,6 +122,18 @@ def read_zero(node: OnnxNode, ctx: ImportContext, position: int) -> FloatArray:
     return zero
 
 
+def read_flag(node: OnnxNode, name: str, default: int | None = None) -> bool:
+    """An attribute that is 0 or 1.
+
+    Raises:
+        UnsupportedError: it is something else, or left out where readers disagree on what that means.
+    """
+    value = node.attributes.get(name, default)
+    if not isinstance(value, int) or value not in (0, 1):
+        raise UnsupportedError(node.name, f"attribute {name}={value!r} of {node.op_type}: set it to 0 or 1")
+    return bool(value)
+
+
 def read_mode(node: OnnxNode, default: str) -> Mode:
     """The rounding mode of a QONNX node.
 
@@ -168,7 +180,7 @@ def qonnx_quantizer(node: OnnxNode, ctx: ImportContext) -> Quantizer:
         return Quantizer(scale, 0 * one, -one, one, bipolar=True)
     zero, mode = read_zero(node, ctx, 2), read_mode(node, "ROUND")
     bits = read_bits(node, ctx, 3, least=1 if ctx.is_dynamic(node.inputs[0]) else 0)
-    signed, narrow = bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0))
+    signed, narrow = read_flag(node, "signed"), read_flag(node, "narrow")
     lo, hi = code_limits(bits, signed, narrow)
     if not signed or not (bits == 1).any():
         return Quantizer(scale, zero, lo, hi, mode)
