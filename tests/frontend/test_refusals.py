@@ -232,7 +232,7 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     (
         "no range",
         image(lambda b, x: b.node("Quant", x, *(b.constant(v) for v in (1.0, 0.0, 4.0)), domain=DOMAIN, signed=1)),
-        r"quant_3: attribute narrow=None of Quant: set it to 0 or 1",
+        r"quant_2: attribute narrow=None of Quant: set it to 0 or 1",
     ),
     (
         "sign of another type",
@@ -241,7 +241,7 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
                 "Quant", x, *(b.constant(v) for v in (1.0, 0.0, 4.0)), domain=DOMAIN, signed=1.0, narrow=0
             )
         ),
-        r"quant_3: attribute signed=1.0 of Quant: set it to 0 or 1",
+        r"quant_2: attribute signed=1.0 of Quant: set it to 0 or 1",
     ),
     ("half a bit", image(quantise(bits=2.5)), r"quant_3: bit width \[2.5\]: use whole numbers from 1 to 32"),
     ("no bits", image(quantise(bits=0)), r"quant_3: bit width \[0.0\]: use whole numbers"),
