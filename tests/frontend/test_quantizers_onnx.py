@@ -463,6 +463,13 @@ REFUSED: list[tuple[str, onnx.ModelProto, str]] = [
         "trunc_1: Trunc reads the float input 'x', on which it sets no limits: put a Quant before it",
     ),
     (
+        "truncation without limits",
+        model(
+            lambda b: b.node("Trunc", product(b, coded(b)), *(b.constant(v) for v in (1e-9, 0, 8, 7)), domain=DOMAIN)
+        ),
+        "trunc_1: Trunc sets no limits and gives integers of more than 32 bits here .*: put a Quant before it",
+    ),
+    (
         "zero point of a truncation",
         model(lambda b: b.node("Trunc", "x", *(b.constant(v) for v in (0.5, 3.0, 8.0, 2.0, 4.0)), domain=DOMAIN)),
         "trunc_1: zero point 3 divided by 4.0 is no whole number, or bits vary: use zero point 0 and one bit width",

@@ -108,6 +108,12 @@ def _import_steps(node: OnnxNode, ctx: ImportContext) -> None:
         value = _oriented(node, ctx, threshold_columns(node, ctx, value))
         goal, rest = multi_threshold(node, ctx, value)
     quantize_value(node, ctx, value, goal)
+    made = ctx.values[output].type
+    if goal.lo == -WIDEST and made is not None and (made.lo <= -WIDEST or made.hi >= WIDEST - 1):
+        raise UnsupportedError(
+            node.name,
+            f"Trunc sets no limits and gives integers of more than 32 bits here ({made}): put a Quant before it",
+        )
     ctx.values[output] = one_scale(node, ctx, ctx.values[output])
     if rest:
         ctx.extend(ctx.values[output], Step("add", (rest,)), output, node)
