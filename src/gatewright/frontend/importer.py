@@ -18,7 +18,7 @@ from gatewright.frontend.reading import batch_of, check_names, identifier, model
 from gatewright.frontend.shapes import output_shapes
 from gatewright.ir.findings import Finding, Missing, missing_error, refusal, split_remedy
 from gatewright.ir.graph import Graph, GraphOutput
-from gatewright.ir.hosting import append_argmax, extend_tail, leave_to_host
+from gatewright.ir.hosting import append_argmax, extend_tail, leave_to_host, note_steps
 from gatewright.ir.importing import (
     Hosted,
     ImportContext,
@@ -374,23 +374,13 @@ def _output(name: str, ctx: ImportContext, taken: set[str]) -> GraphOutput:
         )
     affine = output_affine(value)
     if affine is None:
-        _left_to_host(name, value, ctx)
+        note_steps(name, value, ctx)
     steps = value.steps if affine is None else ()
     parts = (np.asarray(value.type.scale), np.zeros(1)) if affine is None else affine
     scale, offset = (np.broadcast_to(v, value.channels).astype(np.float64) for v in parts)
     output = unique_name(name, taken)
     positions = not value.steps and any(value.tensor in n.outputs and n.op.gives_positions for n in ctx.nodes)
     return GraphOutput(output, value.tensor, value.shape, value.index, scale, offset, steps, tail, positions)
-
-
-def _left_to_host(name: str, value: Value, ctx: ImportContext) -> None:
-    """Note that the host computes the float steps of an output."""
-    ctx.findings = [
-        replace(f, verdict="host", reason=f"behind the last layer, in output {name!r}")
-        if f.node in value.origin and f.verdict == "folded"
-        else f
-        for f in ctx.findings
-    ]
 
 
 def _prune(graph: Graph) -> Graph:

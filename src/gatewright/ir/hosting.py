@@ -115,6 +115,16 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
         ctx.hosted[output] = replace(first, tail=tail, integers=integers, nodes=nodes)
 
 
+def note_steps(name: str, value: Value, ctx: ImportContext) -> None:
+    """Note that the host computes the float steps of an output."""
+    ctx.findings = [
+        replace(f, verdict="host", reason=f"behind the last layer, in output {name!r}")
+        if f.node in value.origin and f.verdict == "folded"
+        else f
+        for f in ctx.findings
+    ]
+
+
 def append_argmax(name: str, ctx: ImportContext, import_node: Importer) -> str:
     """Take the place of the greatest score of the output `name`, and give the name of the result.
 
