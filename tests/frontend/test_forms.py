@@ -184,6 +184,23 @@ def test_an_offset_in_front_of_padding() -> None:
             run(lambda b, x, v=value, f=layer: f(b, pad(0, 0, 1, 1, 0, 0, 1, 1, value=v)(b, PLUS(b, x))), (2, 4, 4))
 
 
+@pytest.mark.parametrize("offset", [0.75, -2.5])
+@pytest.mark.parametrize("factor", [1.0, -0.5])
+def test_padding_of_a_layer_behind_an_offset(offset: float, factor: float) -> None:
+    """Its zeros are another integer in front of the offset."""
+
+    def front(b: Builder, x: str) -> str:
+        return b.node("Add", b.node("Mul", x, b.constant(factor)), b.constant(offset))
+
+    layers = [
+        conv(3, 2, 3, 3, pads=[1, 0, 2, 1]),
+        conv(4, 1, 3, 3, group=2, auto_pad="SAME_UPPER"),
+        piece("AveragePool", kernel_shape=[2, 2], pads=[1, 0, 0, 1], count_include_pad=1),
+    ]
+    for layer in layers:
+        run(lambda b, x, f=layer: f(b, front(b, x)), (2, 4, 5))
+
+
 # --- pools ------------------------------------------------------------------------------------------------------------
 
 CEIL = list(itertools.product([(5, 5), (6, 7), (7, 4)], [(2, 2), (3, 3), (3, 2)], [(2, 2), (3, 2)], [0, 1]))
@@ -331,6 +348,8 @@ REFUSED: list[tuple[str, Piece, str]] = [
     ("a huge factor", lambda b, x: resize(b, x, 1 << 40, 1),
      "resize_1: Resize to 6597069766656 pixels along an axis: at most 65536 have hardware"),
     ("part of a factor", lambda b, x: resize(b, x, 1.5, 2), "resize_1: Resize of 6 pixels by 1.5: only whole factors"),
+    ("mean of a function", lambda b, x: b.node("ReduceMean", b.node("Relu", x), axes=[1]),
+     r"reducemean_1: GlobalAveragePool reads 'relu_1_out' after float steps \(relu\) that no quantiser follows"),
     ("minimum over axes", lambda b, x: b.node("ReduceMin", x, axes=[2, 3]),
      "reducemin_1: operator ReduceMin on frames"),
 ]  # fmt: skip

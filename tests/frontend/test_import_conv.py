@@ -268,9 +268,9 @@ REFUSED: list[tuple[str, tuple[int, ...], Make, str]] = [
         "padding after an offset",
         (2, 6, 6),
         lambda b, x: b.node(
-            "AveragePool", b.node("Add", x, b.constant(1.0)), kernel_shape=[2, 2], pads=[1] * 4, count_include_pad=1
+            "AveragePool", b.node("Add", x, b.constant(0.3)), kernel_shape=[2, 2], pads=[1] * 4, count_include_pad=1
         ),
-        "averagepool_1: AveragePool pads after a constant is added: put a Quant node in front of AveragePool",
+        "averagepool_1: AveragePool pads with 0 behind an offset, where 0 is no integer: put a Quant node in front",
     ),
     (
         "mean of a Relu",

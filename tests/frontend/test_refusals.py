@@ -192,7 +192,7 @@ CASES: list[tuple[str, onnx.ModelProto, str]] = [
     ),
     (
         "offset before padding",
-        image(lambda b, x: conv(b, b.node("Add", x, b.constant(1.0)), pads=[1, 1, 1, 1])),
+        image(lambda b, x: conv(b, b.node("Add", x, b.constant(0.3)), pads=[1, 1, 1, 1])),
         r"conv_1: Conv reads 'add_1_out' after factors or offsets that cannot move behind Conv: put a Quant node in ",
     ),
     (

@@ -45,6 +45,7 @@ class Parts:
         """A node of standard ONNX; the name of its output."""
         output = f"{self.node.outputs[0]} part {len(self.nodes)}"
         self.nodes.append(OnnxNode(self.node.name, op_type, "", inputs, (output,), attributes))
+        self.ctx.internal[output] = self.ctx.internal.get(inputs[0], inputs[0])
         return output
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:

@@ -154,6 +154,7 @@ class ImportContext:
         reserved: names that no node may take: the outputs', and that of the top level.
         opset: version of the definitions of ONNX' own operators.
         batch: size of the batch in the file; None where it is left open.
+        internal: tensors between the parts of an expanded node by name, and the operand of the model behind them.
         open_batch: constants in which `BATCH` stands for it.
         findings: the verdict on every node so far.
         missing: operands without a quantiser, for which a stand-in of 8 bits was taken so that the import goes on.
@@ -172,6 +173,7 @@ class ImportContext:
     opset: int = 17
     batch: int | None = None
     open_batch: set[str] = field(default_factory=set)
+    internal: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     stand_ins: set[str] = field(default_factory=set)
@@ -261,12 +263,13 @@ class ImportContext:
 
     def unquantised(self, node: OnnxNode, position: int, reason: str) -> tuple[Value, Tensor]:
         """A stand-in for an operand whose float steps cannot be moved behind the node, which is noted."""
-        text = f"{node.op_type} reads {node.inputs[position]!r} {reason}: put a Quant node in front of {node.op_type}"
+        name = self.internal.get(node.inputs[position], node.inputs[position])
+        text = f"{node.op_type} reads {name!r} {reason}: put a Quant node in front of {node.op_type}"
         return self._stand_in(node, node.inputs[position], text)
 
     def _stand_in(self, node: OnnxNode, name: str, reason: str) -> tuple[Value, Tensor]:
         """Note that a tensor lacks a quantiser, and give what a quantiser of 8 bits would."""
-        self.missing.append(Missing(node.name, node.op_type, "input", name, reason))
+        self.missing.append(Missing(node.name, node.op_type, "input", self.internal.get(name, name), reason))
         value = self.values[name]
         return stand_in(self, name, value.shape, value.index)
 

@@ -50,6 +50,18 @@ def padding_integer(node: OnnxNode, ctx: ImportContext, value: Value) -> int:
     real = float(node.attributes.get("value", 0.0))
     if len(node.inputs) > 2 and node.inputs[2]:
         real = float(ctx.constant(node, 2).item())
+    number = integer_of(value, real)
+    if number is None:
+        raise UnsupportedError(
+            node.name,
+            f"Pad with {real!r} adds numbers that are no integers of {node.inputs[0]!r}: pad with 0, or with a "
+            "multiple of its scale, or put a Quant node in front of the Pad",
+        )
+    return number
+
+
+def integer_of(value: Value, real: float) -> int | None:
+    """The integer that the float steps of a value turn into a number, in all channels; None where there is none."""
     if value.code is not None:
         candidates = np.asarray([real - value.code])
     else:
@@ -59,15 +71,8 @@ def padding_integer(node: OnnxNode, ctx: ImportContext, value: Value) -> int:
             factor, offset = affine_form(value.steps, value.channels)
             candidates = (real - offset) / np.where(factor == 0, np.inf, factor) / scale
         elif (evaluate(value.steps, candidates) != real).any():
-            candidates = candidates + np.nan
-    number = candidates[0]
-    if (
-        not np.isfinite(candidates).all()
-        or (np.abs(candidates - np.rint(number)) > TOLERANCE * (1 + abs(number))).any()
-    ):
-        raise UnsupportedError(
-            node.name,
-            f"Pad with {real!r} adds numbers that are no integers of {node.inputs[0]!r}: pad with 0, or with a "
-            "multiple of its scale, or put a Quant node in front of the Pad",
-        )
-    return int(np.rint(number))
+            return None
+    number = np.rint(candidates[0])
+    if not np.isfinite(candidates).all():
+        return None
+    return int(number) if (np.abs(candidates - number) <= TOLERANCE * (1 + abs(number))).all() else None

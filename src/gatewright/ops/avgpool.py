@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
-from gatewright.ir.chain import affine_form
 from gatewright.ir.cost import Features, counters, running_sum
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
+from gatewright.ir.padding import integer_of
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.conv2d import as_image, emit_pool, geometry, pool_window
@@ -70,16 +70,19 @@ class Avgpool(Op):
         value, _ = ctx.integer(node, 0, lambda v: all(s.affine for s in v.steps))
         value = as_image(node, ctx, value)
         pads = geometry(node, tuple(node.attributes["kernel_shape"]), value.shape[1:])[2]
-        value, window, shape = pool_window(node, ctx, value, 0)
+        number = integer_of(value, 0.0)
+        value, window, shape = pool_window(node, ctx, value, number or 0)
         if any(pads) and not node.attributes.get("count_include_pad", 0):
             raise UnsupportedError(
                 node.name,
                 "AveragePool with padding that is not counted divides by another number at the border, which has no "
                 "hardware: use count_include_pad=1, or no padding",
             )
-        if any(pads) and affine_form(value.steps, value.channels)[1].any():
+        if any(pads) and number is None:
             raise UnsupportedError(
-                node.name, "AveragePool pads after a constant is added: put a Quant node in front of AveragePool"
+                node.name,
+                "AveragePool pads with 0 behind an offset, where 0 is no integer: put a Quant node in front of "
+                "AveragePool",
             )
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         emit_pool(node, ctx, value, window, op, shape)

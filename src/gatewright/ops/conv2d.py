@@ -13,6 +13,7 @@ from gatewright.ir.chain import Step
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, check_size, standard_index
 from gatewright.ir.moving import move_filters, one_scale_a_channel
 from gatewright.ir.op import Bounds, Op, as_int64
+from gatewright.ir.padding import integer_of
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.ops.dense import Dense
 from gatewright.ops.depthwise import Depthwise
@@ -131,6 +132,8 @@ class Conv2d(Op):
         stride, dilation, pads = geometry(node, filters.shape[2:], value.shape[1:])
         if all(s.kind in ("mul", "div") for s in value.steps):  # in front of which 0 is 0
             value, pads, _ = over_padding(ctx, value, pads, 0, other=False)
+        elif any(pads):
+            value, pads = _padded_before(node, ctx, value, pads)
         moved = move_filters(node, weight, value, groups, any(pads))
         if moved is None:
             text = f"after factors or offsets that cannot move behind {node.op_type}"
@@ -145,7 +148,7 @@ class Conv2d(Op):
         ctx.emit(op, (value,), node.outputs[0], node, (count, *sides))
         ctx.scale(node, moved.factor, moved.offset)
         if len(node.inputs) > 2 and node.inputs[2]:
-            bias = tuple(ctx.constant(node, 2).astype(np.float64).tolist())
+            bias = tuple(ctx.constant(node, 2).ravel().astype(np.float64).tolist())
             ctx.extend(ctx.values[node.outputs[0]], Step("add", bias), node.outputs[0], node)
         return True
 
@@ -176,6 +179,21 @@ class Conv2d(Op):
             grouped(Tensor((6, 5, 6), 0, 15), 2, (4, 3, 3), pad=1),
             grouped(Tensor((4, 4, 6), 0, 15), 3, (9, 1, 1)),
         ]
+
+
+def _padded_before(
+    node: OnnxNode, ctx: ImportContext, value: Value, pads: tuple[int, int, int, int]
+) -> tuple[Value, tuple[int, int, int, int]]:
+    """An image behind an offset, padded with the integer that is 0 there, if there is one; the padding that is left."""
+    number = integer_of(value, 0.0)
+    if number is None or value.type is None:
+        return value, pads
+    top, left, bottom, right = pads
+    op = Window(value.type, 1, 1, 1, 1, top, left, bottom, right, pad_value=number)
+    *sides, _ = op.outputs[0].shape
+    name = f"{node.outputs[0]} padded"
+    ctx.emit(op, (value,), name, node, (value.shape[0], *sides))
+    return replace(ctx.values.pop(name), steps=value.steps), (0, 0, 0, 0)
 
 
 def _check_filters(node: OnnxNode, shape: tuple[int, ...], groups: int, value: Value) -> None:
