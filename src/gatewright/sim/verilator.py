@@ -30,6 +30,8 @@ _RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
 _VERILATOR_FLAGS = ("--cc", "--prefix", "Vdut", "--no-timing", *CHECKS, *_RANDOM_START)
 _BYTES_PER_UNIT = 300_000
 """Generated C++ from which a second compiler process pays: each reads the runtime's headers again."""
+_MOST_BYTES = 2_000_000
+"""Generated C++ that a compiler gets at a time: netlists give tens of megabytes, and its memory grows with them."""
 
 
 def compile_model(
@@ -160,18 +162,20 @@ class _Build:
         """Compile the generated C++ in as many pieces as processors make worthwhile."""
         files = sorted(work.glob("Vdut*.cpp"), key=lambda p: -p.stat().st_size)
         size = sum(p.stat().st_size for p in files)
-        units: list[list[Path]] = [[] for _ in range(min(os.cpu_count() or 1, 1 + size // _BYTES_PER_UNIT))]
+        processors = os.cpu_count() or 1
+        units: list[list[Path]] = [
+            [] for _ in range(max(min(processors, 1 + size // _BYTES_PER_UNIT), size // _MOST_BYTES))
+        ]
         for file in files:
             min(units, key=lambda unit: sum(p.stat().st_size for p in unit)).append(file)
-        running, objects = [], []
+        sources = [work / f"unit{i}.cpp" for i in range(len(units))]
         for i, unit in enumerate(units):
             includes = [f'#include "{p.name}"' for p in unit] + ['#include "harness_model.cpp"'] * (i == 0)
-            source = work / f"unit{i}.cpp"
-            source.write_text("\n".join(includes) + "\n")
-            objects.append(source.with_suffix(".o"))
-            running.append(self._compile(source, objects[-1], _CXX_LEVEL[self.optimise], work))
-        self._finish(running)
-        return objects
+            sources[i].write_text("\n".join(includes) + "\n")
+        level = _CXX_LEVEL[self.optimise]
+        for i in range(0, len(units), processors):
+            self._finish([self._compile(s, s.with_suffix(".o"), level, work) for s in sources[i : i + processors]])
+        return [source.with_suffix(".o") for source in sources]
 
     def _compile_runtime(self, root: Path, folder: Path) -> None:
         """Verilator's library and the harness: the same for all models, and always optimised."""
