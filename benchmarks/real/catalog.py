@@ -79,9 +79,9 @@ def noise(shape: tuple[int, ...], spread: float = 1.0, middle: float = 0.0) -> C
     return lambda count: np.float32(np.random.default_rng(0).normal(middle, spread, (count, *shape)))
 
 
-def hls4ml(name: str) -> Callable[[], onnx.ModelProto]:
-    """An ONNX file of the hls4ml source package."""
-    return lambda: onnx.load_from_string(qkeras.onnx_file(name))
+def hls4ml(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
+    """An ONNX file of the hls4ml source package, its channels-last images made `size` pixels high and wide if given."""
+    return lambda: _resized(onnx.load_from_string(qkeras.onnx_file(name)), size, (1, 2))
 
 
 def qonnx_package(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
@@ -90,15 +90,22 @@ def qonnx_package(name: str, size: int = 0) -> Callable[[], onnx.ModelProto]:
     def load() -> onnx.ModelProto:
         import qonnx
 
-        model = onnx.load(str(Path(qonnx.__file__).parent / "data/onnx" / name))
-        if size:
-            for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
-                dim.dim_value = size
-            for info in (*model.graph.value_info, *model.graph.output):
-                info.type.tensor_type.ClearField("shape")
-        return model
+        return _resized(onnx.load(str(Path(qonnx.__file__).parent / "data/onnx" / name)), size, (2, 3))
 
     return load
+
+
+def _resized(model: onnx.ModelProto, size: int, axes: tuple[int, int]) -> onnx.ModelProto:
+    """A fully convolutional network for smaller images; the file states the shape of every tensor."""
+    if size:
+        given = model.graph.input[0].type.tensor_type.shape.dim
+        factor = given[axes[0]].dim_value // size
+        for info in (model.graph.input[0], *model.graph.value_info, *model.graph.output):
+            dims = info.type.tensor_type.shape.dim
+            if len(dims) == 4 and all(dims[a].dim_value % factor == 0 for a in axes):
+                for axis in axes:
+                    dims[axis].dim_value //= factor
+    return model
 
 
 def mltk(folder: str, name: str) -> Callable[[], onnx.ModelProto]:
@@ -167,11 +174,25 @@ MODELS: Mapping[str, RealModel] = {
     "mltk-alexa": from_mltk("siliconlabs", "keyword_spotting_alexa", 1000),
     "mltk-on-off": from_mltk("siliconlabs", "keyword_spotting_on_off_v3", 1000),
     "mltk-pacman": from_mltk("siliconlabs", "keyword_spotting_pacman_v3", 1000),
+    "mltk-mobilenet": from_mltk("siliconlabs", "keyword_spotting_mobilenetv2", 500),
+    "mltk-transfer": from_mltk("siliconlabs", "keyword_spotting_with_transfer_learning", 500),
     "mltk-rock-paper-scissors": from_mltk("siliconlabs", "rock_paper_scissors", 1000),
     "qkeras-jets": RealModel(
         "hls4ml 1.3.0, QKeras", lambda: qkeras.make("qkeras_3layer", 2**-5, 8, signed=True), noise((16,)), fps=100_000
     ),
     "bnn-1layer": RealModel("hls4ml 1.3.0, QONNX", hls4ml("bnn_model_fc_1layer"), noise((3,)), fps=1_000_000),
+    "separable-conv": RealModel(
+        "hls4ml 1.3.0, QONNX, channels last", hls4ml("separable_conv_model_ch_last"), noise((512, 512, 3)), fps=2000,
+        small=hls4ml("separable_conv_model_ch_last", 16), small_frames=noise((16, 16, 3)),
+    ),
+    "branched": RealModel(
+        "hls4ml 1.3.0, QONNX, channels last", hls4ml("branched_model_ch_last"), noise((256, 256, 3)), fps=2000,
+        small=hls4ml("branched_model_ch_last", 16), small_frames=noise((16, 16, 3)),
+    ),
+    "tiny-unet": RealModel(
+        "hls4ml 1.3.0, QONNX, channels last", hls4ml("tiny_unet_ch_last"), noise((256, 256, 3)), fps=1000,
+        small=hls4ml("tiny_unet_ch_last", 16), small_frames=noise((16, 16, 3)),
+    ),
     "espcn-resize": RealModel(
         "qonnx 1.0.0, QONNX", qonnx_package("bsd300x3-espcn/nn_resize/quant_model.onnx"),
         noise((3, 128, 128), 0.3, 0.5), fps=4000,

@@ -9,6 +9,7 @@ fall on its other side.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 Array = npt.NDArray[Any]
+Execute = Callable[[Array], Mapping[str, Array]]
 CHUNK = 250
 TIE = 1e-9
 """Steps of a quantiser: nearer than this to a rounding boundary is on it. Averages of whole numbers often are."""
@@ -35,32 +37,57 @@ def standard(model: onnx.ModelProto) -> bool:
 
 def run(model: onnx.ModelProto, frames: Array) -> Array:
     """The first output in float32: by onnxruntime without its optimisations, or by qonnx."""
-    execute = _onnxruntime(model) if standard(model) else _qonnx(model)
-    size = _batch(model) or CHUNK
-    parts = [execute(np.asarray(frames[i : i + size], np.float32)) for i in range(0, len(frames), size)]
-    return np.concatenate(parts)
+    name = model.graph.output[0].name
+    return tensors(model, frames, [name])[name]
 
 
 def run_exactly(model: onnx.ModelProto, frames: Array) -> Array:
     """The first output in float64."""
-    evaluator = ReferenceEvaluator(_doubled(model), new_ops=_quantisers())
-    size = _batch(model) or CHUNK
-    name = _input(model).name
-    parts = [
-        evaluator.run(None, {name: np.asarray(frames[i : i + size], np.float64)})[0]
-        for i in range(0, len(frames), size)
-    ]
-    return np.concatenate(parts)
+    name = model.graph.output[0].name
+    return tensors_exactly(model, frames, [name])[name]
 
 
-def _input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
+def tensors(model: onnx.ModelProto, frames: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Any tensors by name, computed in float32."""
+    execute = _onnxruntime(_showing(model, names)) if standard(model) else _qonnx(_channels_first(model))
+    return _in_parts(model, np.asarray(frames, np.float32), names, execute)
+
+
+def tensors_exactly(model: onnx.ModelProto, frames: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Any tensors by name, computed in float64."""
+    evaluator, given = ReferenceEvaluator(_doubled(model), new_ops=_quantisers()), input_of(model).name
+    return _in_parts(
+        model, np.asarray(frames, np.float64), names, lambda x: evaluator.run(None, {given: x}, intermediate=True)
+    )
+
+
+def _in_parts(model: onnx.ModelProto, frames: Array, names: Sequence[str], execute: Execute) -> dict[str, Array]:
+    """As many frames at a time as the file wants."""
+    size, given = batch_of(model) or CHUNK, input_of(model).name
+    parts = []
+    for i in range(0, len(frames), size):
+        found = {given: frames[i : i + size], **execute(frames[i : i + size])}
+        parts.append({name: found[name] for name in names})
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _showing(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """The model with more outputs."""
+    copy = onnx.ModelProto.FromString(model.SerializeToString())
+    known = {o.name for o in copy.graph.output} | {input_of(model).name}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in known)
+    return copy
+
+
+def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
+    """The model's one input that is no constant."""
     constants = {c.name for c in model.graph.initializer}
     return next(i for i in model.graph.input if i.name not in constants)
 
 
-def _batch(model: onnx.ModelProto) -> int:
+def batch_of(model: onnx.ModelProto) -> int:
     """The batch that the file fixes; 0 where any will do."""
-    return int(_input(model).type.tensor_type.shape.dim[0].dim_value)
+    return int(input_of(model).type.tensor_type.shape.dim[0].dim_value)
 
 
 def _onnxruntime(model: onnx.ModelProto) -> Any:
@@ -70,7 +97,8 @@ def _onnxruntime(model: onnx.ModelProto) -> Any:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})[0]
+    outputs = [o.name for o in session.get_outputs()]
+    return lambda x: dict(zip(outputs, session.run(None, {name: x}), strict=True))
 
 
 def _qonnx(model: onnx.ModelProto) -> Any:
@@ -78,13 +106,13 @@ def _qonnx(model: onnx.ModelProto) -> Any:
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
 
-    name, output = _input(model).name, model.graph.output[0].name
+    name = input_of(model).name
 
     @cache
     def sized(count: int) -> Any:
         """With its batch fixed and all shapes known, as qonnx wants it."""
         copy = onnx.ModelProto.FromString(model.SerializeToString())
-        _input(copy).type.tensor_type.shape.dim[0].dim_value = count
+        input_of(copy).type.tensor_type.shape.dim[0].dim_value = count
         for info in (*copy.graph.output, *copy.graph.value_info):
             info.type.tensor_type.ClearField("shape")
         return ModelWrapper(copy).transform(InferShapes())
@@ -92,7 +120,7 @@ def _qonnx(model: onnx.ModelProto) -> Any:
     def execute(x: Array) -> Array:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Output shapes disagree", UserWarning)  # of files that state a batch
-            return execute_onnx(sized(len(x)), {name: x})[output]
+            return execute_onnx(sized(len(x)), {name: x}, return_full_exec_context=True)
 
     return execute
 
@@ -112,8 +140,29 @@ def _doubled(model: onnx.ModelProto) -> onnx.ModelProto:
     for info in (*copy.graph.input, *copy.graph.output, *copy.graph.value_info):
         if info.type.tensor_type.elem_type == TensorProto.FLOAT:
             info.type.tensor_type.elem_type = TensorProto.DOUBLE
+    copy = _channels_first(copy)
     known = {o.domain for o in copy.opset_import}
     copy.opset_import.extend(helper.make_opsetid(n.domain, 1) for n in copy.graph.node if n.domain not in known)
+    return copy
+
+
+def _channels_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Channels-last nodes of qonnx between transpositions, as it defines them; itself it runs not all of its own."""
+    copy, nodes = onnx.ModelProto.FromString(model.SerializeToString()), []
+    for node in model.graph.node:
+        if node.domain != "qonnx.custom_op.channels_last":
+            nodes.append(node)
+            continue
+        turned = [f"{node.output[0]} from {i}" for i in node.input[: 2 if node.op_type == "Conv" else 1]]
+        for name, source in zip(turned, node.input, strict=False):
+            nodes.append(helper.make_node("Transpose", [source], [name], perm=[0, 3, 1, 2]))
+        plain = onnx.NodeProto.FromString(node.SerializeToString())
+        plain.domain = ""
+        plain.input[: len(turned)] = turned
+        plain.output[0] = f"{node.output[0]} turned"
+        nodes += [plain, helper.make_node("Transpose", list(plain.output), list(node.output), perm=[0, 2, 3, 1])]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
     return copy
 
 

@@ -137,8 +137,8 @@ REFUSED: list[tuple[str, Make, str]] = [
     ("fraction", lambda b: asymmetric(b, b.quant("x", 0.5, 4), 1.5, 2),
      r"resize_1: Resize of 4 pixels by 1.5: only whole factors have hardware; use a pooling layer to reduce an image"),
     ("smaller", lambda b: asymmetric(b, b.quant("x", 0.5, 4), 0.5, 1), r"resize_1: Resize of 4 pixels by 0.5: only"),
-    ("channels", lambda b: b.node("Resize", b.quant("x", 0.5, 4), "", b.constant([1, 2, 1, 1]), mode="nearest"),
-     r"resize_1: Resize by \[1.0, 2.0, 1.0, 1.0\]: batch and channels must keep their size"),
+    ("channels", lambda b: b.node("Resize", b.quant("x", 0.5, 4), "", b.constant([1, 2, 1, 2]), mode="nearest"),
+     r"resize_1: Resize by \[1.0, 2.0, 1.0, 2.0\]: batch and channels must keep their size"),
     ("float input", lambda b: asymmetric(b, "x", 2, 2), "resize_1: Resize reads the float input 'x': put a quantiser"),
     ("infinite", lambda b: asymmetric(b, b.quant("x", 0.5, 4), np.inf, 1), r"resize_1: scales \[1.0, 1.0, inf, 1.0\]"),
     ("huge", lambda b: asymmetric(b, b.quant("x", 0.5, 4), 8192, 8192), "resize_1: output .* has more than 67108864"),
@@ -149,3 +149,19 @@ REFUSED: list[tuple[str, Make, str]] = [
 def test_what_has_no_hardware_is_refused(make: Make, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         imported(make, (2, 4, 4))
+
+
+def test_a_channels_last_image() -> None:
+    """Rows and columns are the axes 1 and 2, as between the channels-last layers of other tools."""
+
+    def model(b: Builder) -> str:
+        x = b.quant("x", 0.25, 4)
+        x = b.node("Transpose", x, perm=[0, 2, 3, 1])
+        x = b.node("Resize", x, "", b.constant([1, 2, 3, 1]), mode="nearest", nearest_mode="floor",
+                   coordinate_transformation_mode="asymmetric")  # fmt: skip
+        x = b.node("Transpose", x, perm=[0, 3, 1, 2])
+        weight = b.weight(np.random.default_rng(0).integers(-7, 8, (3, 2, 3, 3)), 0.25)
+        return b.node("Conv", x, weight)
+
+    graph = agree(model, (2, 4, 5))
+    assert operators(graph) == ["upsample", "conv2d"]

@@ -13,17 +13,32 @@ import pytest
 from benchmarks.real import compare
 from benchmarks.real.catalog import MODELS
 from benchmarks.real.execute import run
+from benchmarks.real.ties import boundaries_crossed
 
 from gatewright.errors import ToolError
 from gatewright.frontend.importer import from_onnx
 
-FEW = 8
+FEW = 5
 RTL_FRAMES = 20
 SMALL = "qkeras-jets"
 """The network whose RTL every run of the tests simulates."""
 
-TIES = {"espcn-resize": 1e-3, "mnist-conv": 4e-3}
-"""Largest fraction of outputs that a float32 tool may round to the other side, where scales are no powers of two."""
+NEAR = 1e-3
+"""Steps of a quantiser: nearer to a rounding boundary than this, a sum in float32 may fall on its other side."""
+
+TIES = {"qkeras-mnist-cnn": 0.0, "mnist-conv": 0.01, "mlperf-resnet8": 0.1}
+"""Most frames in which a float32 tool differs somewhere, where it must: scales that are no powers of two, averages."""
+
+LARGE = (
+    "mlperf-wake-words",
+    "mltk-alexa",
+    "mltk-on-off",
+    "mltk-pacman",
+    "mltk-mobilenet",
+    "mltk-transfer",
+    "mnist-conv",
+)
+"""Those that take long to evaluate or to make."""
 
 
 @contextmanager
@@ -41,22 +56,26 @@ def on_frames(name: str, count: int, *, small: bool) -> tuple[onnx.ModelProto, n
         return model.hardware(count) if small else (model.make(), model.frames(count))
 
 
-def golden_is_the_definition(model: onnx.ModelProto, x: np.ndarray, ties: float) -> None:
-    exact, rounded = compare.against_definition(model, x), compare.against_float32(model, x)
+def golden_is_the_definition(model: onnx.ModelProto, x: np.ndarray) -> None:
+    """Equal in float64; and a float32 tool differs from that only as float32 must."""
+    exact = compare.against_definition(model, x)
     assert exact.outputs >= len(x)
     assert exact.differing == 0, exact
-    assert rounded.differing <= ties * rounded.outputs, rounded
+    crossed = boundaries_crossed(model, x)
+    assert max(crossed, default=0.0) < NEAR
+    if not crossed:
+        assert compare.against_float32(model, x).differing == 0
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [n if n not in LARGE else pytest.param(n, marks=pytest.mark.slow) for n in MODELS])
 def test_golden_is_the_definition(name: str) -> None:
-    golden_is_the_definition(*on_frames(name, FEW, small=True), TIES.get(name, 0.0))
+    golden_is_the_definition(*on_frames(name, FEW, small=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n, m in MODELS.items() if m.small])
+@pytest.mark.parametrize("name", ["espcn-resize"])
 def test_golden_is_the_definition_at_full_size(name: str) -> None:
-    golden_is_the_definition(*on_frames(name, 4, small=False), TIES.get(name, 0.0))
+    golden_is_the_definition(*on_frames(name, 2, small=False))
 
 
 @pytest.mark.slow
@@ -68,9 +87,9 @@ def test_accuracy_is_that_of_the_original_on_the_whole_test_set(name: str) -> No
     assert len(x) == 10_000
     golden, original = compare.predict(from_onnx(model), x), run(model, x)
     found = compare.difference(golden, original, 1e-5)
-    assert found.differing <= TIES.get(name, 0.0) * found.outputs, found
-    accuracy = [(y.argmax(axis=1) == labels).mean() for y in (golden, original)]
-    assert accuracy[0] == pytest.approx(accuracy[1], abs=1e-4 if name in TIES else 0)
+    assert found.frames_differing <= TIES[name] * found.frames, found
+    accuracy = [float((y.argmax(axis=1) == labels).mean()) for y in (golden, original)]
+    assert accuracy[0] == pytest.approx(accuracy[1], abs=TIES[name] / 10)
 
 
 def hardware_is_golden(name: str, folder: Path, stall: float) -> None:

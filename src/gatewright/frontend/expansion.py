@@ -343,6 +343,19 @@ def _axes(p: Parts, rank: int) -> list[int]:
     return axes
 
 
+def _resize(p: Parts) -> bool | None:
+    """A channels-last image: its rows and columns are the axes 1 and 2, and its channels, the last, keep their size."""
+    rank, at = len(p.ctx.values[p.node.inputs[0]].shape) + 1, 1 if p.node.op_type == "Upsample" else 2
+    scales = p.ctx.constants.get(p.operand(at)) if p.has(at) else None
+    if rank != 4 or scales is None or scales.size != 4 or scales[1] == 1 or scales[0] != 1 or scales[3] != 1:
+        return False
+    first = p.add("Transpose", p.operand(0), perm=_to_first(rank))
+    names = ["", p.constant(scales[_to_first(rank)])][2 - at :]
+    resized = p.add(p.node.op_type, first, *names, **p.node.attributes)
+    p.finish(p.add("Transpose", resized, perm=_to_last(rank)))
+    return None
+
+
 def _branch(p: Parts) -> None:
     """The branch of an `If` that a constant takes."""
     condition = p.ctx.constants.get(p.operand(0)) if p.node.op_type == "If" else None
@@ -393,6 +406,8 @@ EXPANSIONS: Mapping[tuple[str, str], Callable[[Parts], bool | None]] = {
     ("", "Swish"): _swish(1.0),
     ("", "GlobalMaxPool"): _global_max,
     ("", "Pad"): _pad,
+    ("", "Resize"): _resize,
+    ("", "Upsample"): _resize,
     ("", "ReduceMax"): _reduce,
     ("", "ReduceMean"): _reduce,
     ("", "ReduceSum"): _reduce,
