@@ -7,7 +7,7 @@ They are evaluated in float64 and are the definition that integer hardware must 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,6 +138,14 @@ def evaluate(steps: Sequence[Step], x: FloatArray) -> FloatArray:
         for step in steps:
             x = step.apply(x)
     return x
+
+
+def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """The steps of a chain and of all its branches."""
+    for step in steps:
+        yield step
+        for branch in step.branches:
+            yield from all_steps(branch)
 
 
 def direction(steps: Sequence[Step], channels: int) -> IntArray:

@@ -8,7 +8,7 @@ the next quantiser, a reshape that only renumbers elements).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import UnsupportedError
-from gatewright.ir.chain import Step, affine_form
+from gatewright.ir.chain import Step, affine_form, all_steps
 from gatewright.ir.findings import Finding, Missing
 from gatewright.ir.graph import GraphInput, Node
 from gatewright.ir.host import HostStep, layout_index
@@ -366,14 +366,6 @@ def _shortest(operand: FloatArray) -> tuple[float, ...]:
     """One number where all are equal."""
     values = tuple(float(v) for v in operand.ravel())
     return values[:1] if len(set(values)) == 1 else values
-
-
-def all_steps(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """The steps of a chain and of all its branches."""
-    for step in steps:
-        yield step
-        for branch in step.branches:
-            yield from all_steps(branch)
 
 
 def check_size(node: OnnxNode, tensor: Tensor) -> None:
