@@ -175,14 +175,13 @@ def _name_after_modules(proto: onnx.ModelProto) -> None:
 def _source_line(stack_trace: str) -> str:
     """'file.py:56: code' of the innermost call in the user's program, the file named from its project's folder.
 
-    A model of library modules alone, such as a Sequential, has none: then the library's own line.
+    Empty for a model of library modules alone, such as a Sequential: lines of a library tell its user nothing.
     """
     calls = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', stack_trace)
     own = [call for call in calls if not any(Path(call[0]).is_relative_to(folder) for folder in LIBRARIES)]
-    ours = [call for call in calls if not Path(call[0]).is_relative_to(LIBRARIES[0])]
-    if not calls:
+    if not own:
         return ""
-    file, line, code = (own or ours or calls)[-1 if own else 0]
+    file, line, code = own[-1]
     return f"{shortened(file)}:{line}: {code.strip()}"
 
 

@@ -117,7 +117,7 @@ def drawing(histogram: Histogram, limits: tuple[int, int], holds: tuple[int, int
         el("text", count(lo), x=max(at(lo), 30), y=TOP - 11, class_="limit-text"),
         el("text", count(hi), x=min(at(hi + 1), WIDTH - 30), y=TOP - 11, class_="limit-text"),
         el("text", count(low), x=SIDE, y=base + 15, class_="start"),
-        el("text", "0", x=at(0), y=base + 15),
+        el("text", "0", x=at(0), y=base + 15) if low < 0 < high else "",
         el("text", count(high), x=WIDTH - SIDE, y=base + 15, class_="end"),
     ]
     beyond = [

@@ -151,4 +151,5 @@ def _resource_bars(facts: Facts) -> list[Html]:
 
 def _use(kind: str, used: float, capacity: float) -> Html:
     share = tables.bar(used / capacity, percent(used / capacity), "over" if used > capacity else kind)
-    return el("p", share, el("small", f"{count(used)} of {count(capacity)} {kind}"))
+    shown = count(used) if used >= 100 else significant(round(used, 1), 4)  # block RAM comes in halves
+    return el("p", share, el("small", f"{shown} of {count(capacity)} {kind}"))
