@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from tests.models import Builder, small_network, two_layers
 
@@ -131,6 +132,35 @@ def test_another_model_in_the_same_folder(layers: Path, model: Path, tmp_path: P
     # Labels of other inputs would be wrong now.
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["inputs.npy"]
     assert load_inputs(Build.open(tmp_path))[0].shape == (8, 2, 6, 6)
+
+
+def test_weights_in_a_file_beside_the_model(layers: Path, tmp_path: Path) -> None:
+    """The build holds the model with its weights, and new weights are another model: only their file may change."""
+    model, target = onnx.load(layers), tmp_path / "build"
+    weight = next(t for t in model.graph.initializer if list(t.dims) == [12, 3])
+    source = tmp_path / "a model.onnx"
+
+    def save(values: np.ndarray) -> None:
+        weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        beside = onnx.ModelProto()
+        beside.CopyFrom(model)
+        (tmp_path / "weights.data").unlink(missing_ok=True)
+        onnx.save(beside, source, save_as_external_data=True, location="weights.data", size_threshold=0)
+
+    values = onnx.numpy_helper.to_array(weight)
+    save(values)
+    before = source.read_bytes()
+    build = compile_model(source, BOARD, fps=1e5, output=target)
+    first = build.model_graph.run(build.model_graph.quantize(*load_inputs(build))[0])
+    save(-values)
+    assert source.read_bytes() == before
+    build = compile_model(source, BOARD, fps=1e5, output=target)
+    second = build.model_graph.run(build.model_graph.quantize(*load_inputs(build))[0])
+    output = build.model_graph.outputs[0].tensor
+    assert first[output].any() and (first[output] == -second[output]).all()
+    (tmp_path / "weights.data").unlink()
+    alone = import_model(target / "model.onnx")
+    assert (alone.run(alone.quantize(*load_inputs(build))[0])[output] == second[output]).all()
 
 
 def test_stored_inputs_that_fit_are_kept(layers: Path, tmp_path: Path) -> None:

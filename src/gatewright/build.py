@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A build folder: what `compile` makes of a model, and what every later stage starts from.
 
-model.onnx                       the model as given
+model.onnx                       the model as given, with weights in it that lay in files beside it
 graph.json, graph.npz            the imported graph: the definitions, in the model's own steps
 proof.json                       a certificate per layer
 folding.json                     PE and SIMD of every unit, to edit and give back
@@ -36,6 +36,7 @@ from gatewright.design.structure import Structure, structure
 from gatewright.emit import rtl
 from gatewright.errors import ConfigError, GatewrightError
 from gatewright.frontend.importer import import_model
+from gatewright.frontend.reading import model_bytes
 from gatewright.ir.chain import affine_form
 from gatewright.ir.graph import Graph, GraphInput
 from gatewright.ir.importing import unique_name
@@ -262,7 +263,7 @@ def _write(
     config: CompileConfig,
 ) -> None:
     if model.resolve() != (output / "model.onnx").resolve():
-        shutil.copyfile(model, output / "model.onnx")
+        (output / "model.onnx").write_bytes(model_bytes(model))
     save_graph(graph, output / "graph.json")
     save_graph(design.graph, output / "design.json")
     asked = {n: getattr(config, n) for n in ("fps", "latency_us", "budget", "objective", "mhz")}
@@ -391,7 +392,7 @@ def _sample(item: GraphInput, rng: np.random.Generator) -> npt.NDArray[np.float3
 
 def _input_hash(model: Path, config: CompileConfig, folding: Mapping[str, Any] | None) -> str:
     """Over the model, the settings, and all code and kernels that turn one into the other."""
-    whole = hashlib.sha256(model.read_bytes())
+    whole = hashlib.sha256(model_bytes(model))
     settings = {k: v for k, v in asdict(config).items() if k not in ("output", "folding")}
     whole.update(json.dumps([settings, folding], sort_keys=True, default=str).encode())
     kinds = ("rtl/**/*.sv", "ops/*.py", "boards/*/*.toml")

@@ -282,3 +282,11 @@ def test_options_need_a_model() -> None:
 
 def test_unknown_board(good: Path) -> None:
     assert "board 'pynq-z9' is unknown: did you mean 'pynq-z2'?" in run(good, "--board", "pynq-z9").stderr
+
+
+def test_commands_can_be_pasted(tmp_path: Path) -> None:
+    b, y = small_network()
+    done = run(b.save(tmp_path / "my net.onnx", y))
+    assert f"gatewright compile '{tmp_path}/my net.onnx' --board BOARD" in done.output
+    done = run(floats(1, tmp_path / "my floats.onnx"))
+    assert done.output.count(f"gatewright quantize '{tmp_path}/my floats.onnx' --data X.npy") == 2

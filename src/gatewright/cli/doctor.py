@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ STYLES = {"refused": "red", "no quantiser": "red", "not examined": "yellow", "ho
 @app.command()
 def doctor(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", exists=True, dir_okay=False, help="A model to examine.")
+        Path | None, typer.Argument(metavar="MODEL", exists=True, dir_okay=False, help="A model to examine.")
     ] = None,
     board: Annotated[str | None, typer.Option(help="Say too whether the smallest design fits this board.")] = None,
     argmax: Annotated[bool, typer.Option("--argmax", help="As for `compile`: labels from the hardware.")] = False,
@@ -68,7 +69,7 @@ def _print(found: Diagnosis, every: bool) -> None:
     if found.is_float:
         console.print(Text("It is a float model: no quantiser is in it. Two ways out:", style="bold"))
         console.print(
-            f"  gatewright quantize {found.model} --data X.npy      quantises it without training\n"
+            f"  gatewright quantize {shlex.quote(found.model)} --data X.npy      quantises it without training\n"
             "  train it with quantisers (gatewright.nn, Brevitas), which loses less at few bits, and export QONNX",
             soft_wrap=True, markup=False,
         )  # fmt: skip
@@ -98,8 +99,8 @@ def _print(found: Diagnosis, every: bool) -> None:
 def _print_verdict(found: Diagnosis) -> None:
     console = output_console()
     if found.compiles:
-        console.print(Text(f"It compiles: gatewright compile {found.model} --board BOARD", style="bold green"),
-                      soft_wrap=True)  # fmt: skip
+        command = f"gatewright compile {shlex.quote(found.model)} --board BOARD"
+        console.print(Text(f"It compiles: {command}", style="bold green"), soft_wrap=True)
         return
     console.print(Text("It does not compile. What would make all of it compile:", style="bold red"))
     for i, remedy in enumerate(found.remedies, 1):

@@ -6,14 +6,16 @@ The text is that of the build, so that what is watched is what lies there, edits
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gatewright.design.structure import End, Link, Structure, fork_name
 from gatewright.emit.rtl import Nets
 from gatewright.errors import ConfigError
 from gatewright.ir.graph import Graph
+from gatewright.ir.importing import unique_name
 from gatewright.ir.types import Stream
 
 Part = Literal["input", "fork", "fifo", "unit"]
@@ -48,7 +50,10 @@ def taps(graph: Graph, design: Structure) -> tuple[Tap, ...]:
     """Everything that can be watched, each net once, in the order in which data passes."""
     found: dict[str, Tap] = {}
     for tap in _walk(graph, design):
-        found.setdefault(tap.net, tap)
+        if tap.net not in found:
+            # Verilator writes two underscores in a row, which nodes of torch's exporter have, in a way of its own.
+            plain = unique_name(re.sub("__+", "_", tap.prefix), {t.prefix for t in found.values()})
+            found[tap.net] = replace(tap, prefix=plain)
     return tuple(found.values())
 
 

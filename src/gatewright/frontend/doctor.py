@@ -6,6 +6,7 @@ Nothing is built: the model is read to its end, and where that works, lowered an
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -307,12 +308,9 @@ def _remedies(found: Examination, is_float: bool, path: str) -> list[Remedy]:
     """What to do about what stands in the way of the import: missing quantisers first, and as one."""
     remedies = []
     if is_float:
-        remedies.append(
-            Remedy(
-                f"quantise the float model: without training by `gatewright quantize {path} --data X.npy`, or train it "
-                "with quantisers (gatewright.nn or Brevitas) and export QONNX"
-            )
-        )
+        command = f"gatewright quantize {shlex.quote(path)} --data X.npy"
+        text = f"quantise the float model: without training by `{command}`, or train it with quantisers "
+        remedies.append(Remedy(text + "(gatewright.nn or Brevitas) and export QONNX"))
     elif found.missing:
         remedies.append(_quantisers(found.missing))
     alike: dict[str, list[Finding]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,24 @@ import onnx
 
 from gatewright.errors import ModelError
 from gatewright.ir.importing import MAX_ELEMENTS, OnnxNode, Value, standard_index, unique_name
+
+
+def model_bytes(path: Path) -> bytes:
+    """A readable model in one piece: the file as it is, or with the weights in it that lie in files beside it.
+
+    Raises:
+        ModelError: it is too large for one file.
+    """
+    model = onnx.load(str(path), load_external_data=False)
+    if not any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        return path.read_bytes()
+    onnx.load_external_data_for_model(model, str(path.parent))
+    try:
+        return bytes(model.SerializeToString(deterministic=True))
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: with its weights it is larger than a file of ONNX can be, 2 GiB ({error})"
+        ) from error
 
 
 def check_names(graph: onnx.GraphProto) -> None:

@@ -78,6 +78,7 @@ def _onnxruntime(model: onnx.ModelProto, feed: Mapping[str, Reals]) -> Mapping[s
         onnx.ValueInfoProto(name=name) for n in whole.graph.node for name in n.output if name and name not in given
     )
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # initialisers among the inputs: a warning each, and nothing to warn of
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(whole.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
