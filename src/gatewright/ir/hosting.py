@@ -105,7 +105,7 @@ def extend_tail(node: OnnxNode, ctx: ImportContext, import_node: Importer) -> No
             ctx.hosted[node.outputs[0]] = replace(first, tail=(*first.tail[:-1], view), integers=integers, nodes=nodes)
             return
         if alone and not found:
-            quantizer = _quantizer(node, ctx, first, operand, import_node)
+            quantizer = _quantizer(node, ctx, operand, import_node)
             found = _functions(node, ctx, operand) if quantizer is None else {node.outputs[0]: quantizer}
     if not found:
         raise _in_the_middle(node, first)
@@ -212,9 +212,7 @@ def _inside(ctx: ImportContext) -> ImportContext:
     )
 
 
-def _quantizer(
-    node: OnnxNode, ctx: ImportContext, hosted: Hosted, operand: _Operand, import_node: Importer
-) -> Quantizer | None:
+def _quantizer(node: OnnxNode, ctx: ImportContext, operand: _Operand, import_node: Importer) -> Quantizer | None:
     """A quantiser, imported as that of a model's input, which the host computes too; None where the node is none."""
     inside, index = _inside(ctx), layout_index(operand.shape)
     name = node.inputs[operand.position]

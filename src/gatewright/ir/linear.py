@@ -18,7 +18,7 @@ from gatewright.ir.chain import Rounding, Step
 from gatewright.ir.graph import GraphInput
 from gatewright.ir.importing import ImportContext, OnnxNode, QuantizedConstant, Value
 from gatewright.ir.op import as_int64
-from gatewright.ir.quantizers import Quantizer, read_scale, read_zero
+from gatewright.ir.quantizers import Quantizer, check_finite, read_scale, read_zero
 from gatewright.ir.types import FloatArray, Tensor
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
@@ -27,8 +27,6 @@ TYPES: Mapping[int, str] = {
 }  # fmt: skip
 """Types of codes, as ONNX numbers them."""
 FLOAT = 1
-WIDEST_INPUT = 16
-"""Bits of an integer graph input whose codes go into the hardware as they are."""
 
 
 def type_limits(dtype: str) -> tuple[int, int] | None:
@@ -116,10 +114,7 @@ def quantize_linear_constant(node: OnnxNode, ctx: ImportContext) -> None:
     constant = ctx.constant(node, 0)
     quantizer, dtype = linear_quantizer(node, ctx, constant.shape)
     precise = constant.astype(ctx.constant(node, 1).dtype)
-    if not np.issubdtype(precise.dtype, np.floating) or not np.isfinite(precise).all():
-        raise UnsupportedError(
-            node.name, f"the constant ({constant.dtype}) is not made of finite floats: export it again"
-        )
+    check_finite(node, precise, constant.dtype)
     codes = quantizer.integers(precise) + quantizer.zero
     ctx.constants[node.outputs[0]] = codes.astype(dtype if dtype in ("int16", "uint16", "uint8") else "int8")
 

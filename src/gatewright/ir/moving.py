@@ -12,6 +12,7 @@ from gatewright.ir.chain import affine_form
 from gatewright.ir.importing import OnnxNode, QuantizedConstant, Value
 from gatewright.ir.scales import rows_of_one_scale
 from gatewright.ir.types import FloatArray, IntArray
+from gatewright.ir.views import reordered
 
 
 def one_scale_a_channel(value: Value) -> bool:
@@ -130,7 +131,4 @@ def turned(node: OnnxNode, value: Value) -> Value:
             f"MatMul of a constant with frames of shape {value.shape!r} mixes the batch with the frame: make the "
             "constant the second operand",
         )
-    order = np.arange(value.index.size).reshape(value.shape).swapaxes(-1, -2)
-    place = np.empty(order.size, np.int64)
-    place[order.ravel()] = np.arange(order.size)
-    return replace(value, shape=order.shape, index=place[value.index])
+    return reordered(value, np.arange(value.index.size).reshape(value.shape).swapaxes(-1, -2))

@@ -221,10 +221,7 @@ def quantize_constant(node: OnnxNode, ctx: ImportContext, quantizer: Quantizer) 
         UnsupportedError: it is not made of finite floats.
     """
     constant = ctx.constant(node, 0)
-    if not np.issubdtype(constant.dtype, np.floating) or not np.isfinite(constant).all():
-        raise UnsupportedError(
-            node.name, f"the constant ({constant.dtype}) is not made of finite floats: export it again"
-        )
+    check_finite(node, constant, constant.dtype)
     integers, output = quantizer.integers(constant), node.outputs[0]
     if np.broadcast_shapes(integers.shape, constant.shape) != constant.shape:
         raise UnsupportedError(
@@ -233,6 +230,19 @@ def quantize_constant(node: OnnxNode, ctx: ImportContext, quantizer: Quantizer) 
     bits = int(np.ceil(np.log2(np.max(quantizer.hi - quantizer.lo) + 1)))
     ctx.quantized[output] = QuantizedConstant(as_int64(integers), quantizer.scale, bits)
     ctx.constants[output] = np.asarray(ctx.quantized[output].values * quantizer.scale)
+
+
+def check_finite(node: OnnxNode, values: npt.NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse to quantise what is no finite float.
+
+    Args:
+        dtype: of the constant in the file.
+
+    Raises:
+        UnsupportedError: some values are not finite, or they are no floats.
+    """
+    if not np.issubdtype(values.dtype, np.floating) or not np.isfinite(values).all():
+        raise UnsupportedError(node.name, f"the constant ({dtype}) is not made of finite floats: export it again")
 
 
 # --- activations ------------------------------------------------------------------------------------------------------

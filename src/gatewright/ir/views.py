@@ -44,13 +44,21 @@ def viewed(node: OnnxNode, ctx: ImportContext) -> Value:
     if node.op_type in ("Identity", "Dropout"):
         return value
     if node.op_type in ORDERS:
-        order = ORDERS[node.op_type](node, value)
-        position = np.empty(order.size, np.int64)
-        position[order.ravel()] = np.arange(order.size)
-        value, shape = replace(value, index=position[value.index]), order.shape
+        value = reordered(value, ORDERS[node.op_type](node, value))
     else:
-        shape = SHAPES[node.op_type](node, ctx, value)
-    return replace(value, shape=shape, origin=(*value.origin, node.name))
+        value = replace(value, shape=SHAPES[node.op_type](node, ctx, value))
+    return replace(value, origin=(*value.origin, node.name))
+
+
+def reordered(value: Value, order: IntArray) -> Value:
+    """A view of a value.
+
+    Args:
+        order: int64 in the new shape: flat position in the old frame of each element.
+    """
+    position = np.empty(order.size, np.int64)
+    position[order.ravel()] = np.arange(order.size)
+    return replace(value, shape=order.shape, index=position[value.index])
 
 
 def _cast(node: OnnxNode, value: Value) -> Value:

@@ -19,7 +19,7 @@ from pathlib import Path
 from gatewright.errors import ToolError
 from gatewright.sim.cache import cache_folder, cached, digest
 from gatewright.sim.model import Group, Model
-from gatewright.sim.tools import Tool, find_tool
+from gatewright.sim.tools import Tool, find_tool, finish_compilers
 
 _CHILD = 'from pyosys import libyosys; libyosys.run_pass("script model.ys", libyosys.Design())'
 _FLAGS = ("-std=c++17", "-O1")
@@ -136,9 +136,4 @@ class _Build:
         return subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
-        """Wait for compilers, and only then raise the first error."""
-        outputs = [p.communicate()[0] for p in processes]
-        for process, output in zip(processes, outputs, strict=True):
-            if process.returncode:
-                errors = [line for line in output.splitlines() if "error" in line.lower()] or output.splitlines()
-                raise ToolError(f"g++ fails on the CXXRTL model of {self.top!r}:\n  " + "\n  ".join(errors[:5]))
+        finish_compilers(processes, f"the CXXRTL model of {self.top!r}")

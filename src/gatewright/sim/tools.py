@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gatewright.errors import MissingToolError
+from gatewright.errors import MissingToolError, ToolError
 
 OLDEST_VERILATOR = (5, 36)
 
@@ -215,3 +215,20 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
 )  # fmt: skip
 """Every external tool, in the order in which the flow uses them."""
+
+
+def finish_compilers(processes: Sequence[subprocess.Popen[str]], what: str) -> None:
+    """Wait for several g++, and only then raise the first error.
+
+    Args:
+        processes: each with its output in a pipe.
+        what: they compile, for the error.
+
+    Raises:
+        ToolError: one fails.
+    """
+    outputs = [p.communicate()[0] for p in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        if process.returncode:
+            errors = [line for line in output.splitlines() if "error" in line.lower()] or output.splitlines()
+            raise ToolError(f"g++ fails on {what}:\n  " + "\n  ".join(errors[:5]))

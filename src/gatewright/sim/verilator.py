@@ -19,7 +19,7 @@ from typing import Literal
 from gatewright.errors import ConfigError, ToolError
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
 from gatewright.sim.model import Group, Model, Port
-from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator
+from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator, finish_compilers
 
 Optimise = Literal["fast_build", "fast_run"]
 
@@ -202,12 +202,7 @@ class _Build:
         return subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
-        """Wait for compilers, and only then raise the first error."""
-        outputs = [p.communicate()[0] for p in processes]
-        for process, output in zip(processes, outputs, strict=True):
-            if process.returncode:
-                errors = [line for line in output.splitlines() if "error" in line.lower()] or output.splitlines()
-                raise ToolError(f"g++ fails on the model of {self.top!r}:\n  " + "\n  ".join(errors[:5]))
+        finish_compilers(processes, f"the model of {self.top!r}")
 
 
 def _expected_pins(port: Port, is_input: bool) -> dict[str, tuple[str, int]]:

@@ -21,6 +21,7 @@ from gatewright.ir.importing import Value
 from gatewright.ir.types import IntArray, Tensor
 from gatewright.progress import Progress, silent
 from gatewright.verify.check import Case, load_case
+from gatewright.verify.divergence import list_some
 from gatewright.verify.hardware import passed
 
 Ints = npt.NDArray[np.integer[Any]]
@@ -90,8 +91,8 @@ class Range:
             return (f"dead: always {self.histogram.least}",)
         found = []
         if self.constant:
-            listed = ", ".join(map(str, self.constant[:8])) + (", ..." if len(self.constant) > 8 else "")
-            found.append(f"{len(self.constant)} of {self.tensor.channels} channels never change: {listed}")
+            channels = f"{len(self.constant)} of {self.tensor.channels} channels"
+            found.append(f"{channels} never change: {list_some(self.constant)}")
         if self.tensor.hi - self.tensor.lo + 1 >= FEWEST_CODES:
             for share, limit in ((self.at_lo, self.tensor.lo), (self.at_hi, self.tensor.hi)):
                 if share >= SATURATED and limit != 0:  # at 0 ends what a ReLU cuts off, which is its purpose
