@@ -190,7 +190,7 @@ MODELS: Mapping[str, RealModel] = {
         small=hls4ml("branched_model_ch_last", 16), small_frames=noise((16, 16, 3)),
     ),
     "tiny-unet": RealModel(
-        "hls4ml 1.3.0, QONNX, channels last", hls4ml("tiny_unet_ch_last"), noise((256, 256, 3)), fps=1000,
+        "hls4ml 1.3.0, QONNX, channels last", hls4ml("tiny_unet_ch_last"), noise((256, 256, 3)), fps=200,
         small=hls4ml("tiny_unet_ch_last", 16), small_frames=noise((16, 16, 3)),
     ),
     "espcn-resize": RealModel(

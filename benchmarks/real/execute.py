@@ -32,7 +32,7 @@ REFERENCE_OPSET = 21
 
 def standard(model: onnx.ModelProto) -> bool:
     """Whether onnxruntime knows all nodes."""
-    return all(node.domain in ("", "ai.onnx") for node in model.graph.node)
+    return all(node.domain in ("", "ai.onnx", "com.microsoft") for node in model.graph.node)
 
 
 def run(model: onnx.ModelProto, frames: Array) -> Array:
@@ -190,6 +190,7 @@ def _along(value: Array, x: Array, axis: int) -> Array:
 def _quantisers() -> list[type[OpRun]]:
     """Quantisers for the reference evaluator: ONNX', whose own compute in float32, and QONNX' by the qonnx package."""
     from qonnx.custom_op.general.quant import quant
+    from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 
     class QuantizeLinear(OpRun):  # type: ignore[misc]  # onnx publishes no types
         def _run(self, x: Array, scale: Array, zero: Array | None = None, axis: int = 1, **_: Any) -> tuple[Array]:
@@ -217,7 +218,17 @@ def _quantisers() -> list[type[OpRun]]:
         def _run(self, x: Array, scale: Array) -> tuple[Array]:
             return (np.where(x >= 0, 1.0, -1.0) * scale,)
 
-    found: list[type[OpRun]] = [QuantizeLinear, DequantizeLinear, Quant, BipolarQuant]
-    for original in (Quant, BipolarQuant):  # exporters use either name of the domain
+    class Trunc(OpRun):  # type: ignore[misc]  # onnx publishes no types
+        op_domain = "qonnx.custom_op.general"
+
+        def _run(self, x: Array, scale: Array, zero: Array, bits: Array, *out: Array, rounding_mode: str = "FLOOR",
+                 signed: int = 1, narrow: int = 0) -> tuple[Array]:  # fmt: skip
+            steps, one = _snapped(x / scale), np.ones_like(scale)
+            if len(out) == 1:
+                return (trunc_v1(steps, one, zero, bits, *out, rounding_mode) * scale,)
+            return (trunc_v2(steps, one, zero, bits, narrow, signed, out[0] / scale, out[1], rounding_mode) * scale,)
+
+    found: list[type[OpRun]] = [QuantizeLinear, DequantizeLinear, Quant, BipolarQuant, Trunc]
+    for original in (Quant, BipolarQuant, Trunc):  # exporters use either name of the domain
         found.append(type(original.__name__, (original,), {"op_domain": "onnx.brevitas"}))
     return found

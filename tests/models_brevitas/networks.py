@@ -188,6 +188,20 @@ def upsampled() -> nn.Module:
     return nn.Sequential(identity(), conv(2, 4, 3, padding=1), relu(), nn.Upsample(scale_factor=2), conv(4, 3, 3))
 
 
+def averaged() -> nn.Module:
+    """The average of a quantised tensor, cut to fewer bits."""
+    return nn.Sequential(
+        identity(), conv(2, 4, 3, padding=1, bias=False), relu(),
+        qnn.TruncAvgPool2d(2, bit_width=4, return_quant_tensor=True), conv(4, 3, 1),
+    )  # fmt: skip
+
+
+def transposed() -> nn.Module:
+    return nn.Sequential(
+        identity(), qnn.QuantConvTranspose2d(2, 4, 2, stride=2, weight_bit_width=4), relu(), conv(4, 3, 1)
+    )
+
+
 NETWORKS: Mapping[str, Network] = {
     "mlp": Network(mlp, (16,)),
     "quantised biases": Network(quantised_biases, (16,)),
@@ -206,6 +220,8 @@ NETWORKS: Mapping[str, Network] = {
     "functions": Network(functions, (16,)),
     "joins": Network(Joins, (2, 6, 6)),
     "upsampled": Network(upsampled, (2, 4, 4)),
+    "averaged": Network(averaged, (2, 8, 8), qcdq=False),
+    "transposed": Network(transposed, (2, 4, 4)),
 }
 
 

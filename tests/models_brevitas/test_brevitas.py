@@ -38,13 +38,20 @@ def agrees(name: str, model: onnx.ModelProto) -> Graph:
     differing = np.abs(golden - wanted) > CLOSE * np.abs(wanted).max()
     assert differing.sum() == 0, f"{differing.sum()} of {differing.size} outputs differ from Brevitas"
     exact = execute.run_exactly(model, x[:20])
-    np.testing.assert_allclose(golden[:20], exact, rtol=0, atol=1e-9 * np.abs(exact).max())
+    np.testing.assert_allclose(golden[:20], exact, rtol=0, atol=1e-6 * np.abs(exact).max())
     return graph
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_qonnx_by_the_older_exporter(name: str, tmp_path: Path) -> None:
     agrees(name, exported(name, tmp_path))
+
+
+@pytest.mark.parametrize("name", [n for n, network in NETWORKS.items() if network.qcdq])
+def test_qcdq(name: str, tmp_path: Path) -> None:
+    model = exported(name, tmp_path, qcdq=True)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    agrees(name, model)
 
 
 @pytest.mark.parametrize("name", ["cnn", pytest.param("residual", marks=pytest.mark.slow)])
