@@ -41,24 +41,12 @@ def truncation(node: OnnxNode, ctx: ImportContext, value: Value) -> Target:
         raise UnsupportedError(
             node.name, "Trunc with one zero point or bit width per channel has no hardware: use one for all channels"
         )
-    shift, lo, hi = int(zero.ravel()[0]), -WIDEST, WIDEST - 1
+    shift = int(zero.ravel()[0])
     if len(node.inputs) > 5:
-        after = read_bits(node, ctx, 5, 1)
-        out = _vector(node, value, read_scale(node, ctx, 4), "output scale")
-        divisors = 2.0 ** np.round(np.log2(np.asarray(out) / np.asarray(scale)))
-        limits = code_limits(after, read_flag(node, "signed", 1), read_flag(node, "narrow", 0))
-        moved = Fraction(shift) / Fraction(float(divisors.max()))
-        if after.size != 1 or (shift and len(set(divisors.tolist())) > 1) or moved.denominator != 1:
-            raise UnsupportedError(
-                node.name,
-                f"zero point {shift!r} divided by {float(divisors.max())!r} is no whole number, or bits vary: "
-                "use zero point 0 and one bit width",
-            )
-        shift = int(moved)
-        lo, hi = (int(v.ravel()[0]) - shift for v in limits)
+        out, divisors, moved, lo, hi = _version_2(node, ctx, value, scale, shift)
     else:
         divisors = 2.0 ** (before.ravel() - read_bits(node, ctx, 4, 1).ravel())
-        out = scale
+        out, moved, lo, hi = scale, shift, -WIDEST, WIDEST - 1
     if value.type is None and lo == -WIDEST:
         raise UnsupportedError(
             node.name,
@@ -66,13 +54,36 @@ def truncation(node: OnnxNode, ctx: ImportContext, value: Value) -> Target:
         )
     steps = (
         Step("div", scale),
-        Step("add", (float(zero.ravel()[0]),)),
+        Step("add", (float(shift),)),
         Step("round"),
         Step("div", tuple(divisors.tolist())),
-        Step("add", (-float(shift),)),
+        Step("add", (-float(moved),)),
     )
-    rounding = Rounding(mode, effective_zero(mode, shift), 1.0)
+    rounding = Rounding(mode, effective_zero(mode, moved), 1.0)
     return Target(out[0] if len(out) == 1 else out, lo, hi, rounding=rounding, steps=steps)
+
+
+def _version_2(
+    node: OnnxNode, ctx: ImportContext, value: Value, scale: tuple[float, ...], zero: int
+) -> tuple[tuple[float, ...], FloatArray, int, int, int]:
+    """Scale, divisors, zero point and limits behind a `Trunc` that gives all of them.
+
+    Raises:
+        UnsupportedError: the zero point is no whole number behind the division, or bits vary.
+    """
+    bits = read_bits(node, ctx, 5, 1)
+    out = _vector(node, value, read_scale(node, ctx, 4), "output scale")
+    divisors = 2.0 ** np.round(np.log2(np.asarray(out) / np.asarray(scale)))
+    limits = code_limits(bits, read_flag(node, "signed", 1), read_flag(node, "narrow", 0))
+    moved = Fraction(zero) / Fraction(float(divisors.max()))
+    if bits.size != 1 or (zero and len(set(divisors.tolist())) > 1) or moved.denominator != 1:
+        raise UnsupportedError(
+            node.name,
+            f"zero point {zero!r} divided by {float(divisors.max())!r} is no whole number, or bits vary: "
+            "use zero point 0 and one bit width",
+        )
+    lo, hi = (int(v.ravel()[0]) - int(moved) for v in limits)
+    return out, divisors, int(moved), lo, hi
 
 
 def _vector(node: OnnxNode, value: Value, scale: FloatArray, what: str) -> tuple[float, ...]:
