@@ -98,6 +98,26 @@ def test_what_follows_a_refused_node_is_examined() -> None:
         from_onnx(b.model(y, z))
 
 
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        ("Mul", "products and quotients of two activations are not taken, only those by constants; of x * sigmoid(x) "),
+        ("LayerNormalization", "use BatchNormalization, whose statistics are constants"),
+        ("GRU", "use convolutions over time, which keep no state"),
+    ],
+)
+def test_what_to_take_instead(kind: str, remedy: str) -> None:
+    b = Builder((2, 6))
+    x = b.quant("x", 1.0, 4)
+    y = b.node(
+        kind,
+        x,
+        b.quant(b.node("MatMul", x, b.weight(np.eye(6), 1.0)), 0.5, 3) if kind == "Mul" else b.constant(np.ones(6)),
+    )
+    found = examine(b.model(y)).findings[-1]
+    assert found.verdict == "refused" and found.remedy.startswith(remedy)
+
+
 def test_missing_quantisers_before_a_refused_node_come_first() -> None:
     """A stand-in may be what was refused, so its node is no reason to give."""
     b = Builder((4,))

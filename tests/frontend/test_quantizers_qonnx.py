@@ -158,7 +158,7 @@ def test_scales_per_channel_without_a_common_one() -> None:
     y = b.node("Conv", x, b.weight(np.ones((2, 3, 1, 1)), 1.0))
     with pytest.raises(
         UnsupportedError,
-        match="conv_1: Conv reads .* as accumulators with one scale per channel, which no quantiser follows: put",
+        match="conv_1: Conv reads .* with one scale per channel, which no quantiser of one scale follows: put",
     ):
         from_onnx(b.model(y))
     b = Builder((3, 2, 2))

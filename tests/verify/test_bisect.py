@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from gatewright.ir.types import Tensor
 from gatewright.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU, WeightQuant
 from gatewright.verify.bisect import bisect
 from gatewright.verify.divergence import Divergence, Place, differing_bits
+from gatewright.verify.onnx_values import execute
 from gatewright.verify.trace import trace
 
 FRAMES = 8
@@ -425,6 +427,24 @@ def test_a_missing_tool_is_said_and_the_rest_compared(build: Build, monkeypatch:
     done = CliRunner().invoke(app, ["bisect", str(build.directory), "--stages", "onnx,design"])
     assert done.exit_code == 1 and "all stages that ran agree" in done.stdout
     assert "golden against onnx: not_run: executing the model needs" in done.stdout
+
+
+def test_a_tool_that_fails_is_said_and_the_rest_compared(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no shapes")
+
+    monkeypatch.setattr("qonnx.core.onnx_exec.execute_onnx", fail)
+    result = bisect(build.directory, stages=["onnx", "design"], frames=2)
+    assert [s.status for s in result.steps] == ["not_run", "agree"]
+    assert result.steps[0].reason == "qonnx cannot execute the model (RuntimeError: no shapes)"
+
+
+def test_operators_of_onnxruntime_run_in_it() -> None:
+    b = Builder((3,))
+    x = np.linspace(-2, 2, 12).reshape(4, 3)
+    y = b.node("Gelu", "x", domain="com.microsoft")
+    want = [0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x.ravel()]
+    np.testing.assert_allclose(execute(b.model(y), [x])[y].ravel(), want, atol=1e-6)
 
 
 def test_own_frames(build: Build, tmp_path: Path) -> None:

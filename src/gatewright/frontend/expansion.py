@@ -27,6 +27,20 @@ OLD = {**dict.fromkeys(("Add", "Div", "Gemm", "Mul", "PRelu", "Pow", "Sub"), "br
 """Attributes of nodes before opset 7 that later ones have not, because they say it otherwise."""
 MICROSOFT = "com.microsoft"
 CHANNELS_LAST = "qonnx.custom_op.channels_last"
+ANYTHING = "replace it, run it on the host after the last quantiser, or write ops/<name>.py and rtl/<name>.sv for it"
+"""What to do about a node that has no hardware."""
+_PRODUCT = (
+    "products and quotients of two activations are not taken, only those by constants; of x * sigmoid(x) and its like "
+    "quantise the result alone, not the factors"
+)
+_STATISTICS = "use BatchNormalization, whose statistics are constants"
+_STATE = "use convolutions over time, which keep no state"
+INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(("Mul", "Div"), _PRODUCT),
+    **dict.fromkeys(("InstanceNormalization", "LayerNormalization", "GroupNormalization"), _STATISTICS),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _STATE),
+}
+"""What to do about some, by type."""
 
 
 def expand(node: OnnxNode, ctx: ImportContext) -> list[OnnxNode] | None:

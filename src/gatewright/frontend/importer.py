@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from gatewright.errors import ConfigError, GatewrightError, ModelError, UnsupportedError
-from gatewright.frontend.expansion import expand
+from gatewright.frontend.expansion import ANYTHING, INSTEAD, expand
 from gatewright.frontend.folding import array, fold
 from gatewright.frontend.reading import batch_of, check_names, identifier, model_input, nodes_of, opset_of
 from gatewright.frontend.shapes import output_shapes
@@ -357,8 +357,8 @@ def _take_node(node: OnnxNode, ctx: ImportContext, operators: Mapping[str, type[
     domain = f"{node.domain}." if node.domain else ""
     raise UnsupportedError(
         node.name,
-        f"operator {domain}{node.op_type} on frames of shape {shapes} has no hardware: replace it, "
-        "run it on the host after the last quantiser, or write ops/<name>.py and rtl/<name>.sv for it",
+        f"operator {domain}{node.op_type} on frames of shape {shapes} has no hardware: "
+        f"{INSTEAD.get(node.op_type, ANYTHING)}",
     )
 
 

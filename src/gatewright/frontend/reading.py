@@ -52,13 +52,16 @@ def identifier(name: str) -> str:
 def model_input(info: onnx.ValueInfoProto) -> Value:
     dims = list(info.type.tensor_type.shape.dim)
     if len(dims) < 2:
-        raise ModelError(f"input {info.name!r} has {len(dims)} axes: need a batch axis and at least one more")
+        raise ModelError(
+            f"input {info.name!r} has {len(dims)} axes: need a batch axis and at least one more; export with "
+            "inputs of shape (batch, ...), and what is a constant as an initialiser"
+        )
     shape = []
     for axis, dim in enumerate(dims[1:], 1):
         if not dim.HasField("dim_value") or dim.dim_value < 1:
             raise ModelError(
                 f"input {info.name!r} is dynamic in axis {axis} ({dim.dim_param or '?'}): only the batch may be "
-                "dynamic; export with a fixed size, or set it with onnx.tools.update_model_dims"
+                f"dynamic; export with a fixed size, or set type.tensor_type.shape.dim[{axis}].dim_value of the input"
             )
         shape.append(int(dim.dim_value))
     if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:

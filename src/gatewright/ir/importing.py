@@ -232,7 +232,8 @@ class ImportContext:
             self.missing.append(Missing(node.name, node.op_type, what, name, text))
             return stand_in_weight(self.constants[name])
         raise UnsupportedError(
-            node.name, f"{what} {name!r} is not a constant: matrix products of two activations have no hardware"
+            node.name,
+            f"{what} {name!r} is not a constant, and products of two activations have no hardware: use a constant",
         )
 
     def is_dynamic(self, name: str) -> bool:
@@ -258,8 +259,8 @@ class ImportContext:
         if moves(value):
             return value, value.type
         steps = ", ".join(s.kind for s in value.steps)
-        behind = f"after float steps ({steps}) that" if steps else "as accumulators with one scale per channel, which"
-        return self.unquantised(node, position, f"{behind} no quantiser follows")
+        behind = f"after float steps ({steps}) that" if steps else "with one scale per channel, which"
+        return self.unquantised(node, position, f"{behind} no quantiser{'' if steps else ' of one scale'} follows")
 
     def unquantised(self, node: OnnxNode, position: int, reason: str) -> tuple[Value, Tensor]:
         """A stand-in for an operand whose float steps cannot be moved behind the node, which is noted."""

@@ -99,7 +99,9 @@ def _check_dropout(node: OnnxNode, ctx: ImportContext) -> None:
 def _transpose(node: OnnxNode, value: Value) -> IntArray:
     perm = tuple(node.attributes.get("perm", tuple(reversed(range(len(value.shape) + 1)))))
     if perm[0] != 0:
-        raise UnsupportedError(node.name, f"Transpose perm={perm!r} moves the batch axis, which has no hardware")
+        raise UnsupportedError(
+            node.name, f"Transpose perm={perm!r} moves the batch axis, which has no hardware: keep axis 0 first"
+        )
     return _flat(value.shape).transpose([p - 1 for p in perm[1:]])
 
 

@@ -213,10 +213,11 @@ def as_image(node: OnnxNode, ctx: ImportContext, value: Value) -> Value:
         UnsupportedError: says what it is.
     """
     if len(value.shape) not in (2, 3):
+        remedy = "reshape in front of it" if len(value.shape) < 2 else "put the third image axis among the channels"
         raise UnsupportedError(
             node.name,
             f"{node.op_type} on frames of shape {value.shape!r}: only images (channels, height, width) and rows "
-            "(channels, width) have hardware",
+            f"(channels, width) have hardware; {remedy}",
         )
     return in_layout(ctx, value, node, standard_index(value.shape))
 

@@ -72,7 +72,9 @@ class Upsample(Op):
         value, tensor = ctx.integer(node, 0, lambda v: True)
         if len(value.shape) not in (2, 3):
             raise UnsupportedError(
-                node.name, f"{node.op_type} on frames of shape {value.shape!r}: only images and rows have hardware"
+                node.name,
+                f"{node.op_type} on frames of shape {value.shape!r}: only images and rows have hardware; reshape to "
+                "(batch, channels, height, width) before it",
             )
         factors = _factors(node, ctx, value)
         image = in_layout(ctx, value, node, standard_index(value.shape))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gatewright.build import Array, Build
-from gatewright.errors import ConfigError, MissingToolError, ModelError
+from gatewright.errors import ConfigError, MissingToolError, ModelError, ToolError
 from gatewright.progress import Progress, silent
 from gatewright.verify.check import Case, load_case
 from gatewright.verify.compare import compare_design, compare_model, damaged
@@ -65,7 +65,9 @@ def bisect(
     for pair in pairs:
         try:
             steps.append(PAIRS[pair](case, provenance))
-        except MissingToolError as error:
+        except ToolError as error:
+            if pair[0] != "onnx" and not isinstance(error, MissingToolError):
+                raise
             steps.append(Step(pair, "not_run", reason=str(error)))
         if steps[-1].status == "differ":
             break

@@ -27,7 +27,7 @@ def execute(model: onnx.ModelProto, inputs: Sequence[Reals]) -> Mapping[str, Rea
     names = [i.name for i in model.graph.input if i.name not in constants]
     if len(names) != len(inputs):
         raise DataError(f"{len(inputs)} arrays for the {len(names)} inputs {names} of the model")
-    standard = all(n.domain in ("", "ai.onnx") for n in model.graph.node)
+    standard = all(n.domain in ("", "ai.onnx", "com.microsoft") for n in model.graph.node)
     run = _onnxruntime if standard else _qonnx
     size, frames = _batch(model, names[0]), len(inputs[0])
     parts: dict[str, list[Reals]] = {}
