@@ -134,6 +134,11 @@ REFUSED: list[tuple[str, Make, str]] = [
         r"argmax_1: ArgMax reads 'relu_1_out' after float steps \(relu\) that no quantiser follows",
     ),
     (
+        "flag",
+        lambda b: b.node("ArgMax", scores(b), axis=1, keepdims=2),
+        "argmax_1: attribute keepdims=2 of ArgMax: set it to 0 or 1",
+    ),
+    (
         "batch",
         lambda b: b.node("ArgMax", scores(b), axis=0),
         r"argmax_1: ArgMax along axis=0 of a batch of frames of shape \(5,\): use axes 1 to 1, the batch stays whole",

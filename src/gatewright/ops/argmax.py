@@ -13,6 +13,7 @@ from gatewright.ir.chain import affine_form
 from gatewright.ir.cost import Features, counters
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
+from gatewright.ir.quantizers import read_flag
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import FloatArray, IntArray, Tensor
 from gatewright.ops.add import as_twos
@@ -97,9 +98,9 @@ class Argmax(Op):
         index = np.ascontiguousarray(np.moveaxis(natural_index(value.shape), axis, -1))
         value = _comparable(node, ctx, in_layout(ctx, value, node, index), node.op_type == "ArgMin")
         assert value.type is not None  # noqa: S101  # it came from ctx.integer
-        op = cls(value.type, bool(node.attributes.get("select_last_index", 0)))
+        op = cls(value.type, read_flag(node, "select_last_index", 0))
         places = index.shape[:-1]
-        kept = (1,) if node.attributes.get("keepdims", 1) == 1 else ()
+        kept = (1,) if read_flag(node, "keepdims", 1) else ()
         shape = (*value.shape[:axis], *kept, *value.shape[axis + 1 :])
         ctx.emit(op, (value,), node.outputs[0], node, shape, natural_index((*places, 1)))
         return True
