@@ -385,7 +385,7 @@ def test_labels_of_a_map_from_the_hardware() -> None:
 
 def test_a_softmax_over_another_axis_changes_the_order() -> None:
     """It cannot go, so the labels stand behind the host."""
-    behind = "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes"
+    behind = "argmax=True asks for labels from the hardware, but they stand behind what the host computes"
     for axis, allowed in ((1, True), (2, False)):
         made = model(lambda b, y, a=axis: b.node("ArgMax", b.node("Softmax", y, axis=a), axis=1), False)
         if allowed:
@@ -399,7 +399,7 @@ LABELS_REFUSED: list[tuple[str, Tail, str]] = [
     ("two outputs", lambda b, y: [y, b.node("Softmax", y)],
      "argmax=True for 2 outputs of which none is an ArgMax: put one into the model"),
     ("behind the host", lambda b, y: b.node("ArgMax", b.node("TopK", y, ints(b, 3), outputs=["v", "i"]), axis=1),
-     "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes"),
+     "argmax=True asks for labels from the hardware, but they stand behind what the host computes"),
     ("unequal scales", lambda b, y: b.node("ArgMax", b.node("Mul", y, b.constant(np.sqrt(np.arange(1, 11)))), axis=1),
      "argmax_1: ArgMax compares channels whose scales"),
     ("float steps", lambda b, y: b.node("Relu", y),

@@ -224,8 +224,8 @@ def _graph(name: str, ctx: ImportContext, outputs: list[GraphOutput]) -> Graph:
     graph = _prune(Graph(identifier(name), tuple(ctx.inputs), tuple(ctx.nodes), tuple(outputs)))
     if ctx.hardware_argmax and not any(n.op.gives_positions for n in graph.nodes):
         raise ModelError(
-            "argmax=True asks for labels from the hardware, but the model's own stand behind what the host computes: "
-            "compile without it, or put the ArgMax behind the last layer"
+            "argmax=True asks for labels from the hardware, but they stand behind what the host computes: "
+            "compile without it, or end the model with the scores of its last layer, or an ArgMax of them"
         )
     return graph
 
