@@ -25,6 +25,8 @@ _CHILD = 'from pyosys import libyosys; libyosys.run_pass("script model.ys", liby
 _FLAGS = ("-std=c++17", "-O1")
 _BYTES_PER_UNIT = 200_000
 """Generated C++ from which a second compiler process pays: each reads all declarations again."""
+_LARGE_UNIT = 500_000
+"""Generated C++, of a part of some hundred LUTs, which g++ would optimise for minutes to run for seconds."""
 
 
 def compile_cxxrtl(netlist: str, cells: str, top: str, groups: Group | Sequence[Group]) -> Model:
@@ -61,7 +63,7 @@ class _Build:
     def _tools(self) -> list[str]:
         here = Path(__file__).parent
         shims = [p.read_text() for p in (*sorted(here.glob("harness*.[ch]pp")), here / "cxxrtl_model.cpp")]
-        return [self.yosys.version, self.cxx.version, *_FLAGS, *shims]
+        return [self.yosys.version, self.cxx.version, *_FLAGS, str(_LARGE_UNIT), *shims]
 
     def script(self) -> str:
         """Cells are flattened into the parts that they belong to, and the parts are kept."""
@@ -88,6 +90,7 @@ class _Build:
             self._translate(work)
             (work / "pins.inc").write_text(self.pins())
             units = [*self._units(work), Path(__file__).with_name("cxxrtl_model.cpp")]
+            units.sort(key=lambda unit: unit.stat().st_size)  # of what several hold, the linker takes the optimised
             objects = [work / f"{unit.stem}.o" for unit in units]
             # One process a processor: a design of thousands of gates has dozens of units.
             count = os.cpu_count() or 1
@@ -129,6 +132,8 @@ class _Build:
     def _compile(self, source: Path, target: Path, work: Path, *more: str) -> subprocess.Popen[str]:
         runtime = self.yosys.path / "share" / "include" / "backends" / "cxxrtl" / "runtime"
         folders = [f"-I{p}" for p in (work, Path(__file__).parent, runtime)]
+        if source.stat().st_size > _LARGE_UNIT:
+            more = (*more, "-O0")
         return self._start([*_FLAGS, *more, *folders, "-c", str(source), "-o", str(target)], work)
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
