@@ -26,7 +26,7 @@ SMALL = "qkeras-jets"
 NEAR = 1e-3
 """Steps of a quantiser: nearer to a rounding boundary than this, a sum in float32 may fall on its other side."""
 
-TIES = {"qkeras-mnist-cnn": 0.0, "mnist-conv": 0.01, "mlperf-resnet8": 0.1}
+TIES = {"qkeras-mnist-cnn": 0.0, "mnist-conv": 0.01, "mlperf-resnet8": 0.25}
 """Most frames in which a float32 tool differs somewhere, where it must: scales that are no powers of two, averages."""
 
 LARGE = (
@@ -89,7 +89,7 @@ def test_accuracy_is_that_of_the_original_on_the_whole_test_set(name: str) -> No
     found = compare.difference(golden, original, 1e-5)
     assert found.frames_differing <= TIES[name] * found.frames, found
     accuracy = [float((y.argmax(axis=1) == labels).mean()) for y in (golden, original)]
-    assert accuracy[0] == pytest.approx(accuracy[1], abs=TIES[name] / 10)
+    assert accuracy[0] == pytest.approx(accuracy[1], abs=0.001 if TIES[name] else 0)
 
 
 def hardware_is_golden(name: str, folder: Path, stall: float) -> None:
