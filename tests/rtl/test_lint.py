@@ -202,7 +202,7 @@ def test_yosys_reads_without_warnings(source: Path, tmp_path: Path) -> None:
         steps = "hierarchy -check -top top\nproc\ncheck -assert"
         scripts.append(f"read_verilog -sv -defer {files} top{i}.sv\n{steps}")
     log = _yosys(scripts, tmp_path)
-    assert log.rstrip().endswith("all read")
+    assert "all read" in log  # whose place differs: two libraries buffer what they print
     assert [line for line in log.splitlines() if "arning" in line] == []
 
 
