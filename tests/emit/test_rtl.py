@@ -102,7 +102,7 @@ def test_yosys_reads_a_network(tmp_path: Path) -> None:
         [sys.executable, "-c", YOSYS], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
-    assert done.stdout.rstrip().endswith("all read")
+    assert "all read" in done.stdout
     assert [line for line in done.stdout.splitlines() if "arning" in line] == []
 
 
