@@ -300,3 +300,24 @@ def test_waveforms_hold_the_cycles_asked_for(tmp_path: Path) -> None:
     plain = compile_model([*LIB, DESIGNS], "fifo_stage", pair(BYTE))
     with pytest.raises(ConfigError, match="fifo_stage was compiled without waveforms: compile it with trace=True"):
         plain.run([x], wave=(wave, 0, 1))
+
+
+CARRY = """
+module carry (input [3:0] s, output [3:0] co);
+  assign co[0] = s[0] ? co[3] : s[1];
+  assign co[3:1] = co[2:0] ^ s[3:1];
+endmodule
+module top (input clk, input rst_n, input [7:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready,
+  input s_axis_tlast, output [7:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast);
+  assign m_axis_tdata[7:4] = 0, m_axis_tvalid = s_axis_tvalid, m_axis_tlast = s_axis_tlast;
+  assign s_axis_tready = m_axis_tready;
+  carry _097_ (.s(s_axis_tdata[3:0]), .co(m_axis_tdata[3:0]));
+endmodule
+"""
+
+
+def test_names_that_verilator_prints_as_other_bytes(tmp_path: Path) -> None:
+    """It takes `__097` in a warning, of which names in netlists are full, for a character that it once wrote so."""
+    top = tmp_path / "top.sv"
+    top.write_text(CARRY)
+    assert compile_model([top], "top", pair(BYTE), cache=tmp_path / "cache").program.is_file()

@@ -138,7 +138,9 @@ class _Build:
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
         command = [str(self.cxx.path), *arguments]
-        return subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         finish_compilers(processes, f"the CXXRTL model of {self.top!r}")

@@ -131,6 +131,7 @@ class _Build:
             env=self.verilator.environment(),
             capture_output=True,
             text=True,
+            errors="replace",  # names of netlists' cells are printed as bytes that are no UTF-8
             check=False,
         )
         if done.returncode:
@@ -199,7 +200,9 @@ class _Build:
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
         ccache = shutil.which("ccache")
         command = [*([ccache] if ccache else []), str(self.cxx.path), *arguments]
-        return subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         finish_compilers(processes, f"the model of {self.top!r}")
