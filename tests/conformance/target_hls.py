@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The target `hls`: kernels in C simulation, exact in value, under the address and undefined-behaviour sanitizers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gatewright.design.structure import structure
+from gatewright.emit import hls
+from gatewright.emit.files import FileSet
+from gatewright.ir.op import Op
+from gatewright.sim.csim import compile_csim, run_program
+
+from .support import describe, labelled, sample, singles
+
+FRAMES = 7
+"""More than a batch of the test bench below: state that survives a call would show."""
+BATCH = 3
+BUSES = (32, 64, 128)
+
+
+def check(ops: Sequence[Op], folder: Path) -> None:
+    """All operators in one program, each behind masters of another width; every integer must equal the reference."""
+    graphs = [labelled(g, f"e{i}") for i, g in enumerate(singles(ops))]
+    designs = [structure(g) for g in graphs]
+    buses = [BUSES[i % len(BUSES)] for i in range(len(designs))]
+    files = FileSet()
+    for design, bus in zip(designs, buses, strict=True):
+        for path, text in hls.emit(design, bus):
+            files.add(path, text)
+    files.add("main.cpp", _main([d.name for d in designs]))
+    files.write(folder)
+    program = compile_csim([folder / "main.cpp"], [folder / "include", folder], sanitize=True)
+    rng = np.random.default_rng(0)
+    for op, graph, design, bus in zip(ops, graphs, designs, buses, strict=True):
+        xs = [sample(i.tensor, FRAMES, rng) for i in graph.inputs]
+        data = folder / f"{design.name}_data"
+        data.mkdir()
+        found = run_program([str(program), design.name, str(data)], design, data, xs, bus)
+        values = graph.run(*xs)
+        for have, want in zip(found, (values[t] for t in graph.leaving), strict=True):
+            np.testing.assert_array_equal(have, want.reshape(FRAMES, -1), describe(op))
+
+
+def _main(names: Sequence[str]) -> str:
+    """Sources of all designs, and a `main` that runs the bench of the one that is named."""
+    includes = [f'#include "{n}{end}"' for n in names for end in (".cpp", "_tb.hpp")]
+    calls = [f'  if (std::string("{n}") == argv[1]) return int({n}_bench(argv[2], {BATCH}) > 0);' for n in names]
+    return "\n".join(
+        [*includes, "int main(int argc, char** argv) {", "  if (argc < 3) return 2;", *calls, "  return 2;\n}\n"]
+    )
