@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -15,8 +16,11 @@ from tests.models import Builder, small_network, two_layers
 
 from gatewright.boards import load_board
 from gatewright.build import Build, compile_model, load_inputs, store_data
-from gatewright.errors import ConfigError, DesignError, GatewrightError, ModelError
+from gatewright.build.compile import EMITTERS
+from gatewright.config import Target
+from gatewright.errors import ConfigError, DesignError, GatewrightError, MissingTargetError, ModelError
 from gatewright.frontend.importer import import_model
+from gatewright.ir.op import TARGETS
 from gatewright.ir.serial import load_graph
 
 BOARD = "pynq-z2"
@@ -188,6 +192,68 @@ def test_a_folder_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) 
     (tmp_path / "rtl").rmdir()
     compile_model(layers, BOARD, fps=1e5, output=tmp_path)
     assert (tmp_path / "data" / "mine.csv").read_text() == "1,2\n"
+
+
+# --- targets ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_target_has_a_folder(layers: Path, tmp_path: Path) -> None:
+    assert set(EMITTERS) == set(get_args(Target)) == set(TARGETS)
+    build = compile_model(layers, BOARD, fps=1e5, targets=("hls", "rtl", "hls"), output=tmp_path)
+    assert build.targets == Build.open(tmp_path).targets == ("rtl", "hls")
+    for target in build.targets:
+        files = {p for p in build.emitted(target).rglob("*") if p.is_file()}
+        assert build.emitted(target) == tmp_path / target and files
+        assert {str(p.relative_to(tmp_path)) for p in files} == {
+            n for n in json.loads((tmp_path / "manifest.json").read_text())["files"] if n.startswith(f"{target}/")
+        }
+    text = (tmp_path / "hls" / "layers.cpp").read_text()
+    assert f"ap_uint<{load_board(BOARD).memory_bits}>* output" in text
+
+
+def test_a_target_that_is_not_asked_for_any_more_goes(layers: Path, tmp_path: Path) -> None:
+    compile_model(layers, BOARD, fps=1e5, targets=["rtl", "hls"], output=tmp_path)
+    build = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path)
+    assert build.targets == ("hls",) and not (tmp_path / "rtl").exists()
+    assert not any(n.startswith("rtl/") for n in json.loads((tmp_path / "manifest.json").read_text())["files"])
+    with pytest.raises(
+        MissingTargetError, match=r"has no rtl/: it was compiled for hls alone; .* with --target rtl,hls$"
+    ):
+        _ = build.rtl
+    left = contents(tmp_path)
+    fresh = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path / "fresh" / "build")
+    assert left == contents(fresh.directory)
+
+
+def test_hls_files_belong_to_the_build(layers: Path, tmp_path: Path) -> None:
+    build = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path)
+    before, print_before = contents(tmp_path), build.fingerprint()
+    memories = tmp_path / "hls" / "layers_memories.hpp"
+    memories.write_text(memories.read_text().replace("0x", "0x1", 1))
+    assert build.changed() == ["hls/layers_memories.hpp"] and build.fingerprint() != print_before
+    compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_changed_hls_kernel_compiles_again(layers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = tmp_path / "mine" / "hls" / "gatewright" / "mine.hpp"
+    kernel.parent.mkdir(parents=True)
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path / "mine"))
+    last = []
+    for text in ("// one\n", "// one\n", "// two\n"):
+        kernel.write_text(text)
+        said: list[str] = []
+        compile_model(
+            layers, BOARD, fps=1e5, output=tmp_path / "b", progress=lambda s, done=0, total=0, said=said: said.append(s)
+        )
+        last.append(said[-1])
+    assert last == ["emission", "up to date", "emission"]
+
+
+def test_a_folder_of_hls_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) -> None:
+    (tmp_path / "hls").mkdir()
+    with pytest.raises(ConfigError, match=r"holds hls, but no manifest\.json of a build"):
+        compile_model(layers, BOARD, fps=1e5, output=tmp_path)
 
 
 # --- folding files ----------------------------------------------------------------------------------------------------

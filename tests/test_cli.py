@@ -217,6 +217,32 @@ def test_compile_for_a_rate_and_a_latency(network: Path, tmp_path: Path) -> None
     assert "error: 0.1 us at 100 MHz is out of reach: latency" in result.stderr
 
 
+def test_compile_takes_targets(network: Path, tmp_path: Path) -> None:
+    arguments = ("compile", str(network), "--board", "pynq-z2", "-o", str(tmp_path / "build"), "--target")
+    result = run(*arguments, "rtl, hls")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "build" / "hls" / "two_layers.cpp").is_file()
+    assert run(*arguments, "hls").exit_code == 0
+    assert not (tmp_path / "build" / "rtl").exists()
+    for wrong, message in (("rtl,vhdl", "targets ['vhdl']: choose from rtl, hls"), ("rtl,", "--target 'rtl,' has an")):
+        result = run(*arguments, wrong)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"error: {message}")
+
+
+def test_a_stage_of_a_target_that_is_not_there_is_not_run(network: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    assert run("compile", str(network), "--board", "pynq-z2", "--target", "rtl", "-o", str(folder)).exit_code == 0
+    result = run("check", str(folder), "--stages", "golden,csim")
+    assert result.exit_code == 1
+    assert f"csim: {folder} has no hls/: it was compiled for rtl alone" in result.stdout
+    assert run("compile", str(network), "--board", "pynq-z2", "--target", "hls", "-o", str(folder)).exit_code == 0
+    for command in ("synth", "bisect"):
+        result = run(command, str(folder))
+        assert result.exit_code == 1
+        assert f"error: {folder} has no rtl/: it was compiled for hls alone; compile" in result.stderr
+
+
 def test_compile_out_of_reach_fails(network: Path, tmp_path: Path) -> None:
     result = run("compile", str(network), "--board", "pynq-z2", "--fps", "1e12", "-o", str(tmp_path / "build"))
     assert (result.exit_code, result.stdout) == (1, "")
@@ -263,7 +289,7 @@ def test_a_difference_fails(build: Path, tmp_path: Path) -> None:
 def test_unknown_stage(build: Path) -> None:
     result = run("check", str(build), "--stages", "gulden")
     assert result.exit_code == 1
-    assert "error: stages ['gulden']: choose from float, qat, golden, rtl" in result.stderr
+    assert "error: stages ['gulden']: choose from float, qat, golden, csim, rtl" in result.stderr
 
 
 @pytest.mark.slow

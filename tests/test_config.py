@@ -28,6 +28,9 @@ from gatewright.errors import ConfigError
         ({"folding": Path("f.json"), "objective": "latency"}, "folding and objective each decide the folding"),
         ({"latency_us": -1.0}, "latency_us=-1.0 must be a number above 0"),
         ({"latency_us": 2.0, "budget": 0.5}, "latency_us and budget each decide the folding: give one of them"),
+        ({"targets": ("rtl", "verilog")}, r"targets \['verilog'\]: choose from rtl, hls"),
+        ({"targets": "vhdl"}, r"targets \['vhdl'\]: choose from rtl, hls"),
+        ({"targets": ()}, r"targets \[\]: choose from rtl, hls"),
         ({"objective": "speed"}, "objective='speed': use throughput or latency"),
         ({"objective": "latency", "latency_us": 2.0}, "latency_us=2.0 asks for the smallest design within a latency"),
     ],
@@ -42,6 +45,11 @@ def test_output_must_not_be_a_file(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(ConfigError, match=r"model\.onnx' is a file: name a folder"):
         CompileConfig("pynq-z2", file)
+
+
+def test_targets_are_named_once_and_in_order(tmp_path: Path) -> None:
+    assert CompileConfig("pynq-z2", tmp_path, targets=["hls", "rtl", "hls"]).targets == ("rtl", "hls")
+    assert CompileConfig("pynq-z2", tmp_path, targets="hls").targets == ("hls",)
 
 
 @pytest.mark.parametrize(

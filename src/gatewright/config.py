@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +15,12 @@ LARGEST_MHZ = 1000
 
 Objective = Literal["throughput", "latency"]
 """What the best design that fits is best at."""
+
+Target = Literal["rtl", "hls"]
+"""What a design is written as."""
+
+DEFAULT_TARGETS: tuple[Target, ...] = ("rtl",)
+"""What `compile` writes unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class CompileConfig:
         mhz: clock; None takes the board's.
         folding: JSON file with the folding of every unit, instead of a solved one.
         argmax: the hardware gives the top-1 label instead of scores.
+        targets: what the design is written as, each once, in the order of `Target`.
 
     Raises:
         ConfigError: a value out of range; settings that each decide the folding.
@@ -45,8 +53,10 @@ class CompileConfig:
     mhz: float | None = None
     folding: Path | None = None
     argmax: bool = False
+    targets: Sequence[Target] = DEFAULT_TARGETS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", _ordered(self.targets))
         for name in ("fps", "latency_us", "mhz"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and math.isfinite(value) and value > 0):
@@ -83,3 +93,17 @@ class CompileConfig:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ordered(targets: Sequence[str]) -> tuple[Target, ...]:
+    """Each target once, in the order of `Target`.
+
+    Raises:
+        ConfigError: none, or one that there is not.
+    """
+    known: tuple[Target, ...] = get_args(Target)
+    names = [targets] if isinstance(targets, str) else list(targets)
+    unknown = [n for n in names if n not in known]
+    if unknown or not names:
+        raise ConfigError(f"targets {unknown or names!r}: choose from {', '.join(known)}")
+    return tuple(t for t in known if t in names)

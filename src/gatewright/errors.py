@@ -3,6 +3,7 @@
 
     GatewrightError
     ├── ConfigError        a setting, option, board, folding or configuration file
+    │   └── MissingTargetError a build was not compiled for a target
     ├── DataError          an array of the wrong shape, type or range; a file that is not an array
     ├── ModelError         a model that cannot be read or exported
     │   └── UnsupportedError   a node of the model that has no hardware here; carries the node's name
@@ -24,6 +25,10 @@ class GatewrightError(Exception):
 
 class ConfigError(GatewrightError, ValueError):
     """A setting, option, board, folding or configuration file is wrong."""
+
+
+class MissingTargetError(ConfigError):
+    """A build was not compiled for a target: what needs it was not run."""
 
 
 class DataError(GatewrightError, ValueError):

@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
 from gatewright.boards import load_board
+from gatewright.cli import app
 from gatewright.design.plan import make_design
 from gatewright.emit import rtl
 from gatewright.errors import ConfigError, UnsupportedError
@@ -111,6 +113,23 @@ def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: p
     np.testing.assert_array_equal(run.outputs, graph.reference(*graph.quantize(x)))
     np.testing.assert_array_equal(graph.dequantize(*run.outputs)[0], float_model(x))
     assert (run.latency, run.interval) == (design.timing.latency, design.timing.interval)
+
+
+def test_without_an_hls_kernel_it_is_refused_by_name(
+    extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(extension / "hls", ignore_errors=True)
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
+    model, folder = write_model(tmp_path / "model.onnx"), tmp_path / "build"
+    arguments = ["compile", str(model), "--board", "pynq-z2", "-o", str(folder), "--target"]
+    result = CliRunner().invoke(app, [*arguments, "rtl,hls"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        "error: operator 'absolute' has no HLS kernel: write hls/gatewright/absolute.hpp beside its ops/absolute.py, "
+        "or compile with --target rtl\n" in result.stderr
+    )
+    assert not folder.exists()
+    assert CliRunner().invoke(app, [*arguments, "rtl"]).exit_code == 0
 
 
 def test_a_built_in_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models import frames, small_network
+from tests.models import frames, small_network, two_layers
 
 from gatewright.build import Build, compile_model, load_inputs, store_data
 from gatewright.errors import ConfigError, DataError, GatewrightError
@@ -32,6 +33,16 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     labels[:4] = (labels[:4] + 1) % CLASSES
     store_data(built.data, labels=labels, qat=outputs.astype(np.float32), float=outputs[::-1].astype(np.float32))
     return built
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Two layers as RTL and as HLS."""
+    b, y = two_layers()
+    folder = tmp_path_factory.mktemp("layers")
+    store_data(folder / "build" / "data", inputs=frames((8,), 30, seed=2)["x"])
+    model = b.save(folder / "layers.onnx", y)
+    return compile_model(model, "zcu104", fps=1e5, targets=("rtl", "hls"), output=folder / "build")
 
 
 @pytest.fixture
@@ -98,6 +109,50 @@ def test_a_wrong_weight_in_the_hardware_is_found(copy: Build) -> None:
     # The frames before it are exact, and the reason says how many are not.
     assert rtl.exact >= first["frame"]
     assert re.match(rf"{40 - rtl.exact} of 40 frames differ from golden; first: ", rtl.reason)
+
+
+def test_c_simulation(layers: Build) -> None:
+    (csim,) = check(layers.directory, stages=["csim"])
+    assert (csim.status, csim.frames, csim.exact, csim.reason) == ("ok", 30, 30, "")
+    assert csim.interval_cycles is csim.latency_cycles is None
+
+
+def test_a_wrong_weight_in_the_c_sources_is_found(layers: Build, tmp_path: Path) -> None:
+    spoilt = Build(Path(shutil.copytree(layers.directory, tmp_path / "build")))
+    memories = spoilt.emitted("hls") / "layers_memories.hpp"
+    text = memories.read_text()
+    at = text.index("0x", text.index("matmul_2_weight")) + 2
+    memories.write_text(text[:at] + format(int(text[at], 16) ^ 1, "x") + text[at + 1 :])
+    said: list[str] = []
+    golden, csim, rtl = check(spoilt.directory, stages=["golden", "csim", "rtl"],
+                              progress=lambda step, done=0, total=0: said.append(step))  # fmt: skip
+    assert [s.status for s in (golden, csim, rtl)] == ["ok", "failed", "ok"]
+    assert "changed since it was compiled: hls/layers_memories.hpp" in said
+    assert csim.first_mismatch["golden"] != csim.first_mismatch["csim"]
+
+
+def test_c_simulation_without_its_tools(layers: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        golden, csim = check(layers.directory, stages=["golden", "csim"])
+        assert (golden.status, csim.status, csim.exact, csim.frames) == ("ok", "not_run", None, 0)
+        assert "g++ is missing, which Gatewright needs for C simulation" in csim.reason
+        assert "apt install g++" in csim.reason
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "hls4ml" else real(name, *a))
+    (csim,) = check(layers.directory, stages=["csim"])
+    assert csim.status == "not_run"
+    assert "ap_types is missing" in csim.reason and "pip install 'gatewright[hls4ml]'" in csim.reason
+
+
+def test_stages_of_a_target_that_was_not_compiled(layers: Build, tmp_path: Path) -> None:
+    model = layers.directory / "model.onnx"
+    built = compile_model(model, "zcu104", fps=1e5, targets="hls", output=tmp_path)
+    results = {r.name: r for r in check(built.directory, stages=["golden", "csim", "rtl", "netlist", "netlist_cxxrtl"])}
+    assert [results[n].status for n in ("golden", "csim")] == ["ok", "ok"]
+    for name in ("rtl", "netlist", "netlist_cxxrtl"):
+        assert results[name].status == "not_run"
+        assert "has no rtl/: it was compiled for hls alone" in results[name].reason
 
 
 def test_a_design_that_computes_something_else_is_found(copy: Build) -> None:

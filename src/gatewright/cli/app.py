@@ -87,11 +87,13 @@ def number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def split_stages(stages: str | None) -> list[str] | None:
-    """The names in an option `--stages`."""
-    if stages is None:
-        return None
-    names = [name.strip() for name in stages.split(",")]
+def split_names(option: str, text: str, example: str) -> list[str]:
+    """The names that an option takes with commas between.
+
+    Raises:
+        ConfigError: one is empty.
+    """
+    names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise ConfigError(f"--stages {stages!r} has an empty name: give names with commas between, such as golden,rtl")
+        raise ConfigError(f"{option} {text!r} has an empty name: give names with commas between, such as {example}")
     return names

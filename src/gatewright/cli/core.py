@@ -18,10 +18,10 @@ from gatewright.cli.app import (
     number,
     output_console,
     print_json,
-    split_stages,
+    split_names,
     status_text,
 )
-from gatewright.config import Objective
+from gatewright.config import DEFAULT_TARGETS, Objective
 from gatewright.progress import bars
 
 if TYPE_CHECKING:
@@ -63,12 +63,15 @@ def compile_(
     argmax: Annotated[
         bool, typer.Option("--argmax", help="Give the top-1 label from the hardware instead of scores.")
     ] = False,
+    target: Annotated[
+        str, typer.Option(help="Comma-separated: what the design is written as, of rtl and hls.")
+    ] = ",".join(DEFAULT_TARGETS),
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compile a model: import it, prove it, fold it for a board, write the RTL."""
+    """Compile a model: import it, prove it, fold it for a board, write the hardware."""
     from gatewright.build import compile_model
 
     with bars(error_console()) as progress:
@@ -82,6 +85,7 @@ def compile_(
             mhz=mhz,
             folding=folding,
             argmax=argmax,
+            targets=split_names("--target", target, "rtl,hls"),  # type: ignore[arg-type]  # CompileConfig refuses others
             output=output or Path("build") / model.stem,
             progress=progress,
         )
@@ -105,7 +109,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Run the same frames through every stage and compare with the golden integers."""
-    requested = split_stages(stages)
+    requested = None if stages is None else split_names("--stages", stages, "golden,rtl")
     from gatewright.verify.check import check as run_check
 
     with bars(error_console()) as progress:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gatewright.cli.app import Json, app, error_console, output_console, print_json, split_stages, status_text
+from gatewright.cli.app import Json, app, error_console, output_console, print_json, split_names, status_text
 from gatewright.errors import ConfigError
 from gatewright.progress import bars
 
@@ -87,7 +87,7 @@ def bisect(
     """Name the first operator, channel, pixel and bit in which two stages differ, or the FIFO that stalls them."""
     from gatewright.verify.bisect import bisect as run_bisect
 
-    wanted = split_stages(stages)
+    wanted = None if stages is None else split_names("--stages", stages, "golden,rtl")
     with bars(error_console()) as progress:
         result = run_bisect(directory, stages=wanted, data=data, frames=frames, progress=progress)
     if as_json:

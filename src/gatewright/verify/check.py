@@ -13,13 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gatewright.boards import load_board
 from gatewright.build import Array, Build, load_array, load_inputs
 from gatewright.design.plan import PREDICTED_FRAMES
-from gatewright.errors import ConfigError, DataError, GatewrightError, MissingToolError
+from gatewright.errors import ConfigError, DataError, GatewrightError, MissingTargetError, MissingToolError
 from gatewright.ir.graph import Graph
 from gatewright.ir.host import Values
 from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
+from gatewright.sim.csim import run_csim
 from gatewright.sim.rtl import RtlRun, run_rtl
 from gatewright.verify import record
 from gatewright.verify.decision import Decision, decision
@@ -224,7 +226,7 @@ def _run_stage(name: str, case: Case) -> StageResult:
     start = time.perf_counter()
     try:
         result = STAGES[name](case)
-    except MissingToolError as error:
+    except (MissingTargetError, MissingToolError) as error:
         result = StageResult(name, "not_run", str(error))
     except GatewrightError as error:
         result = StageResult(name, "failed", str(error))
@@ -250,6 +252,13 @@ def _golden(case: Case) -> StageResult:
     """The folded design's integers, operator by operator, against the imported definitions."""
     outputs = case.build.design_graph.reference(*case.integers)
     return compare(case, "golden", outputs)
+
+
+def _csim(case: Case) -> StageResult:
+    """The emitted HLS project in C simulation: its values; a C program has no cycles."""
+    build = case.build
+    folder, bus = build.emitted("hls"), load_board(build.summary()["board"]).memory_bits
+    return compare(case, "csim", run_csim(build.structure, folder, case.integers, bus, progress=case.progress))
 
 
 def _rtl(case: Case) -> StageResult:
@@ -337,6 +346,7 @@ REFERENCES = ("float", "qat")
 STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     **{n: _reference(n) for n in REFERENCES},
     "golden": _golden,
+    "csim": _csim,
     "rtl": _rtl,
     "netlist": _netlist("netlist", "verilator"),
     "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),

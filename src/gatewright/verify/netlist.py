@@ -36,6 +36,7 @@ def netlist_stage(case: Case, name: str, simulator: str) -> StageResult:
         GatewrightError: a tool is missing or fails, or the netlist stalls or breaks the protocol.
     """
     build = case.build
+    build.emitted("rtl")  # before anything is said of its size
     if reason := _too_large(case, name):
         return StageResult(name, "not_run", reason)
     gates = synthesised(build, case.progress)
