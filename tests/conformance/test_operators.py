@@ -112,5 +112,5 @@ def test_no_kernel_is_missing(target: str) -> None:
     there = [name for t, name in KERNELS if t == target]
     gaps = sorted(set(UNITS) - set(there))
     print(f"{target}: kernels {there}, gaps {gaps}")
-    if target == "rtl":
+    if target == "rtl" or there:
         assert not gaps, f"{target} lacks kernels: write {[TARGETS[target].format(g) for g in gaps]}"

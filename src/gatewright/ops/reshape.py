@@ -148,11 +148,9 @@ class Reshape(Op):
     def parameters(self) -> dict[str, int]:
         """Adds the beats of a block, and the loops over them, innermost first."""
         nest = self._loops
-        counts = {f"n{i}": n for i, (n, _) in enumerate(nest or ())}
-        strides = {f"s{i}": s for i, (_, s) in enumerate(nest or ())}
         start = int(self.beats[0]) if nest is not None else 0
         own = {"block": self.block, "start": start, "table": int(nest is None)}
-        return super().parameters() | own | counts | strides
+        return super().parameters() | own | loop_parameters(nest or ())
 
     def memories(self) -> dict[str, Memory]:
         """The order, where no loops make it."""
@@ -220,6 +218,12 @@ def loops(order: IntArray) -> list[tuple[int, int]] | None:
         nest.append((count, stride))
         order = turns[:, 0]
     return nest
+
+
+def loop_parameters(nest: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """Parameters of a kernel with `LOOPS` nested loops; those that a nest does not need make one turn."""
+    whole = [*nest, *[(1, 0)] * (LOOPS - len(nest))]
+    return {f"n{i}": n for i, (n, _) in enumerate(whole)} | {f"s{i}": s for i, (_, s) in enumerate(whole)}
 
 
 # --- layouts ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_ind
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor
-from gatewright.ops.reshape import LOOPS, in_layout, natural_index
+from gatewright.ops.reshape import LOOPS, in_layout, loop_parameters, natural_index
 
 NODES = ("Gather", "Slice", "Split")
 
@@ -169,11 +169,9 @@ class Slice(Op):
 
     def parameters(self) -> dict[str, int]:
         """Adds the lanes, and the loops over the beats that are kept, innermost first."""
-        nest, lanes = self._nest or [], self._lanes
-        counts = {f"n{i}": n for i, (n, _) in enumerate(nest)}
-        strides = {f"s{i}": s for i, (_, s) in enumerate(nest)}
+        lanes = self._lanes
         own = {"first": int(self._beats()[0]), "lane_first": lanes.first, "lane_step": lanes.step}
-        return super().parameters() | own | counts | strides
+        return super().parameters() | own | loop_parameters(self._nest or ())
 
     def features(self) -> Features:
         """A register a lane that is kept, the number of the beat, and the loops that tell the next one to keep."""
