@@ -26,6 +26,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, estimate
+from gatewright.ir.hls4ml import Layers, Windows
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Stream, Tensor
 
@@ -138,6 +139,20 @@ class Op(ABC):
         int64 of shape (channels, steps), ascending; `source.hi + 1` for steps that are never reached. What the proof
         compares a lowered operator by.
         """
+        return None
+
+    # --- in hls4ml --------------------------------------------------------------------------------------------------
+
+    def hls4ml(self) -> Layers | None:
+        """The layers of hls4ml that compute it; None where hls4ml has none.
+
+        Raises:
+            ConfigError: hls4ml has none for this instance, and why.
+        """
+        return None
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers | None:
+        """The same for an operator whose input is made of windows, which its layers read themselves."""
         return None
 
     # --- its hardware -----------------------------------------------------------------------------------------------

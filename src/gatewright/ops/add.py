@@ -14,6 +14,7 @@ from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step, affine_form
 from gatewright.ir.cost import Features, counter_bits
 from gatewright.ir.functions import one_tensor
+from gatewright.ir.hls4ml import Layers, one
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule, streaming
@@ -95,6 +96,10 @@ class Add(Op):
         ctx.emit(cls(left.type, right.type), (left, right), node.outputs[0], node, left.shape, left.index)
         ctx.scale(node, np.asarray(factor), np.asarray(offset))
         return True
+
+    def hls4ml(self) -> Layers:
+        """A merge."""
+        return one("Merge", self.outputs[0], {"op": "add"})
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

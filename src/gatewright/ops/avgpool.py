@@ -9,6 +9,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.cost import Features, counters, running_sum
+from gatewright.ir.hls4ml import Layers, Windows, depthwise, sums
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.padding import integer_of
@@ -87,6 +88,15 @@ class Avgpool(Op):
         op = cls(window.outputs[0], window.kernel_h * window.kernel_w)
         emit_pool(node, ctx, value, window, op, shape)
         return True
+
+    def hls4ml(self) -> Layers | None:
+        """Windows of one pixel need no `window` above."""
+        return self.hls4ml_of_windows(Windows(self.source)) if self.window == 1 else None
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers:
+        """A depthwise convolution with ones: the integers are sums, and hls4ml's average divides them."""
+        (out,) = self.outputs
+        return depthwise(windows, np.ones((self.channels, self.window), np.int64), out, sums(out, 0, 0))
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import numpy as np
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import affine_form
 from gatewright.ir.cost import Features, counter_bits, counters
+from gatewright.ir.hls4ml import Layers, one
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -105,6 +106,11 @@ class Concat(Op):
             ctx.values[node.outputs[0]] = values[0]
         ctx.scale(node, factor, offset)
         return True
+
+    def hls4ml(self) -> Layers:
+        """A concatenation; hls4ml counts axes from the batch on."""
+        rank = len(self.left.shape)
+        return one("Concatenate", self.outputs[0], {"op": f"concatenate{rank}d", "axis": self.axis + 1})
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.cost import Features, Product, Ram, counters, rom_counts
 from gatewright.ir.heap import Heap, heap
+from gatewright.ir.hls4ml import Layers, Windows, convolution, product, sums
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.moving import Moved, move_matrix, turned
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
@@ -142,6 +143,16 @@ class Dense(Op):
                 raise UnsupportedError(node.name, f"bias of shape {bias.shape!r} does not fit {op.rows} outputs")
             ctx.extend(result, Step("add", vector), node.outputs[0], node)
         return True
+
+    def hls4ml(self) -> Layers:
+        """A dense layer, or a convolution of one pixel where there are several vectors."""
+        limits = sums(self._output, self.partial_lo, self.partial_hi)
+        return product(self.source, self.weight, self._output, limits)
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers:
+        """A convolution."""
+        limits = sums(self._output, self.partial_lo, self.partial_hi)
+        return convolution(windows, self.weight, self._output, limits)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, counter_bits, counters, running_sum
+from gatewright.ir.hls4ml import Layers, Windows, depthwise, sums
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
@@ -95,6 +96,15 @@ class Depthwise(Op):
     @cached_property
     def _bounds(self) -> Bounds:
         return sum_bounds(self.weight, self.source)
+
+    def hls4ml(self) -> Layers | None:
+        """Windows of one pixel need no `window` above."""
+        return self.hls4ml_of_windows(Windows(self.source)) if self.taps == 1 else None
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers:
+        """A depthwise convolution."""
+        limits = sums(self._output, self._bounds.partial_lo, self._bounds.partial_hi)
+        return depthwise(windows, self.weight, self._output, limits)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.cost import Features, counters, running_sum
+from gatewright.ir.hls4ml import Layers, Windows, depthwise, sums
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -73,6 +74,15 @@ class GlobalAvgpool(Op):
         for step in value.steps:
             ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)
         return True
+
+    def hls4ml(self) -> Layers:
+        """A depthwise convolution with ones whose kernel is the image: hls4ml's average divides the sums."""
+        (out,) = self.outputs
+        *sides, channels = self.source.shape
+        pixel = replace(out, shape=(*(1 for _ in sides), channels))
+        kernel = (1, *sides)[-2:]
+        ones = np.ones((channels, self.pixels), np.int64)
+        return depthwise(Windows(self.source, (kernel[0], kernel[1])), ones, pixel, sums(out, 0, 0))
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

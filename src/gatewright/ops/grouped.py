@@ -11,6 +11,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, Product, Ram, counter_bits, counters, rom_counts, running_sum
+from gatewright.ir.hls4ml import Layers, Windows, grouped, sums
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import IntArray, Tensor, bits_for
@@ -107,6 +108,16 @@ class Grouped(Op):
     @cached_property
     def _bounds(self) -> Bounds:
         return sum_bounds(self.weight.reshape(len(self.weight), -1), self.source)
+
+    def hls4ml(self) -> Layers | None:
+        """Windows of one pixel need no `window` above."""
+        return self.hls4ml_of_windows(Windows(self.source)) if self.taps == 1 else None
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers:
+        """A convolution of all channels: hls4ml has none of groups."""
+        blocks = self.weight.reshape(self.groups, self.group_out, self.taps, self.group_in)
+        limits = sums(self._output, self._bounds.partial_lo, self._bounds.partial_hi)
+        return grouped(windows, blocks, self._output, limits)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

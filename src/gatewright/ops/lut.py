@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, Ram, add_counts, counters, rom_features
+from gatewright.ir.hls4ml import Layers, elementwise
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.primitives import ram_in_block, varying_bits
 from gatewright.ir.schedule import Schedule, streaming
@@ -94,6 +95,12 @@ class Lut(Op):
         """The least and the greatest entry of each channel."""
         lo, hi = (np.broadcast_to(f(self.table, axis=1), self.channels).tolist() for f in (np.min, np.max))
         return (Bounds(tuple(lo), tuple(hi), witness="the inputs whose entries are least and greatest"),)
+
+    def hls4ml(self) -> Layers:
+        """The table itself."""
+        first, step = int(inputs_of(self.source)[0]), 2 if self.source.encoding == "bipolar" else 1
+        scalars = {"n_codes": self.table.shape[1], "n_tables": len(self.table), "first": first, "step": step}
+        return elementwise("lut", self._output, scalars, {"table": self.table})
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import numpy as np
 from gatewright.errors import ConfigError
 from gatewright.ir.chain import direction
 from gatewright.ir.cost import Features, Ram, counters
+from gatewright.ir.hls4ml import Layers, Windows, maximum
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -77,6 +78,14 @@ class Maxpool(Op):
         if code is not None:  # the greatest code is that of the greatest number
             ctx.values[node.outputs[0]] = replace(ctx.values[node.outputs[0]], steps=(), code=code)
         return True
+
+    def hls4ml(self) -> Layers | None:
+        """Windows of one pixel need no `window` above."""
+        return self.hls4ml_of_windows(Windows(self.source)) if self.window == 1 else None
+
+    def hls4ml_of_windows(self, windows: Windows) -> Layers:
+        """A maximum pool."""
+        return maximum(windows, self.outputs[0])
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

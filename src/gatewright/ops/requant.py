@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, Product, counter_bits, rom_features
+from gatewright.ir.hls4ml import Layers, elementwise
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.primitives import varying_bits
 from gatewright.ir.schedule import Schedule, streaming
@@ -91,6 +92,13 @@ class Requant(Op):
             total if self.shift == 0 else (total + (1 << self.shift - 1) - 1 + (total >> self.shift & 1)) >> self.shift
         )
         return min(max(rounded, self.lo), self.hi)
+
+    def hls4ml(self) -> Layers:
+        """Multiplication, addition, and a conversion that rounds; offsets in halves that a double holds."""
+        low = self.add & (1 << 30) - 1
+        tables = {"mult": self.mult, "add_high": self.add - low >> 30, "add_low": low}
+        scalars = {"sum_bits": self.sum_bits, "shift": self.shift, "lo": self.lo, "hi": self.hi}
+        return elementwise("requant", self.outputs[0], scalars, tables)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import numpy as np
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.cost import Features, Ram, address_counts, counter_bits, counters, odd, ping_pong, rom_features
+from gatewright.ir.hls4ml import Layers, gather
 from gatewright.ir.importing import ImportContext, OnnxNode, Value
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
@@ -112,6 +113,10 @@ class Reshape(Op):
             return False
         ctx.values[node.outputs[0]] = viewed(node, ctx)
         return True
+
+    def hls4ml(self) -> Layers:
+        """Elements in another order."""
+        return gather(self.source, self.outputs[0], self.reference)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

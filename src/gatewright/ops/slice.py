@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.chain import Step
 from gatewright.ir.cost import Features, address_counts, counters, odd
+from gatewright.ir.hls4ml import Layers, gather
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule
@@ -121,6 +122,10 @@ class Slice(Op):
             kept = ctx.values[node.outputs[0]]
             ctx.values[node.outputs[0]] = replace(kept, shape=shape)
         return True
+
+    def hls4ml(self) -> Layers:
+        """Elements by their numbers."""
+        return gather(self.source, self.outputs[0], self.reference)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

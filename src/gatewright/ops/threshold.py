@@ -10,6 +10,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, add_counts, counter_bits, rom_features
+from gatewright.ir.hls4ml import Layers, elementwise
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.schedule import Schedule, streaming
 from gatewright.ir.types import Encoding, IntArray, Scale, Tensor, bits_for
@@ -92,6 +93,12 @@ class Threshold(Op):
         lo = np.where(self.falling == 1, self.hi - at_hi, self.lo + at_lo)
         hi = np.where(self.falling == 1, self.hi - at_lo, self.lo + at_hi)
         return (Bounds(tuple(lo.tolist()), tuple(hi.tolist()), witness="the input's own limits"),)
+
+    def hls4ml(self) -> Layers:
+        """Comparisons with every threshold."""
+        scalars = {"n_steps": self._table.shape[1], "step": self._step, "lo": self.lo, "hi": self.hi}
+        tables = {"thresholds": self._table, "falling": self.falling}
+        return elementwise("threshold", self.outputs[0], scalars, tables)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.cost import Features, counters, ping_pong
+from gatewright.ir.hls4ml import Layers, one
 from gatewright.ir.importing import ImportContext, OnnxNode, Value, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule
@@ -87,6 +88,13 @@ class Upsample(Op):
         for step in image.steps:
             ctx.extend(ctx.values[node.outputs[0]], step, node.outputs[0], node)
         return True
+
+    def hls4ml(self) -> Layers:
+        """A resize to the nearest pixel."""
+        (height, width, channels), (out,) = self.source.shape, self.outputs
+        sides = {"in_height": height, "in_width": width, "out_height": out.shape[0], "out_width": out.shape[1]}
+        attributes = sides | {"n_chan": channels, "algorithm": "nearest", "data_format": "channels_last"}
+        return one("Resize", out, attributes)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gatewright.errors import ConfigError, UnsupportedError
 from gatewright.ir.cost import Features, counter_bits, sdp_ram
+from gatewright.ir.hls4ml import Layers, Windows, zero_padding
 from gatewright.ir.importing import ImportContext, OnnxNode, check_size, standard_index
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.padding import padding_integer, read_pads
@@ -183,6 +184,19 @@ class Window(Op):
         )
         ih, iw = ih[:, None, :, None], iw[None, :, None, :]
         return ih, iw, (ih >= 0) & (ih < self.height) & (iw >= 0) & (iw < self.width)
+
+    def hls4ml(self) -> Layers:
+        """Zeros around the image, and windows for the layer behind."""
+        if (self.dilation_h, self.dilation_w) != (1, 1):
+            raise ConfigError("hls4ml has no windows with dilation")
+        if self.padded and self.pad_value:
+            raise ConfigError(f"hls4ml pads with 0 only, not with {self.pad_value}")
+        sides = (self.padded_h, self.padded_w)[3 - len(self.source.shape) :]
+        limits = (min(self.source.lo, 0), max(self.source.hi, 0)) if self.padded else (self.source.lo, self.source.hi)
+        image = replace(self.source, shape=(*sides, self.channels), lo=limits[0], hi=limits[1])
+        pads = zero_padding(self.source, image, self.pad_top, self.pad_left) if self.padded else Layers()
+        windows = Windows(image, (self.kernel_h, self.kernel_w), (self.stride_h, self.stride_w))
+        return replace(pads, windows=None if windows == Windows(image) else windows)
 
     # --- import -----------------------------------------------------------------------------------------------------
 

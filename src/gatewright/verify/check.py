@@ -277,6 +277,13 @@ def _netlist(name: str, simulator: str) -> Callable[[Case], StageResult]:
     return stage
 
 
+def _hls4ml(case: Case) -> StageResult:
+    """The design as a project of hls4ml, in its C simulation."""
+    from gatewright.verify.hls4ml import hls4ml_stage  # which uses what stands here
+
+    return hls4ml_stage(case, "hls4ml")
+
+
 def timed(case: Case, name: str, run: RtlRun) -> StageResult:
     """A stage's result from what the hardware gave, its cycles against their prediction too."""
     predicted = case.build.summary()
@@ -350,5 +357,6 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     "rtl": _rtl,
     "netlist": _netlist("netlist", "verilator"),
     "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),
+    "hls4ml": _hls4ml,
 }
 """Every stage by name, in the order of the chain."""
