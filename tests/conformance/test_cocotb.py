@@ -14,8 +14,8 @@ from gatewright.design.fifos import size_fifos
 from gatewright.errors import SimulationError
 from gatewright.ir.graph import Graph
 from gatewright.ir.op import discover, kernel_path
+from gatewright.ir.packing import Bytes, pack_stream
 from gatewright.sim.cocotb import run_cocotb
-from gatewright.sim.packing import Bytes, pack_stream
 
 from .support import TOP, Bench, emit_bench, residual_network, singles
 

@@ -6,18 +6,15 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from gatewright.design.structure import Structure
 from gatewright.emit.hls import argument_names
 from gatewright.errors import SimulationError
-from gatewright.ir.types import IntArray, Stream
+from gatewright.ir.packing import frame_images, read_images
+from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
-from gatewright.sim.packing import Bytes, pack_stream, unpack_stream
 from gatewright.sim.tools import find_tool, finish_compilers
 
 BATCH = 8
@@ -130,28 +127,3 @@ def run_program(
         read_images((data / f"{n}.bin").read_bytes(), frames, s, bus_bits)
         for n, s in zip(outs, design.outputs, strict=True)
     ]
-
-
-def frame_images(x: IntArray, stream: Stream, bus_bits: int) -> Bytes:
-    """Frames as they lie in memory: elements packed at their own bits, each frame filled up to whole words.
-
-    Args:
-        x: integers of shape (frames, ...) in stream order.
-
-    Returns:
-        uint8 of shape (frames, bytes).
-    """
-    packed = pack_stream(x.reshape(len(x), -1), _whole(stream)).reshape(len(x), -1)
-    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % (bus_bits // 8))))
-
-
-def read_images(data: bytes, frames: int, stream: Stream, bus_bits: int) -> IntArray:
-    """The inverse of `frame_images`: int64 of shape (frames, elements)."""
-    whole = _whole(stream)
-    images = np.frombuffer(data, np.uint8).reshape(frames, -1)
-    return unpack_stream(np.ascontiguousarray(images[:, : whole.padded_width // 8]), whole)
-
-
-def _whole(stream: Stream) -> Stream:
-    """A frame as one word."""
-    return replace(stream, lanes=stream.lanes * stream.beats, beats=1)

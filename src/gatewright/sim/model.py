@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from gatewright.errors import ConfigError, DataError, SimulationError
 from gatewright.ir.op import Op, port_prefixes
+from gatewright.ir.packing import pack_stream, unpack_stream
 from gatewright.ir.types import IntArray, Stream
-from gatewright.sim.packing import pack_stream, unpack_stream
 
 Array = npt.NDArray[np.integer[Any]]
 Progress = Callable[[int, int], None]

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import SimulationError
+from gatewright.ir.packing import Bytes, unpack_stream
 from gatewright.ir.types import IntArray
 from gatewright.sim.model import Array, Model, Port, Progress, Traffic
-from gatewright.sim.packing import Bytes, unpack_stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewright.errors import DataError
+from gatewright.ir.packing import pack_stream, unpack_stream
 from gatewright.ir.types import IntArray, Stream
-from gatewright.sim.packing import pack_stream, unpack_stream
 
 
 def limits(stream: Stream) -> tuple[int, int]:

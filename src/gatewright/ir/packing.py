@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Integer arrays as the packed little-endian words of a stream, and back."""
+"""Integer arrays as the packed little-endian words of a stream or of memory, and back."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,31 @@ def unpack_stream(words: Bytes, stream: Stream) -> IntArray:
     if stream.bipolar:
         out = 2 * out - 1
     return out.reshape(len(rows) // stream.beats, stream.beats * stream.lanes)
+
+
+def frame_images(x: IntArray, stream: Stream, bus_bits: int) -> Bytes:
+    """Frames as they lie in memory: elements packed at their own bits, each frame filled up to whole words.
+
+    Args:
+        x: integers of shape (frames, ...) in stream order.
+
+    Returns:
+        uint8 of shape (frames, bytes).
+    """
+    packed = pack_stream(x.reshape(len(x), -1), _whole(stream)).reshape(len(x), -1)
+    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % (bus_bits // 8))))
+
+
+def read_images(data: bytes, frames: int, stream: Stream, bus_bits: int) -> IntArray:
+    """The inverse of `frame_images`: int64 of shape (frames, elements)."""
+    whole = _whole(stream)
+    images = np.frombuffer(data, np.uint8).reshape(frames, -1)
+    return unpack_stream(np.ascontiguousarray(images[:, : whole.padded_width // 8]), whole)
+
+
+def _whole(stream: Stream) -> Stream:
+    """A frame as one word."""
+    return replace(stream, lanes=stream.lanes * stream.beats, beats=1)
 
 
 def _limits(stream: Stream) -> tuple[int, int]:
