@@ -86,7 +86,7 @@ def emit_bench(graphs: Sequence[Graph], folder: Path) -> Bench:
     for design in designs:
         for path, text in rtl.emit(design):
             files.add(path, text)
-    groups = tuple(_group(d) for d in designs)
+    groups = tuple(group(d) for d in designs)
     files.add(f"{TOP}.sv", _top(designs, groups))
     files.write(folder)
     tops = [folder / f"{d.name}.sv" for d in designs]
@@ -104,7 +104,7 @@ def labelled(graph: Graph, label: str) -> Graph:
     return replace(graph, name=label, nodes=nodes, depths=depths)
 
 
-def _group(design: Structure) -> Group:
+def group(design: Structure) -> Group:
     ins, outs = rtl.top_ports(design)
     return Group(
         tuple(Port(f"{design.name}_{p}", s) for p, s in ins), tuple(Port(f"{design.name}_{p}", s) for p, s in outs)

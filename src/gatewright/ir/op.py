@@ -33,7 +33,7 @@ from gatewright.ir.types import IntArray, Stream, Tensor
 if TYPE_CHECKING:
     from gatewright.ir.importing import ImportContext, OnnxNode
 
-TARGETS = {"rtl": "rtl/{}.sv", "hls": "hls/gatewright/{}.hpp"}
+TARGETS = {"rtl": "rtl/{}.sv", "hls": "hls/gatewright/{}.hpp", "systemc": "hls/gatewright/{}.hpp"}
 """Where each target's kernel of an operator lies, below a resource root."""
 
 EXTENSIONS = "gatewright_extensions"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SystemC models of emitted designs behind the harness of the RTL: the same traffic, checks and results."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatewright.design.structure import Structure
+from gatewright.emit.hls import space
+from gatewright.errors import ConfigError
+from gatewright.ir.types import IntArray
+from gatewright.progress import Progress, silent
+from gatewright.sim.cache import cache_folder, cached, digest, file_digests
+from gatewright.sim.csim import WARNINGS
+from gatewright.sim.model import Group, Model, Traffic
+from gatewright.sim.rtl import RtlRun, group_of, stream
+from gatewright.sim.tools import Tool, find_tool, finish_compilers
+
+_FLAGS = ("-std=c++17", "-O2", *WARNINGS)  # Debian's library is built as C++17, and says so to the linker
+_HERE = Path(__file__).parent
+
+
+def compile_systemc(designs: Sequence[Structure], groups: Sequence[Group], folder: Path) -> Model:
+    """Compile models that `emit.systemc` wrote to a folder, side by side, or find them compiled.
+
+    Args:
+        groups: per design, its ports as the harness is to call them.
+
+    Raises:
+        ToolError: g++, SystemC or the headers of hls4ml are missing, or g++ rejects the models.
+    """
+    build = _Build(find_tool("g++"), find_tool("systemc"), find_tool("ap_types"), tuple(designs), tuple(groups), folder)
+    program = cached(cache_folder() / "systemc", build.key(), build.run) / "sim"
+    return Model(program, designs[0].name, tuple(groups), folder)
+
+
+def build_systemc(design: Structure, folder: Path) -> Model:
+    """Compile the model of a design; errors are those of `compile_systemc`."""
+    return compile_systemc([design], [group_of(design)], folder)
+
+
+def run_systemc(
+    design: Structure,
+    folder: Path,
+    inputs: tuple[IntArray, ...],
+    traffic: Traffic | None = None,
+    progress: Progress = silent,
+) -> RtlRun:
+    """Compile an emitted model and stream integer frames through it; cycles are those of `sc_time`.
+
+    Args:
+        inputs: per input, int64 of shape (frames, ...) in stream order.
+        traffic: stalls; full speed by default.
+
+    Raises:
+        ConfigError: resets in mid-run, which a model does not know.
+        ToolError: g++, SystemC or the headers of hls4ml are missing.
+        SimulationError: the model stalls.
+    """
+    if traffic is not None and traffic.reset_at:
+        raise ConfigError(f"reset_at={traffic.reset_at!r}: a SystemC model is not reset in mid-run; the RTL is")
+    progress("compiling the SystemC model")
+    model = build_systemc(design, folder)
+    return stream(design, model, inputs, traffic, "running the SystemC model", progress)
+
+
+@dataclass(frozen=True)
+class _Build:
+    cxx: Tool
+    systemc: Tool
+    types: Tool
+    designs: tuple[Structure, ...]
+    groups: tuple[Group, ...]
+    folder: Path
+
+    def key(self) -> str:
+        shims = [_HERE / "systemc_model.cpp", *sorted(_HERE.glob("harness*.[ch]pp"))]
+        headers = sorted(self.folder.rglob("*.hpp"))
+        tools = [self.cxx.version, self.systemc.version, self.types.version, *_FLAGS]
+        return digest(file_digests([*headers, *shims]), self.models(), self.pins(), tools)
+
+    def models(self) -> str:
+        """What declares the models."""
+        members = [f'  {space(d)}::Network {d.name}{{"{d.name}"}};' for d in self.designs]
+        first = self.designs[0].name
+        return "\n".join(
+            [
+                *(f'#include "{d.name}_systemc.hpp"' for d in self.designs),
+                "struct Designs {",
+                *members,
+                f"  sc_core::sc_time period() const {{ return {first}.time.period; }}",
+                "};\n",
+            ]
+        )
+
+    def pins(self) -> str:
+        """The table of ports for systemc_model.cpp."""
+        rows = []
+        for i, (design, group) in enumerate(zip(self.designs, self.groups, strict=True)):
+            own = group_of(design)
+            for kind, ports, named in (("INPUT", own.inputs, group.inputs), ("OUTPUT", own.outputs, group.outputs)):
+                for port, name in zip(ports, named, strict=True):
+                    s = port.stream
+                    shape = f"{s.bits}, {int(s.signed)}, {s.lanes}, {s.beats}"
+                    rows.append(f'{kind}({design.name}, {port.prefix}, "{name.prefix}", {i}, {shape})\n')
+        return "".join(rows)
+
+    def run(self, root: Path, folder: Path) -> None:
+        harness = cached(
+            root, "runtime-" + digest(file_digests(sorted(_HERE.glob("harness*.[ch]pp"))), _FLAGS), self._harness
+        )
+        with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
+            work = Path(name)
+            (work / "models.inc").write_text(self.models())
+            (work / "pins.inc").write_text(self.pins())
+            places = [f"-I{p}" for p in (work, _HERE, self.folder.resolve(), (self.folder / "include").resolve())]
+            places += [f"-isystem{self.types.path}", *([f"-isystem{self.systemc.path}"] if self._own() else [])]
+            what = f"the SystemC model of {self.designs[0].name!r}"
+            source = str(_HERE / "systemc_model.cpp")
+            finish_compilers([self._start([*places, "-c", source, "-o", "model.o"], work)], what)
+            libraries = [f"-L{p}" for p in self._own()] + [f"-Wl,-rpath,{p}" for p in self._own()] + ["-lsystemc"]
+            objects = ["model.o", str(harness / "harness.o"), *libraries, "-o", str(folder / "sim")]
+            finish_compilers([self._start(objects, work)], what)
+
+    def _own(self) -> list[Path]:
+        """Folders of libraries of a SystemC that lies where no compiler looks by itself."""
+        if self.systemc.path.parent.name in ("usr", "local"):
+            return []
+        return sorted(p for p in self.systemc.path.parent.glob("lib*") if any(p.glob("libsystemc.*")))
+
+    def _harness(self, root: Path, folder: Path) -> None:
+        finish_compilers([self._start(["-c", str(_HERE / "harness.cpp"), "-o", "harness.o"], folder)], "the harness")
+
+    def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
+        command = [str(self.cxx.path), *_FLAGS, *arguments]
+        return subprocess.Popen(
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
