@@ -24,6 +24,7 @@
 #include <functional>
 #include <initializer_list>
 #include <ostream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -139,7 +140,7 @@ class Unit : public sc_core::sc_module {
     options.set_sensitivity(&time_.clk.posedge_event());
     options.set_stack_size(STACK);
     options.dont_initialize();
-    sc_core::sc_spawn([this] { kernel_(); }, "kernel", &options);
+    sc_core::sc_spawn([this] { kernel_(); }, (std::string(basename()) + "_kernel").c_str(), &options);
   }
 
   void add(InBase& port) { ins_.push_back(&port); }

@@ -36,4 +36,4 @@ def systemc_bench(graphs: Sequence[Graph], folder: Path) -> tuple[Bench, Model]:
             files.add(path, text)
     files.write(folder)
     bench = Bench(named, designs, tuple(group(d) for d in designs), (), folder)
-    return bench, compile_systemc(designs, bench.groups, folder)
+    return bench, compile_systemc(designs, bench.groups, folder, optimise=False)

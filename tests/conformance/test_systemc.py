@@ -40,7 +40,7 @@ def networks() -> list[Graph]:
     window = Window(image, 3, 3, 2, 2, 1, 1, 1, 1, simd=4)
     dense = Dense(window.outputs[0], rng.integers(-7, 8, (6, 36)), pe=3, simd=12)
     fork = network({"image": image}, [("window", window, "image"), ("dense", dense, "window")], ["window", "dense"])
-    return [residual_network(), size_fifos(residual_network(9, 2)), fork]
+    return [size_fifos(residual_network()), size_fifos(residual_network(9, 2)), fork]
 
 
 @pytest.fixture(scope="module")

@@ -20,20 +20,24 @@ from gatewright.sim.model import Group, Model, Traffic
 from gatewright.sim.rtl import RtlRun, group_of, stream
 from gatewright.sim.tools import Tool, find_tool, finish_compilers
 
-_FLAGS = ("-std=c++17", "-O2", *WARNINGS)  # Debian's library is built as C++17, and says so to the linker
+_FLAGS = ("-std=c++17", *WARNINGS)  # Debian's library is built as C++17, and says so to the linker
 _HERE = Path(__file__).parent
 
 
-def compile_systemc(designs: Sequence[Structure], groups: Sequence[Group], folder: Path) -> Model:
+def compile_systemc(
+    designs: Sequence[Structure], groups: Sequence[Group], folder: Path, *, optimise: bool = True
+) -> Model:
     """Compile models that `emit.systemc` wrote to a folder, side by side, or find them compiled.
 
     Args:
         groups: per design, its ports as the harness is to call them.
+        optimise: for long runs; short ones are done sooner without.
 
     Raises:
         ToolError: g++, SystemC or the headers of hls4ml are missing, or g++ rejects the models.
     """
-    build = _Build(find_tool("g++"), find_tool("systemc"), find_tool("ap_types"), tuple(designs), tuple(groups), folder)
+    cxx, systemc, types = find_tool("g++"), find_tool("systemc"), find_tool("ap_types")
+    build = _Build(cxx, systemc, types, tuple(designs), tuple(groups), folder, "-O2" if optimise else "-O0")
     program = cached(cache_folder() / "systemc", build.key(), build.run) / "sim"
     return Model(program, designs[0].name, tuple(groups), folder)
 
@@ -76,11 +80,12 @@ class _Build:
     designs: tuple[Structure, ...]
     groups: tuple[Group, ...]
     folder: Path
+    level: str
 
     def key(self) -> str:
         shims = [_HERE / "systemc_model.cpp", *sorted(_HERE.glob("harness*.[ch]pp"))]
         headers = sorted(self.folder.rglob("*.hpp"))
-        tools = [self.cxx.version, self.systemc.version, self.types.version, *_FLAGS]
+        tools = [self.cxx.version, self.systemc.version, self.types.version, *_FLAGS, self.level]
         return digest(file_digests([*headers, *shims]), self.models(), self.pins(), tools)
 
     def models(self) -> str:
@@ -121,7 +126,7 @@ class _Build:
             places += [f"-isystem{self.types.path}", *([f"-isystem{self.systemc.path}"] if self._own() else [])]
             what = f"the SystemC model of {self.designs[0].name!r}"
             source = str(_HERE / "systemc_model.cpp")
-            finish_compilers([self._start([*places, "-c", source, "-o", "model.o"], work)], what)
+            finish_compilers([self._start([self.level, *places, "-c", source, "-o", "model.o"], work)], what)
             libraries = [f"-L{p}" for p in self._own()] + [f"-Wl,-rpath,{p}" for p in self._own()] + ["-lsystemc"]
             objects = ["model.o", str(harness / "harness.o"), *libraries, "-o", str(folder / "sim")]
             finish_compilers([self._start(objects, work)], what)
@@ -133,7 +138,9 @@ class _Build:
         return sorted(p for p in self.systemc.path.parent.glob("lib*") if any(p.glob("libsystemc.*")))
 
     def _harness(self, root: Path, folder: Path) -> None:
-        finish_compilers([self._start(["-c", str(_HERE / "harness.cpp"), "-o", "harness.o"], folder)], "the harness")
+        finish_compilers(
+            [self._start(["-O2", "-c", str(_HERE / "harness.cpp"), "-o", "harness.o"], folder)], "the harness"
+        )
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
         command = [str(self.cxx.path), *_FLAGS, *arguments]
