@@ -44,13 +44,44 @@ namespace systemc {
 constexpr unsigned FOREVER = ~0u;            // frames
 constexpr std::size_t STACK = 32u << 20;     // bytes of a kernel's process: its memories are local arrays
 
-// The clock of a design, and the cycle it is in.
+// What a FIFO or a unit shows of itself.
+class Observed {
+ public:
+  virtual ~Observed() = default;
+  virtual void trace(sc_core::sc_trace_file* file) = 0;
+  // Once a cycle while traced: the signals of the cycle that has passed.
+  virtual void sample() = 0;
+  // One line: a FIFO's depth and greatest fill; a unit's cycles in which it made a step, waited for a beat, and waited
+  // for room.
+  virtual void print(std::ostream& os) const = 0;
+};
+
+// The clock of a design, the cycle it is in, and all that can be observed.
 struct Timebase {
   sc_core::sc_time period;
   sc_core::sc_clock clk;
+  std::vector<Observed*> observed;
 
   explicit Timebase(const sc_core::sc_time& p) : period(p), clk("clk", p, 0.5, 0.5 * p, true) {}
   std::uint64_t cycle() const { return sc_core::sc_time_stamp().value() / period.value(); }
+
+  // Writes the handshakes of all FIFOs and the steps of all units to a VCD file; before time begins.
+  void trace(sc_core::sc_trace_file* file) {
+    sc_core::sc_trace(file, clk, clk.name());
+    for (Observed* one : observed) one->trace(file);
+    sc_core::sc_spawn_options options;
+    options.spawn_method();
+    options.set_sensitivity(&clk.negedge_event());
+    options.dont_initialize();
+    sc_core::sc_spawn(
+        [this] {
+          for (Observed* one : observed) one->sample();
+        },
+        "observer", &options);
+  }
+  void print(std::ostream& os) const {
+    for (const Observed* one : observed) one->print(os);
+  }
 };
 
 // What takes beats: a FIFO, or the top level.
@@ -64,22 +95,19 @@ class Sink {
   virtual const sc_core::sc_event* freed() const = 0;
 };
 
-struct FifoInfo {
-  const char* name;
-  int depth;
-  int peak;
-};
-
 template <class T>
-class Fifo : public sc_core::sc_fifo<T>, public Sink<T> {
+class Fifo : public sc_core::sc_fifo<T>, public Sink<T>, public Observed {
  public:
   // `block`: in block RAM, where a word is seen a cycle later.
-  Fifo(const char* name, const Timebase& time, int depth, bool block)
-      : sc_core::sc_fifo<T>(name, depth), time_(time), delay_(block ? 2 : 1) {}
+  Fifo(const char* name, Timebase& time, int depth, bool block)
+      : sc_core::sc_fifo<T>(name, depth), time_(time), delay_(block ? 2 : 1) {
+    time.observed.push_back(this);
+  }
 
   bool room() const override { return this->num_free() > 0; }
   void push(const T& beat) override {
     this->nb_write(beat);
+    pushed_ = true;
     if (delay_ > 1) came_.push_back(time_.cycle());
   }
   const sc_core::sc_event* freed() const override { return &this->data_read_event(); }
@@ -93,9 +121,24 @@ class Fifo : public sc_core::sc_fifo<T>, public Sink<T> {
   void pop() {
     T gone;
     this->nb_read(gone);
+    popped_ = true;
     if (delay_ > 1) came_.pop_front();
   }
-  FifoInfo info() const { return FifoInfo{this->name(), this->m_size, peak_}; }
+
+  void trace(sc_core::sc_trace_file* file) override {
+    const std::string name = this->name();
+    sc_core::sc_trace(file, this->m_num_readable, name + ".fill");
+    sc_core::sc_trace(file, push_, name + ".push");
+    sc_core::sc_trace(file, pop_, name + ".pop");
+  }
+  void sample() override {
+    push_ = pushed_;
+    pop_ = popped_;
+    pushed_ = popped_ = false;
+  }
+  void print(std::ostream& os) const override {
+    os << "fifo " << this->name() << " " << this->m_size << " " << peak_ << "\n";
+  }
 
  protected:
   void update() override {
@@ -108,6 +151,7 @@ class Fifo : public sc_core::sc_fifo<T>, public Sink<T> {
   std::uint64_t delay_;
   std::deque<std::uint64_t> came_;  // cycles
   int peak_ = 0;
+  bool pushed_ = false, popped_ = false, push_ = false, pop_ = false;
 };
 
 class InBase {
@@ -128,11 +172,13 @@ class OutBase {
 };
 
 // A kernel in a process of its own, and the pipeline behind it.
-class Unit : public sc_core::sc_module {
+class Unit : public sc_core::sc_module, public Observed {
  public:
   // `depth`: cycles from a step to the cycle in which what it made is offered.
   Unit(const sc_core::sc_module_name& name, Timebase& time, int depth)
-      : sc_core::sc_module(name), time_(time), depth_(depth) {}
+      : sc_core::sc_module(name), time_(time), depth_(depth) {
+    time.observed.push_back(this);
+  }
 
   void start(std::function<void()> kernel) {
     kernel_ = std::move(kernel);
@@ -150,21 +196,30 @@ class Unit : public sc_core::sc_module {
   void next_step() {
     commit();
     ++steps_;
+    stepped_ = true;
     move();
   }
 
   // On to the next cycle, whether the pipeline moves in it or not; `next_cycle` of a unit with a buffer.
   void next_cycle() {
     const bool took = commit();
-    if (!took && !gave_ && (flying_ == 0 || !moves_)) doze();
+    const std::uint64_t since = time_.cycle();
+    std::uint64_t& waits = moves_ ? starved_ : blocked_;
+    const bool gave = gave_;
+    steps_ += gave;
+    stepped_ = gave;
     gave_ = false;
+    if (!took && !gave && (flying_ == 0 || !moves_)) doze();
     clock();
+    if (!gave) waits += time_.cycle() - since;
   }
 
   // An input is not there: the next cycle in which the pipeline moves.
   void starve(const InBase& port) {
+    const std::uint64_t since = time_.cycle(), blocked = blocked_;
     if (flying_ == 0 && !port.coming()) sc_core::wait(port.arrived());
     move();
+    starved_ += time_.cycle() - since - (blocked_ - blocked);
   }
 
   void launched() {
@@ -174,8 +229,19 @@ class Unit : public sc_core::sc_module {
   bool moves() const { return moves_; }
   int stage() const { return stage_; }
   int last() const { return next(); }
-  std::uint64_t steps() const { return steps_; }
   int depth() const { return depth_; }
+
+  void trace(sc_core::sc_trace_file* file) override {
+    sc_core::sc_trace(file, step_, std::string(name()) + ".step");
+    sc_core::sc_trace(file, moves_, std::string(name()) + ".moves");
+  }
+  void sample() override {
+    step_ = stepped_;
+    stepped_ = false;
+  }
+  void print(std::ostream& os) const override {
+    os << "unit " << name() << " " << steps_ << " " << starved_ << " " << blocked_ << "\n";
+  }
 
  private:
   int next() const { return stage_ + 1 == depth_ ? 0 : stage_ + 1; }
@@ -183,8 +249,10 @@ class Unit : public sc_core::sc_module {
   void move() {
     clock();
     while (!moves_) {
+      const std::uint64_t since = time_.cycle();
       doze();
       clock();
+      blocked_ += time_.cycle() - since;
     }
   }
 
@@ -225,8 +293,8 @@ class Unit : public sc_core::sc_module {
   std::vector<InBase*> ins_;
   std::vector<OutBase*> outs_;
   int depth_, stage_ = 0, flying_ = 0;
-  bool moves_ = true, gave_ = false;
-  std::uint64_t steps_ = 0;
+  bool moves_ = true, gave_ = false, stepped_ = false, step_ = false;
+  std::uint64_t steps_ = 0, starved_ = 0, blocked_ = 0;  // cycles
 };
 
 // A kernel's input: read() waits for the beat; it leaves the FIFO when the step is complete.

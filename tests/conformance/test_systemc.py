@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from gatewright.design.fifos import size_fifos
-from gatewright.errors import ConfigError
 from gatewright.ir.graph import Graph
 from gatewright.ir.types import Tensor
 from gatewright.ops.dense import Dense
 from gatewright.ops.window import Window
 from gatewright.sim.model import Model, Traffic
-from gatewright.sim.systemc import run_systemc
 
 from .support import Bench, check_cycles, check_values, emit_bench, network, residual_network
 from .target_rtl import STALLS
@@ -57,8 +53,3 @@ def test_a_network_runs_in_the_predicted_cycles(both: tuple[tuple[Bench, Model],
 @pytest.mark.parametrize("traffic", STALLS, ids=lambda t: f"seed {t.seed}")
 def test_stalls_reach_as_far_as_in_rtl(both: tuple[tuple[Bench, Model], tuple[Bench, Model]], traffic: Traffic) -> None:
     compare(*both, 8, traffic)
-
-
-def test_resets_in_mid_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"reset_at=\(5,\): a SystemC model is not reset in mid-run"):
-        run_systemc(None, tmp_path, (), Traffic(reset_at=(5,)))  # type: ignore[arg-type]

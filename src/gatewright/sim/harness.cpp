@@ -332,6 +332,7 @@ void Simulation::save() {
     }
     result << port.pins.prefix << " " << port.busy << " " << port.blocked << " " << port.idle << "\n";
   }
+  dut_->save(folder_.c_str());
 }
 
 void Simulation::save_monitors() const {

@@ -35,6 +35,8 @@ class Dut {
   virtual void advance() = 0;
   virtual void open_trace(const char *path) = 0;
   virtual void dump() = 0;
+  /// Leaves beside the results what else the model knows of a run.
+  virtual void save(const char *) {}
 };
 
 /// Defined by the shim: the model with every register and memory set at random from `seed`.

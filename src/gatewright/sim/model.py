@@ -219,7 +219,7 @@ class Model:
             raise DataError(f"inputs for {len(inputs)} groups, where {self.top} has {len(self.groups)}")
         with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
             self.run_in(Path(name), inputs, traffic, progress=progress, wave=wave)
-            return _read_results(Path(name), self.groups)
+            return read_results(Path(name), self.groups)
 
     def run_in(
         self,
@@ -289,7 +289,8 @@ def _count_frames(group: Group, arrays: Sequence[Array]) -> int:
     return counts.pop()
 
 
-def _read_results(folder: Path, groups: Sequence[Group]) -> list[RunResult]:
+def read_results(folder: Path, groups: Sequence[Group]) -> list[RunResult]:
+    """What the harness left in a folder, per group."""
     counters = {}
     for line in (folder / "result.txt").read_text().splitlines():
         prefix, *counts = line.split()

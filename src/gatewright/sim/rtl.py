@@ -124,12 +124,12 @@ def stream(
     """Stream integer frames through a compiled design; arguments and errors are those of `run_rtl`."""
     flat = [x.reshape(len(x), -1) for x in inputs]
     result = model.run(
-        flat, _patient(traffic or Traffic(), design), progress=lambda done, total: progress(label, done, total)
+        flat, patient(traffic or Traffic(), design), progress=lambda done, total: progress(label, done, total)
     )
     return RtlRun(tuple(result.outputs[i] for i in design.leaves), result)
 
 
-def _patient(traffic: Traffic, design: Structure) -> Traffic:
+def patient(traffic: Traffic, design: Structure) -> Traffic:
     """Traffic that waits for the longest frames of a design, also under stalls, unless it says how long to wait."""
     if traffic.timeout_cycles != DEFAULT_TIMEOUT:
         return traffic

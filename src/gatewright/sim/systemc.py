@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
 from gatewright.sim.csim import WARNINGS
-from gatewright.sim.model import Group, Model, Traffic
-from gatewright.sim.rtl import RtlRun, group_of, stream
+from gatewright.sim.model import Group, Model, Traffic, read_results
+from gatewright.sim.rtl import RtlRun, group_of, patient
 from gatewright.sim.tools import Tool, find_tool, finish_compilers
 
 _FLAGS = ("-std=c++17", *WARNINGS)  # Debian's library is built as C++17, and says so to the linker
@@ -39,12 +39,37 @@ def compile_systemc(
     cxx, systemc, types = find_tool("g++"), find_tool("systemc"), find_tool("ap_types")
     build = _Build(cxx, systemc, types, tuple(designs), tuple(groups), folder, "-O2" if optimise else "-O0")
     program = cached(cache_folder() / "systemc", build.key(), build.run) / "sim"
-    return Model(program, designs[0].name, tuple(groups), folder)
+    return Model(program, designs[0].name, tuple(groups), folder, traced=True)
 
 
 def build_systemc(design: Structure, folder: Path) -> Model:
     """Compile the model of a design; errors are those of `compile_systemc`."""
     return compile_systemc([design], [group_of(design)], folder)
+
+
+@dataclass(frozen=True)
+class FifoUse:
+    """Words that a FIFO has place for, and the most that it held."""
+
+    depth: int
+    peak: int
+
+
+@dataclass(frozen=True)
+class UnitUse:
+    """Cycles in which a unit made a step, waited for a beat, and waited for room behind it."""
+
+    busy: int
+    starved: int
+    blocked: int
+
+
+@dataclass(frozen=True, eq=False)
+class SystemcRun(RtlRun):
+    """What a model gave, with how full its FIFOs got and what its units waited for, by their names in the design."""
+
+    fifos: Mapping[str, FifoUse]
+    units: Mapping[str, UnitUse]
 
 
 def run_systemc(
@@ -53,12 +78,15 @@ def run_systemc(
     inputs: tuple[IntArray, ...],
     traffic: Traffic | None = None,
     progress: Progress = silent,
-) -> RtlRun:
+    *,
+    vcd: Path | None = None,
+) -> SystemcRun:
     """Compile an emitted model and stream integer frames through it; cycles are those of `sc_time`.
 
     Args:
         inputs: per input, int64 of shape (frames, ...) in stream order.
         traffic: stalls; full speed by default.
+        vcd: file for the handshakes of all FIFOs and the steps of all units.
 
     Raises:
         ConfigError: resets in mid-run, which a model does not know.
@@ -69,7 +97,28 @@ def run_systemc(
         raise ConfigError(f"reset_at={traffic.reset_at!r}: a SystemC model is not reset in mid-run; the RTL is")
     progress("compiling the SystemC model")
     model = build_systemc(design, folder)
-    return stream(design, model, inputs, traffic, "running the SystemC model", progress)
+    with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
+        model.run_in(
+            Path(name), [[x.reshape(len(x), -1) for x in inputs]], patient(traffic or Traffic(), design),
+            progress=lambda done, total: progress("running the SystemC model", done, total),
+            wave=None if vcd is None else (vcd, 0, 1),
+        )  # fmt: skip
+        (result,) = read_results(Path(name), model.groups)
+        fifos, units = _observed(Path(name) / "observed.txt")
+    return SystemcRun(tuple(result.outputs[i] for i in design.leaves), result, fifos, units)
+
+
+def _observed(path: Path) -> tuple[dict[str, FifoUse], dict[str, UnitUse]]:
+    """FIFOs and units of one design, without what their names begin with in C++."""
+    fifos, units = {}, {}
+    for line in path.read_text().splitlines():
+        kind, name, *counts = line.split()
+        own = name.rpartition(".")[2].partition("_")[2]
+        if kind == "fifo":
+            fifos[own] = FifoUse(*map(int, counts))
+        else:
+            units[own] = UnitUse(*map(int, counts))
+    return fifos, units
 
 
 @dataclass(frozen=True)
@@ -98,6 +147,12 @@ class _Build:
                 "struct Designs {",
                 *members,
                 f"  sc_core::sc_time period() const {{ return {first}.time.period; }}",
+                "  void trace(sc_core::sc_trace_file* file) {",
+                *(f"    {d.name}.time.trace(file);" for d in self.designs),
+                "  }",
+                "  void print(std::ostream& os) const {",
+                *(f"    {d.name}.time.print(os);" for d in self.designs),
+                "  }",
                 "};\n",
             ]
         )

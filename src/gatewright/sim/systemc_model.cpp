@@ -3,7 +3,11 @@
 #include "harness.hpp"
 #include "models.inc"
 
-#include <cstring>
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
 // The library wants it; the harness has the program's main and lets time pass itself.
 int sc_main(int, char**) { return 0; }
@@ -119,8 +123,17 @@ class Model final : public Dut {
   bool finished() override { return false; }
   bool failed() override { return failed_; }
   void advance() override {}
-  void open_trace(const char*) override {}
-  void dump() override {}
+  void open_trace(const char* path) override {
+    const std::string name(path);
+    wave_ = sc_core::sc_create_vcd_trace_file(name.substr(0, name.rfind('.')).c_str());
+    wave_->set_time_unit(1, sc_core::SC_PS);
+    designs.trace(wave_);
+  }
+  void dump() override {}  // the kernel of SystemC does, from the beginning to the end
+  void save(const char* folder) override {
+    std::ofstream file(std::string(folder) + "/observed.txt");
+    designs.print(file);
+  }
 
  private:
   void add(std::unique_ptr<Pin> pin) {

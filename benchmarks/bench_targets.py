@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden, C simulation, SystemC and RTL of whole networks: exact frames, frames a second, and SystemC's cycles.
+
+Frames are random, those of the demo its test images. Programs are compiled first, at full optimisation each. RTL runs
+few frames. Under each traffic SystemC and RTL run the same frames with the same stalls.
+
+Usage: python bench_targets.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from bench_networks import CASES
+from common import OUT, report, timed
+
+from gatewright.build import Build, compile_model
+from gatewright.demo import run_demo
+from gatewright.emit import hls, systemc
+from gatewright.ir.types import IntArray
+from gatewright.sim.csim import build_csim, run_csim
+from gatewright.sim.model import Traffic
+from gatewright.sim.rtl import RtlRun, build_rtl, run_rtl
+from gatewright.sim.systemc import build_systemc, run_systemc
+from networks import make
+
+RTL_FRAMES = 4
+TRAFFIC = {
+    "free": Traffic(),
+    "throttled": Traffic(out_stall=0.3, seed=1),
+    "bursty": Traffic(in_stall=0.1, out_stall=0.3, burst=200, seed=2),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a build and float frames of it come to be, and how many frames C simulation and SystemC run."""
+
+    make: Callable[[], tuple[Build, np.ndarray]]
+    frames: int = 100
+
+
+def published(name: str) -> Callable[[], tuple[Build, np.ndarray]]:
+    """A network of networks.py, compiled as in bench_networks.py."""
+
+    def build() -> tuple[Build, np.ndarray]:
+        case = CASES[name]
+        path, frames = make(name, OUT / "networks")
+        return compile_model(path, case.board, output=OUT / "networks" / name, **case.asked), frames
+
+    return build
+
+
+def resnet8() -> tuple[Build, np.ndarray]:
+    """ResNet-8 for zcu104 at 1,000 frames/s, as in bench_resnet8.py."""
+    import torch
+
+    from gatewright.frontend.export import export
+    from gatewright.train.resnet8 import untrained
+
+    folder = OUT / "resnet8"
+    folder.mkdir(parents=True, exist_ok=True)
+    model, images = untrained()
+    export(model, folder / "resnet8.onnx", torch.from_numpy(images[:1]))
+    return compile_model(folder / "resnet8.onnx", "zcu104", fps=1000, output=folder / "build"), images
+
+
+def demo() -> tuple[Build, np.ndarray]:
+    """The digits of `gatewright demo`."""
+    run_demo(OUT / "demo")
+    build = Build.open(OUT / "demo")
+    return build, np.load(build.data / "inputs.npy")
+
+
+NETWORKS = {
+    "demo": Network(demo),
+    "cnv-w1a1": Network(published("cnv-w1a1"), 20),
+    "vgg-w2a2": Network(published("vgg-w2a2")),
+    "mobilenet-w4a4": Network(published("mobilenet-w4a4")),
+    "resnet8": Network(resnet8),
+}
+
+
+def exact(outputs: tuple[IntArray, ...], golden: tuple[IntArray, ...]) -> str:
+    """Frames all of whose integers are golden's."""
+    frames = len(golden[0])
+    same = [(a.reshape(b.shape) == b).reshape(frames, -1).all(axis=1) for a, b in zip(outputs, golden, strict=True)]
+    count = int(np.all(same, axis=0).sum())
+    assert count == frames, f"{count} of {frames} frames exact"
+    return f"{count} of {frames}"
+
+
+def cycles(build: Build, integers: tuple[IntArray, ...]) -> list[dict[str, Any]]:
+    """SystemC's interval and latency beside RTL's, under every traffic."""
+    few = tuple(x[:RTL_FRAMES] for x in integers)
+    rows = []
+    for name, traffic in TRAFFIC.items():
+        ours = run_systemc(build.structure, build.directory / "systemc", few, traffic)
+        rtl = run_rtl(build.structure, build.rtl, few, traffic)
+        rows.append(
+            {
+                "network": build.structure.name, "traffic": name,
+                "interval SystemC, RTL": f"{ours.interval}, {rtl.interval}",
+                "latency SystemC, RTL": f"{ours.latency}, {rtl.latency}",
+                "largest difference": f"{max(_off(ours, rtl)):.2%}",
+                "beats in other cycles": _moved(ours, rtl),
+            }
+        )  # fmt: skip
+        assert max(_off(ours, rtl)) <= 0.05
+    return rows
+
+
+def _off(ours: RtlRun, rtl: RtlRun) -> list[float]:
+    pairs = ((ours.interval, rtl.interval), (ours.latency, rtl.latency))
+    return [abs(a - b) / b for a, b in pairs if a is not None and b is not None]
+
+
+def _moved(ours: RtlRun, rtl: RtlRun) -> int:
+    ports = zip(ours.result.in_ports + ours.result.out_ports, rtl.result.in_ports + rtl.result.out_ports, strict=True)
+    return int(sum((a.cycles != b.cycles).sum() for a, b in ports))
+
+
+def compiler_peak() -> float:
+    """Peak memory of any child process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20)
+
+
+def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One network: its row of rates, and its rows of cycles."""
+    network = NETWORKS[name]
+    build, frames = network.make()
+    hls.emit(build.structure).write(build.directory / "hls64")
+    systemc.emit(build.structure).write(build.directory / "systemc")
+    integers = build.model_graph.quantize(np.resize(frames, (network.frames, *frames.shape[1:])))
+    golden, golden_s = timed(lambda: build.design_graph.reference(*integers))
+    _, compile_s = timed(lambda: build_csim(build.structure, build.directory / "hls64"))
+    peak = compiler_peak()
+    c, csim_s = timed(lambda: run_csim(build.structure, build.directory / "hls64", integers))
+    _, systemc_compile = timed(lambda: build_systemc(build.structure, build.directory / "systemc"))
+    s, systemc_s = timed(lambda: run_systemc(build.structure, build.directory / "systemc", integers))
+    build_rtl(build.structure, build.rtl)
+    few = tuple(x[:RTL_FRAMES] for x in integers)
+    r, rtl_s = timed(lambda: run_rtl(build.structure, build.rtl, few))
+    row = {
+        "network": name, "golden 1/s": network.frames / golden_s,
+        "csim exact": exact(c, golden), "csim 1/s": network.frames / csim_s,
+        "SystemC exact": exact(s.outputs, golden), "SystemC 1/s": network.frames / systemc_s,
+        "RTL exact": exact(r.outputs, tuple(g[:RTL_FRAMES] for g in golden)), "RTL 1/s": RTL_FRAMES / rtl_s,
+        "csim g++ s": compile_s, "csim g++ GiB": peak, "SystemC g++ s": systemc_compile,
+    }  # fmt: skip
+    return row, cycles(build, integers)
+
+
+def main() -> None:
+    """Measure the networks that are named, else all; each in a process of its own, for its peak memory."""
+    names = sys.argv[1:] or list(NETWORKS)
+    if len(names) > 1:
+        for name in names:
+            subprocess.run([sys.executable, __file__, name], check=True)
+        return
+    row, table = measure(names[0])
+    report(f"targets_{names[0]}", [row])
+    report(f"targets_{names[0]}_cycles", table)
+
+
+if __name__ == "__main__":
+    main()
