@@ -19,7 +19,7 @@ Objective = Literal["throughput", "latency"]
 Target = Literal["rtl", "hls"]
 """What a design is written as."""
 
-DEFAULT_TARGETS: tuple[Target, ...] = ("rtl",)
+ALL_TARGETS: tuple[Target, ...] = get_args(Target)
 """What `compile` writes unless asked otherwise."""
 
 
@@ -53,7 +53,7 @@ class CompileConfig:
     mhz: float | None = None
     folding: Path | None = None
     argmax: bool = False
-    targets: Sequence[Target] = DEFAULT_TARGETS
+    targets: Sequence[Target] = ALL_TARGETS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", _ordered(self.targets))
@@ -101,9 +101,8 @@ def _ordered(targets: Sequence[str]) -> tuple[Target, ...]:
     Raises:
         ConfigError: none, or one that there is not.
     """
-    known: tuple[Target, ...] = get_args(Target)
     names = [targets] if isinstance(targets, str) else list(targets)
-    unknown = [n for n in names if n not in known]
+    unknown = [n for n in names if n not in ALL_TARGETS]
     if unknown or not names:
-        raise ConfigError(f"targets {unknown or names!r}: choose from {', '.join(known)}")
-    return tuple(t for t in known if t in names)
+        raise ConfigError(f"targets {unknown or names!r}: choose from {', '.join(ALL_TARGETS)}")
+    return tuple(t for t in ALL_TARGETS if t in names)

@@ -14,10 +14,10 @@ from typing import Any
 from gatewright.boards import load_board
 from gatewright.build.folder import Build, check_folder, file_hashes, is_current, write_manifest
 from gatewright.build.samples import check_data, store_samples
-from gatewright.config import DEFAULT_TARGETS, CompileConfig, Objective, Target
+from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import hls, rtl
+from gatewright.emit import cpp_names, hls, rtl
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import import_model
@@ -47,7 +47,7 @@ def compile_model(
     mhz: float | None = None,
     folding: str | Path | Mapping[str, Any] | None = None,
     argmax: bool = False,
-    targets: Sequence[Target] = DEFAULT_TARGETS,
+    targets: Sequence[Target] = ALL_TARGETS,
     output: str | Path,
     progress: Progress = silent,
 ) -> Build:
@@ -90,7 +90,7 @@ def compile_model(
     check_folder(output)
     progress("import")
     graph = import_model(model, argmax=config.argmax)
-    if rtl.is_taken(graph.name):
+    if rtl.is_taken(graph.name) or cpp_names.is_taken(graph.name):
         graph = replace(graph, name=f"{graph.name}_net")
     check_data(output, graph)
     inputs = _input_hash(model, config, wanted)

@@ -21,7 +21,7 @@ from gatewright.cli.app import (
     split_names,
     status_text,
 )
-from gatewright.config import DEFAULT_TARGETS, Objective
+from gatewright.config import ALL_TARGETS, Objective
 from gatewright.progress import bars
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def compile_(
     argmax: Annotated[
         bool, typer.Option("--argmax", help="Give the top-1 label from the hardware instead of scores.")
     ] = False,
-    target: Annotated[
-        str, typer.Option(help="Comma-separated: what the design is written as, of rtl and hls.")
-    ] = ",".join(DEFAULT_TARGETS),
+    target: Annotated[str, typer.Option(help="Comma-separated: what the design is written as.")] = ",".join(
+        ALL_TARGETS
+    ),
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
@@ -85,7 +85,7 @@ def compile_(
             mhz=mhz,
             folding=folding,
             argmax=argmax,
-            targets=split_names("--target", target, "rtl,hls"),  # type: ignore[arg-type]  # CompileConfig refuses others
+            targets=split_names("--target", target, ",".join(ALL_TARGETS)),  # type: ignore[arg-type]  # CompileConfig refuses others
             output=output or Path("build") / model.stem,
             progress=progress,
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewright.design.structure import End, Link, Structure, Unit
+from gatewright.emit.cpp_names import is_taken
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError
 from gatewright.ir.op import Memory, kernel_path, package_root
@@ -35,8 +36,10 @@ def emit(design: Structure, bus_bits: int = 64) -> FileSet:
         bus_bits: width of the AXI4 masters; whole bytes, a power of two.
 
     Raises:
-        ConfigError: an operator has no HLS kernel.
+        ConfigError: an operator has no HLS kernel, or the design's name is taken in C++.
     """
+    if is_taken(design.name):
+        raise ConfigError(f"the top function cannot be called {design.name!r}, a name that C++ has already: rename it")
     files = FileSet()
     for path in kernel_sources(design):
         below = "lib/" if path.parent.name == "lib" else ""
