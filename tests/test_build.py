@@ -198,9 +198,9 @@ def test_a_folder_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) 
 
 
 def test_every_target_has_a_folder(layers: Path, tmp_path: Path) -> None:
-    assert set(EMITTERS) == set(get_args(Target)) <= set(TARGETS)
-    build = compile_model(layers, BOARD, fps=1e5, targets=("hls", "rtl", "hls"), output=tmp_path)
-    assert build.targets == Build.open(tmp_path).targets == ("rtl", "hls")
+    assert set(EMITTERS) == set(get_args(Target)) == set(TARGETS)
+    build = compile_model(layers, BOARD, fps=1e5, targets=("systemc", "rtl", "hls", "rtl"), output=tmp_path)
+    assert build.targets == Build.open(tmp_path).targets == ("rtl", "hls", "systemc")
     for target in build.targets:
         files = {p for p in build.emitted(target).rglob("*") if p.is_file()}
         assert build.emitted(target) == tmp_path / target and files

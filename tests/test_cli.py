@@ -224,7 +224,10 @@ def test_compile_takes_targets(network: Path, tmp_path: Path) -> None:
     assert (tmp_path / "build" / "hls" / "two_layers.cpp").is_file()
     assert run(*arguments, "hls").exit_code == 0
     assert not (tmp_path / "build" / "rtl").exists()
-    for wrong, message in (("rtl,vhdl", "targets ['vhdl']: choose from rtl, hls"), ("rtl,", "--target 'rtl,' has an")):
+    for wrong, message in (
+        ("rtl,vhdl", "targets ['vhdl']: choose from rtl, hls, systemc"),
+        ("rtl,", "--target 'rtl,' has an"),
+    ):
         result = run(*arguments, wrong)
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith(f"error: {message}")
@@ -289,7 +292,7 @@ def test_a_difference_fails(build: Path, tmp_path: Path) -> None:
 def test_unknown_stage(build: Path) -> None:
     result = run("check", str(build), "--stages", "gulden")
     assert result.exit_code == 1
-    assert "error: stages ['gulden']: choose from float, qat, golden, csim, rtl" in result.stderr
+    assert "error: stages ['gulden']: choose from float, qat, golden, csim, systemc, rtl" in result.stderr
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ LARGEST_MHZ = 1000
 Objective = Literal["throughput", "latency"]
 """What the best design that fits is best at."""
 
-Target = Literal["rtl", "hls"]
+Target = Literal["rtl", "hls", "systemc"]
 """What a design is written as."""
 
 ALL_TARGETS: tuple[Target, ...] = get_args(Target)

@@ -37,12 +37,12 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture(scope="module")
 def layers(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Two layers as RTL and as HLS."""
+    """Two layers, for a board with wide memories."""
     b, y = two_layers()
     folder = tmp_path_factory.mktemp("layers")
     store_data(folder / "build" / "data", inputs=frames((8,), 30, seed=2)["x"])
     model = b.save(folder / "layers.onnx", y)
-    return compile_model(model, "zcu104", fps=1e5, targets=("rtl", "hls"), output=folder / "build")
+    return compile_model(model, "zcu104", fps=1e5, output=folder / "build")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_every_stage(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netlist, "AFFORDABLE_LUTS", 100)  # gates have tests of their own
     results = {r.name: r for r in check(build.directory)}
     assert list(results) == list(STAGES)
-    ran = ("float", "qat", "golden", "csim", "rtl")
+    ran = ("float", "qat", "golden", "csim", "systemc", "rtl")
     assert [results[n].status for n in ran] == ["ok"] * len(ran)
     assert {results[n].frames for n in ran} == {40}
     for name in ("netlist", "netlist_cxxrtl"):
@@ -65,9 +65,10 @@ def test_every_stage(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     assert results["qat"].exact is None and {results[n].exact for n in ran[2:]} == {40}
     assert {results[n].accuracy for n in ran[1:]} == {0.9}
     assert {results[n].max_float_error for n in ran[2:]} == {0}
-    rtl = results["rtl"]
-    assert (rtl.interval_cycles, rtl.latency_cycles) == (rtl.predicted_interval_cycles, rtl.predicted_latency_cycles)
-    assert rtl.interval_cycles == build.summary()["interval_cycles"]
+    for timed in (results["systemc"], results["rtl"]):
+        cycles = (timed.interval_cycles, timed.latency_cycles)
+        assert cycles == (timed.predicted_interval_cycles, timed.predicted_latency_cycles)
+        assert timed.interval_cycles == build.summary()["interval_cycles"]
     record = json.loads(json.dumps([r.to_json() for r in results.values()]))
     assert [r["name"] for r in record] == list(STAGES)
     assert set(record[0]) == set(StageResult.__dataclass_fields__)
@@ -125,9 +126,9 @@ def test_a_wrong_weight_in_the_c_sources_is_found(layers: Build, tmp_path: Path)
     at = text.index("0x", text.index("matmul_2_weight")) + 2
     memories.write_text(text[:at] + format(int(text[at], 16) ^ 1, "x") + text[at + 1 :])
     said: list[str] = []
-    golden, csim, rtl = check(spoilt.directory, stages=["golden", "csim", "rtl"],
+    golden, csim, systemc = check(spoilt.directory, stages=["golden", "csim", "systemc"],
                               progress=lambda step, done=0, total=0: said.append(step))  # fmt: skip
-    assert [s.status for s in (golden, csim, rtl)] == ["ok", "failed", "ok"]
+    assert [s.status for s in (golden, csim, systemc)] == ["ok", "failed", "ok"]
     assert "changed since it was compiled: hls/layers_memories.hpp" in said
     assert csim.first_mismatch["golden"] != csim.first_mismatch["csim"]
 
@@ -139,6 +140,13 @@ def test_c_simulation_without_its_tools(layers: Build, tmp_path: Path, monkeypat
         assert (golden.status, csim.status, csim.exact, csim.frames) == ("ok", "not_run", None, 0)
         assert "g++ is missing, which Gatewright needs for C simulation" in csim.reason
         assert "apt install g++" in csim.reason
+        (systemc,) = check(layers.directory, stages=["systemc"])
+        assert (systemc.status, systemc.exact) == ("not_run", None) and "apt install g++" in systemc.reason
+    with monkeypatch.context() as patch:
+        patch.setenv("SYSTEMC_HOME", str(tmp_path))
+        csim, systemc = check(layers.directory, stages=["csim", "systemc"])
+        assert (csim.status, systemc.status) == ("ok", "not_run")
+        assert "systemc is missing" in systemc.reason and "apt install libsystemc-dev" in systemc.reason
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "hls4ml" else real(name, *a))
     (csim,) = check(layers.directory, stages=["csim"])

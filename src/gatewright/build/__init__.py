@@ -9,6 +9,7 @@ design.json, design.npz          the lowered and folded graph with its FIFO dept
 prediction.json                  interval, latency and resources, written before any RTL runs
 rtl/                             the SystemVerilog top level, its memories and kernels
 hls/                             the Vitis HLS project of the same design
+systemc/                         its SystemC model
 data/                            inputs, and where known labels and the reference models' outputs
 manifest.json                    hashes of what went in and of what came out
 check.json                       the last result of every stage that `check` ran

@@ -17,7 +17,7 @@ from gatewright.build.samples import check_data, store_samples
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import cpp_names, hls, rtl
+from gatewright.emit import cpp_names, hls, rtl, systemc
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import import_model
@@ -32,6 +32,7 @@ from gatewright.progress import Progress, silent
 EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
     "rtl": lambda design: rtl.emit(design.structure),
     "hls": lambda design: hls.emit(design.structure, design.board.memory_bits),
+    "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }
 """What writes each target, into the build's folder of its name."""
 

@@ -23,6 +23,7 @@ from gatewright.ir.types import FloatArray, IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.csim import run_csim
 from gatewright.sim.rtl import RtlRun, run_rtl
+from gatewright.sim.systemc import run_systemc
 from gatewright.verify import record
 from gatewright.verify.decision import Decision, decision
 
@@ -261,6 +262,13 @@ def _csim(case: Case) -> StageResult:
     return compare(case, "csim", run_csim(build.structure, folder, case.integers, bus, progress=case.progress))
 
 
+def _systemc(case: Case) -> StageResult:
+    """The emitted SystemC model at full speed, its cycles those of `sc_time`."""
+    build = case.build
+    run = run_systemc(build.structure, build.emitted("systemc"), case.integers, progress=case.progress)
+    return timed(case, "systemc", run)
+
+
 def _rtl(case: Case) -> StageResult:
     """The emitted Verilog in Verilator, at full speed."""
     return timed(case, "rtl", run_rtl(case.build.structure, case.build.rtl, case.integers, progress=case.progress))
@@ -354,6 +362,7 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     **{n: _reference(n) for n in REFERENCES},
     "golden": _golden,
     "csim": _csim,
+    "systemc": _systemc,
     "rtl": _rtl,
     "netlist": _netlist("netlist", "verilator"),
     "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),
