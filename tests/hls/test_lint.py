@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.models import two_layers
+from tests.models import small_network
 
 from gatewright.boards import load_board
 from gatewright.design.plan import make_design
@@ -49,14 +49,26 @@ def test_library_has_no_findings(header: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_instances_of_a_kernel_have_no_findings(name: str, tmp_path: Path) -> None:
-    op = next(iter(discover()[name].examples()))
-    design = structure(single(op))
-    hls.emit(design).write(tmp_path)
-    assert said(lint_project(tmp_path, design.name)) == ""
+    check_instances(name, tmp_path, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATORS)
+def test_no_instance_of_a_kernel_has_findings(name: str, tmp_path: Path) -> None:
+    check_instances(name, tmp_path, None)
+
+
+def check_instances(name: str, folder: Path, most: int | None) -> None:
+    examples = list(discover()[name].examples())[:most]
+    assert examples
+    for i, op in enumerate(examples):
+        design = structure(single(op))
+        hls.emit(design).write(folder / str(i))
+        assert said(lint_project(folder / str(i), design.name)) == ""
 
 
 def small() -> Structure:
-    b, y = two_layers()
+    b, y = small_network()
     return make_design(lower(from_onnx(b.model(y), "net")), load_board("pynq-z2"), fps=1e5).structure
 
 

@@ -10,6 +10,7 @@ from clang import cindex
 from clang.cindex import Cursor, CursorKind
 
 from gatewright.synth.hls_lint.constructs import is_constant
+from gatewright.synth.hls_lint.loops import is_static
 from gatewright.synth.hls_lint.reading import FUNCTIONS, Unit
 
 _CALLS = frozenset({CursorKind.CALL_EXPR, CursorKind.UNEXPOSED_EXPR})
@@ -80,11 +81,21 @@ class CallGraph:
             if is_constant(self.unit, child) or self.unit.is_probe(child):
                 continue
             target = child.referenced if child.kind in _NAMES else None
+            if child.kind == CursorKind.CALL_EXPR and target is not None and self._is_folded(child, target):
+                continue
             if target is not None and target.kind in FUNCTIONS:
                 yield Call(child.location.line, target.get_definition() or target)
             elif child.kind in _CALLS and self._calls_own_name(child, within):
                 yield Call(child.location.line, within)
             yield from self._calls(child, within)
+
+    def _is_folded(self, call: Cursor, target: Cursor) -> bool:
+        """Whether a call is one of a constexpr function with constants: the compiler puts its value there."""
+        return self.is_constexpr(target) and all(is_static(a) for a in call.get_arguments())
+
+    def is_constexpr(self, function: Cursor) -> bool:
+        """Whether a function of ours may run at compile time."""
+        return "constexpr" in self.unit.declared(function.get_definition() or function).split()
 
     def _calls_own_name(self, call: Cursor, within: Cursor) -> bool:
         """Whether a call that only an instance resolves is one of the same template with the same arguments.

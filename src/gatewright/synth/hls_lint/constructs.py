@@ -15,7 +15,9 @@ from gatewright.synth.hls_lint.reading import FUNCTIONS, Unit
 Fault = tuple[str, str, str]
 """Rule, what stands there, and the remedy."""
 
-HEAP = frozenset({"malloc", "calloc", "realloc", "aligned_alloc", "alloca", "strdup", "free"})
+HEAP = frozenset(
+    {"malloc", "calloc", "realloc", "aligned_alloc", "alloca", "strdup", "free", "operator new", "operator delete"}
+)
 STD_TYPES = frozenset({"integral_constant", "true_type", "false_type", "conditional", "enable_if", "numeric_limits"})
 """Of `std`, what has no state: constants about types, and names of integers."""
 TRAITS = frozenset({"type_traits", "limits", "cstdint", "cstddef"})

@@ -65,6 +65,17 @@ class Lint:
                 yield from self._at(source, [(cycle[-1][1].line, fault)])
         for function in graph.functions.values():
             yield from self._tree(function, [self.unit.tu.cursor], None, False)
+            if graph.is_constexpr(function):
+                yield from self._run_time_loops(function)
+
+    def _run_time_loops(self, function: Cursor) -> Iterator[Finding]:
+        """Loops of a constexpr function, which need no bounds at compile time, where it is called at run time."""
+        source = self.unit.source(function)
+        for cursor in self.unit.walk(function):
+            reason = loops.unbounded(self.unit, cursor) if cursor.kind in loops.LOOPS else None
+            if source is not None and reason is not None:
+                what = f"{function.spelling!r}, called with what is no constant, has a loop of which {reason}"
+                yield from self._at(source, [(cursor.location.line, ("loop-bound", what, "call it with constants"))])
 
     def functions(self, source: Source) -> list[Cursor]:
         """Functions that a file defines; not constexpr ones, which recurse at compile time if at all."""

@@ -61,7 +61,7 @@ def unbounded(unit: Unit, cursor: Cursor) -> str | None:
     counter = next((c for c in head.get_children() if c.kind == CursorKind.VAR_DECL), None)
     if counter is None:
         return "start, end and step do not all stand in its head"
-    if not all(_is_static(c) for c in counter.get_children()):
+    if not all(is_static(c) for c in counter.get_children()):
         return f"{counter.spelling!r} does not start from a constant"
     return _end(unit, counter, condition, step) or _changed(unit, counter, body)
 
@@ -128,7 +128,8 @@ def _run_time(cursor: Cursor) -> Iterator[Cursor]:
     return (r for r in _references(cursor) if not _constant(r))
 
 
-def _is_static(cursor: Cursor) -> bool:
+def is_static(cursor: Cursor) -> bool:
+    """Whether nothing but constants stands in an expression."""
     return next(_run_time(cursor), None) is None
 
 
@@ -141,4 +142,4 @@ def _constant(reference: Cursor) -> bool:
         return True
     if target.kind != CursorKind.VAR_DECL or not target.type.is_const_qualified():
         return False
-    return all(_is_static(c) for c in target.get_children() if c.kind.is_expression())
+    return all(is_static(c) for c in target.get_children() if c.kind.is_expression())
