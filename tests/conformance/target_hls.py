@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewright.design.structure import structure
-from gatewright.emit import hls
+from gatewright.emit import hls_project
 from gatewright.emit.files import FileSet
 from gatewright.ir.op import Op
 from gatewright.sim.csim import compile_csim, run_program
@@ -29,7 +29,7 @@ def check(ops: Sequence[Op], folder: Path) -> None:
     buses = [BUSES[i % len(BUSES)] for i in range(len(designs))]
     files = FileSet()
     for design, bus in zip(designs, buses, strict=True):
-        for path, text in hls.emit(design, bus):
+        for path, text in hls_project.sources(design, bus):
             files.add(path, text)
     files.add("main.cpp", _main([d.name for d in designs]))
     files.write(folder)
@@ -48,7 +48,7 @@ def check(ops: Sequence[Op], folder: Path) -> None:
 def _main(names: Sequence[str]) -> str:
     """Sources of all designs, and a `main` that runs the bench of the one that is named."""
     includes = [f'#include "{n}{end}"' for n in names for end in (".cpp", "_tb.hpp")]
-    calls = [f'  if (std::string("{n}") == argv[1]) return int({n}_bench(argv[2], {BATCH}) > 0);' for n in names]
+    calls = [f'  if (std::string("{n}") == argv[1]) return int({n}_bench(argv[2], false, {BATCH}) > 0);' for n in names]
     return "\n".join(
         [*includes, "int main(int argc, char** argv) {", "  if (argc < 3) return 2;", *calls, "  return 2;\n}\n"]
     )

@@ -13,12 +13,13 @@ from typing import Any
 
 from gatewright.boards import load_board
 from gatewright.build.folder import Build, check_folder, file_hashes, is_current, write_manifest
-from gatewright.build.samples import check_data, store_samples
+from gatewright.build.samples import check_data, store_samples, stored_inputs
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import cpp_names, hls, rtl, systemc
+from gatewright.emit import cpp_names, hls_project, rtl, systemc
 from gatewright.emit.files import FileSet
+from gatewright.emit.hls_vectors import VECTOR_FRAMES, vectors
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import import_model
 from gatewright.frontend.reading import model_bytes
@@ -31,7 +32,7 @@ from gatewright.progress import Progress, silent
 
 EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
     "rtl": lambda design: rtl.emit(design.structure),
-    "hls": lambda design: hls.emit(design.structure, design.board.memory_bits),
+    "hls": lambda design: hls_project.emit(design.structure, design.board, design.mhz),
     "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }
 """What writes each target, into the build's folder of its name."""
@@ -122,6 +123,8 @@ def compile_model(
         _write(output, model, graph, design, [c.to_json() for c in certificates], config)
         _write_targets(output, files)
         store_samples(output / "data", graph, model.parent / "data")
+        if "hls" in files:
+            _write_vectors(output, graph, design)
         write_manifest(output, inputs, file_hashes(output))
     except OSError as error:
         raise ConfigError(f"{output} cannot be written ({error}): choose another output folder") from error
@@ -157,6 +160,16 @@ def _write_targets(output: Path, files: Mapping[Target, FileSet]) -> None:
             shutil.rmtree(output / name)
     for name, texts in files.items():
         texts.write(output / name)
+
+
+def _write_vectors(output: Path, graph: Graph, design: Design) -> None:
+    """What the test benches of the HLS project run on: the first of the stored frames, with golden's outputs."""
+    inputs = graph.quantize(*(x[:VECTOR_FRAMES] for x in stored_inputs(output / "data", graph)))
+    files = vectors(design.structure, inputs, graph.reference(*inputs), design.board.memory_bits)
+    for path, content in files.items():
+        target = output / "hls" / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(content)
 
 
 def _read_folding(path: Path) -> Mapping[str, Any]:

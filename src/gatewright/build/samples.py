@@ -88,7 +88,7 @@ def load_inputs(build: Build, data: str | Path | Array | None = None) -> tuple[A
     """
     graph = build.model_graph
     if data is None:
-        return tuple(load_array(build.data / _input_name(graph, i)) for i in graph.inputs)
+        return stored_inputs(build.data, graph)
     if not isinstance(data, (str, Path)):
         return (np.asarray(data),)
     content = load_array(Path(data))
@@ -99,6 +99,15 @@ def load_inputs(build: Build, data: str | Path | Array | None = None) -> tuple[A
         names = [i.name for i in graph.inputs]
         raise ConfigError(f"{data} has no array {missing[0]!r}; the network's inputs are {names}")
     return tuple(content[i.name] for i in graph.inputs)
+
+
+def stored_inputs(directory: Path, graph: Graph) -> tuple[Array, ...]:
+    """A network's float inputs in a build's `data/`.
+
+    Raises:
+        ConfigError: no such file, or not an array file.
+    """
+    return tuple(load_array(directory / _input_name(graph, i)) for i in graph.inputs)
 
 
 def load_array(path: Path) -> Any:

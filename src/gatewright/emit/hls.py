@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structure -> a Vitis HLS project: the kernels of `hls/` as one dataflow region behind AXI4 masters.
+"""Structure -> the dataflow region of an HLS project, which is the same whatever ports it has.
 
 <name>_memories.hpp   constant memories as packed 64-bit words
 <name>_config.hpp     a struct of parameters for every unit
 <name>_dataflow.hpp   units joined by streams of the designed depths
-<name>.cpp, .hpp      the top function: an address per input and output, then the number of frames
-<name>_tb.cpp, .hpp   its test bench
 include/gatewright/   the kernels
 """
 
@@ -29,11 +27,8 @@ INFRASTRUCTURE = "hls/gatewright/lib"
 WORDS_A_LINE = 6
 
 
-def emit(design: Structure, bus_bits: int = 64) -> FileSet:
-    """The project, without test vectors.
-
-    Args:
-        bus_bits: width of the AXI4 masters; whole bytes, a power of two.
+def emit(design: Structure) -> FileSet:
+    """The region and its kernels.
 
     Raises:
         ConfigError: an operator has no HLS kernel, or the design's name is taken in C++.
@@ -44,14 +39,9 @@ def emit(design: Structure, bus_bits: int = 64) -> FileSet:
     for path in kernel_sources(design):
         below = "lib/" if path.parent.name == "lib" else ""
         files.add(f"include/gatewright/{below}{path.name}", path.read_text())
-    name = design.name
-    files.add(f"{name}_memories.hpp", memories_header(design))
-    files.add(f"{name}_config.hpp", config_header(design))
-    files.add(f"{name}_dataflow.hpp", dataflow_header(design))
-    files.add(f"{name}.hpp", top_header(design, bus_bits))
-    files.add(f"{name}.cpp", top_source(design, bus_bits))
-    files.add(f"{name}_tb.hpp", bench_header(design, bus_bits))
-    files.add(f"{name}_tb.cpp", bench_source(design))
+    files.add(f"{design.name}_memories.hpp", memories_header(design))
+    files.add(f"{design.name}_config.hpp", config_header(design))
+    files.add(f"{design.name}_dataflow.hpp", dataflow_header(design))
     return files
 
 
@@ -204,10 +194,10 @@ class Region:
     def _streams(self) -> Iterator[str]:
         for link in self.design.links:
             if self._name(link) == link.name:
-                yield from _stream(link.name, link.stream, link.depth)
+                yield from stream_declaration(link.name, beat(link.stream), link.depth)
         for source, links in self.design.forks().items():
             if source.unit:
-                yield from _stream(self._forked(source), links[0].stream, LEAST_DEPTH)
+                yield from stream_declaration(self._forked(source), beat(links[0].stream), LEAST_DEPTH)
 
     def _forked(self, source: End) -> str:
         return f"{source.unit}_o{source.port}" if source.unit else self.tops[source]
@@ -234,9 +224,10 @@ class Region:
         return [f"  gatewright::{unit.module}<{unit.name}_config>({ports}, frames);"]
 
 
-def _stream(name: str, stream: Stream, depth: int) -> list[str]:
+def stream_declaration(name: str, kind: str, depth: int) -> list[str]:
+    """A stream of a dataflow region: beats of a C++ type, in a FIFO."""
     return [
-        f'  hls::stream<{beat(stream)}> {name}("{name}");',
+        f'  hls::stream<{kind}> {name}("{name}");',
         f"#pragma HLS stream variable={name} depth={max(depth, LEAST_DEPTH)}",
     ]
 
@@ -264,128 +255,3 @@ def in_order(design: Structure) -> list[Unit | End]:
         for port in range(len(units[ready].outs)):
             arrive(End(ready, port))
     return order
-
-
-# --- the top function -------------------------------------------------------------------------------------------------
-
-
-def argument_names(design: Structure) -> tuple[list[str], list[str]]:
-    """Address arguments of the top function: those of inputs, and of outputs."""
-
-    def names(word: str, count: int) -> list[str]:
-        return [word] if count == 1 else [f"{word}{i}" for i in range(count)]
-
-    return names("input", len(design.inputs)), names("output", len(design.outputs))
-
-
-def _prototype(design: Structure, bus_bits: int) -> str:
-    ins, outs = argument_names(design)
-    arguments = [f"const ap_uint<{bus_bits}>* {n}" for n in ins] + [f"ap_uint<{bus_bits}>* {n}" for n in outs]
-    return f"void {design.name}({', '.join(arguments)}, unsigned frames)"
-
-
-def top_header(design: Structure, bus_bits: int) -> str:
-    """The declaration of the top function."""
-    return HEADER + f'#pragma once\n\n#include <ap_int.h>\n\nextern "C" {_prototype(design, bus_bits)};\n'
-
-
-def top_source(design: Structure, bus_bits: int) -> str:
-    """The top function: masters, the dataflow region, and what turns words into beats between them."""
-    ins, outs = argument_names(design)
-    s_axis, m_axis = port_names(design)
-    head, loads, stores = [], [], []
-    depths = {k.source: k.depth for k in design.links if not k.source.unit}
-    for i, (name, axis, stream) in enumerate(zip(ins, s_axis, design.inputs, strict=True)):
-        words = _frame_words(stream, bus_bits)
-        head += _master(name, f"gmem{i}", words)
-        head += _stream_text(f"{name}_words", f"ap_uint<{bus_bits}>", LEAST_DEPTH)
-        head += _stream_text(axis, beat(stream), depths[End("", i)])
-        loads.append(f"  gatewright::read_memory<{bus_bits}, {words}>({name}, {name}_words, frames);")
-        loads.append(f"  gatewright::unpack_words<{bus_bits}, {stream.bits}, {int(stream.signed)}, {stream.lanes}, "
-                     f"{stream.beats}>({name}_words, {axis}, frames);")  # fmt: skip
-    for i, (name, axis, stream) in enumerate(zip(outs, m_axis, design.outputs, strict=True)):
-        words = _frame_words(stream, bus_bits)
-        head += _master(name, f"gmem{len(ins) + i}", words)
-        head += _stream_text(f"{name}_words", f"ap_uint<{bus_bits}>", LEAST_DEPTH)
-        head += _stream_text(axis, beat(stream), LEAST_DEPTH)
-        stores.append(f"  gatewright::pack_words<{bus_bits}, {stream.bits}, {stream.lanes}, {stream.beats}>"
-                      f"({axis}, {name}_words, frames);")  # fmt: skip
-        stores.append(f"  gatewright::write_memory<{bus_bits}, {words}>({name}_words, {name}, frames);")
-    control = [f"#pragma HLS interface mode=s_axilite port={n} bundle=control" for n in ("frames", "return")]
-    return "\n".join(
-        [
-            HEADER + f'#include "{design.name}.hpp"\n\n#include "{design.name}_dataflow.hpp"',
-            '#include "gatewright/lib/memory_port.hpp"\n',
-            f'extern "C" {_prototype(design, bus_bits)} {{',
-            *(line for line in head if "interface" in line),
-            *control,
-            "#pragma HLS dataflow",
-            *(line for line in head if "interface" not in line),
-            *loads,
-            f"  {space(design)}::dataflow({', '.join([*s_axis, *m_axis])}, frames);",
-            *stores,
-            "}\n",
-        ]
-    )
-
-
-def _frame_words(stream: Stream, bus_bits: int) -> int:
-    return -(-stream.width * stream.beats // bus_bits)
-
-
-def _master(name: str, bundle: str, words: int) -> list[str]:
-    return [
-        f"#pragma HLS interface mode=m_axi port={name} offset=slave bundle={bundle} depth={words}",
-        f"#pragma HLS interface mode=s_axilite port={name} bundle=control",
-    ]
-
-
-def _stream_text(name: str, kind: str, depth: int) -> list[str]:
-    return [
-        f'  hls::stream<{kind}> {name}("{name}");',
-        f"#pragma HLS stream variable={name} depth={max(depth, LEAST_DEPTH)}",
-    ]
-
-
-# --- the test bench ---------------------------------------------------------------------------------------------------
-
-
-def bench_header(design: Structure, bus_bits: int) -> str:
-    """A function that runs all frames of a folder through the top function, and counts those that differ."""
-    ins, outs = argument_names(design)
-    words = {n: _frame_words(s, bus_bits) for n, s in zip(ins + outs, design.inputs + design.outputs, strict=True)}
-    memory = f"gatewright::Memory<{bus_bits}>"
-    here = ", ".join(f"{n}.data() + std::size_t(first) * {words[n]}" for n in ins + outs)
-    return "\n".join(
-        [
-            HEADER + "#pragma once\n",
-            f'#include "{design.name}.hpp"',
-            '#include "gatewright/testbench.hpp"\n',
-            f"inline unsigned {design.name}_bench(const std::string& folder, unsigned batch) {{",
-            *(f'  {memory} {n} = gatewright::read_words<{bus_bits}>(folder + "/{n}.bin");' for n in ins),
-            f"  const unsigned frames = static_cast<unsigned>({ins[0]}.size() / {words[ins[0]]});",
-            *(f"  {memory} {n}(std::size_t(frames) * {words[n]});" for n in outs),
-            "  for (unsigned first = 0; first < frames; first += batch) {",
-            f"    {design.name}({here}, std::min(batch, frames - first));",
-            "  }",
-            "  unsigned wrong = 0;",
-            *(
-                f'  if (!gatewright::write_words<{bus_bits}>(folder + "/{n}.bin", {n})) return frames + 1;\n'
-                f'  wrong = std::max(wrong, gatewright::count_wrong<{bus_bits}>(folder, "{n}", {n}, frames));'
-                for n in outs
-            ),
-            "  return wrong;\n}\n",
-        ]
-    )
-
-
-def bench_source(design: Structure) -> str:
-    """`main`: a folder of frames, `data` by default; fails where a frame differs from golden."""
-    return HEADER + "\n".join(
-        [
-            f'#include "{design.name}_tb.hpp"\n',
-            "int main(int argc, char** argv) {",
-            f'  return {design.name}_bench(argc > 1 ? argv[1] : "data", 8) == 0 ? 0 : 1;',
-            "}\n",
-        ]
-    )

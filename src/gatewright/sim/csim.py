@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewright.design.structure import Structure
-from gatewright.emit.hls import argument_names
+from gatewright.emit.hls_bench import argument_names
 from gatewright.errors import SimulationError
+from gatewright.ir.op import package_root
 from gatewright.ir.packing import frame_images, read_images
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
@@ -31,6 +32,9 @@ SANITIZERS = (
 )
 """Shifts are left out: `ap_int` extends signs by shifting them out on purpose."""
 
+STAND_INS = "hls/csim"
+"""Headers of Vitis HLS that hls4ml lacks, of our own; only g++ gets to see them."""
+
 
 def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: bool = False) -> Path:
     """Compile C sources of an HLS project to a program, or find it compiled.
@@ -45,10 +49,11 @@ def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: 
     """
     cxx, types = find_tool("g++"), find_tool("ap_types")
     headers = sorted({h for folder in (*include, *(s.parent for s in sources)) for h in folder.rglob("*.hpp")})
+    stand_in = package_root() / STAND_INS
     flags = ["-std=c++14", "-O0" if sanitize else "-O2", *WARNINGS, *(SANITIZERS if sanitize else ())]
 
     def make(root: Path, folder: Path) -> None:
-        places = [f"-I{p.resolve()}" for p in include] + [f"-isystem{types.path}"]
+        places = [f"-I{p.resolve()}" for p in (*include, stand_in)] + [f"-isystem{types.path}"]
         jobs = []
         for i, source in enumerate(sources):
             command = [str(cxx.path), *flags, *places, "-c", str(source.resolve()), "-o", f"{i}.o"]
@@ -59,7 +64,7 @@ def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: 
         for name in objects:
             (folder / name).unlink()
 
-    key = digest(file_digests([*sources, *headers]), flags, cxx.version, types.version)
+    key = digest(file_digests([*sources, *headers, *sorted(stand_in.glob("*.h"))]), flags, cxx.version, types.version)
     return cached(cache_folder() / "csim", key, make) / "csim"
 
 
@@ -69,9 +74,14 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def build_csim(design: Structure, folder: Path, *, sanitize: bool = False) -> Path:
-    """Compile the project that `emit.hls` wrote to a folder; errors are those of `compile_csim`."""
-    sources = [folder / f"{design.name}.cpp", folder / f"{design.name}_tb.cpp"]
+def build_csim(design: Structure, folder: Path, *, stream: bool = False, sanitize: bool = False) -> Path:
+    """Compile the project that `emit.hls_project` wrote to a folder; errors are those of `compile_csim`.
+
+    Args:
+        stream: the top function with AXI4-Stream ports, not that with AXI4 masters.
+    """
+    top = f"{design.name}_stream" if stream else design.name
+    sources = [folder / f"{top}.cpp", folder / f"{top}_tb.cpp"]
     return compile_csim(sources, [folder / "include", folder], sanitize=sanitize)
 
 
@@ -81,6 +91,7 @@ def run_csim(
     inputs: Sequence[IntArray],
     bus_bits: int = 64,
     *,
+    stream: bool = False,
     sanitize: bool = False,
     progress: Progress = silent,
 ) -> tuple[IntArray, ...]:
@@ -89,6 +100,7 @@ def run_csim(
     Args:
         inputs: per input, int64 of shape (frames, ...) in stream order.
         bus_bits: width of the project's memory words.
+        stream: through the top function with AXI4-Stream ports, not that with AXI4 masters.
 
     Returns:
         Per output of the graph, int64 of shape (frames, elements).
@@ -98,7 +110,7 @@ def run_csim(
         SimulationError: the program breaks off.
     """
     progress("compiling the C simulation")
-    program = build_csim(design, folder, sanitize=sanitize)
+    program = build_csim(design, folder, stream=stream, sanitize=sanitize)
     progress("running the C simulation")
     with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
         found = run_program([str(program), name], design, Path(name), inputs, bus_bits)
