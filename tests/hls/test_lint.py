@@ -16,7 +16,7 @@ from tests.models import small_network
 from gatewright.boards import load_board
 from gatewright.design.plan import make_design
 from gatewright.design.structure import Structure, structure
-from gatewright.emit import hls
+from gatewright.emit import hls_project
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import single
@@ -63,8 +63,8 @@ def check_instances(name: str, folder: Path, most: int | None) -> None:
     assert examples
     for i, op in enumerate(examples):
         design = structure(single(op))
-        hls.emit(design).write(folder / str(i))
-        assert said(lint_project(folder / str(i), design.name)) == ""
+        hls_project.sources(design).write(folder / str(i))
+        assert said(lint_project(folder / str(i), design.name, [f"{design.name}_stream"])) == ""
 
 
 def small() -> Structure:
@@ -74,8 +74,11 @@ def small() -> Structure:
 
 def test_emitted_network_has_no_findings(tmp_path: Path) -> None:
     design = small()
-    hls.emit(design).write(tmp_path)
-    assert said(lint_project(tmp_path, design.name)) == ""
+    hls_project.sources(design).write(tmp_path)
+    axi, stream = design.name, f"{design.name}_stream"
+    assert said(lint_project(tmp_path, axi, [stream])) == ""
+    assert said(lint_project(tmp_path, stream, [axi])) == ""
+    assert "in 'net_stream', which is not the top function" in said(lint_project(tmp_path, axi))
 
 
 def test_only_what_is_no_hardware_is_exempt() -> None:
@@ -193,7 +196,9 @@ def test_documented_pragmas_are_legal(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    hls.emit(structure(single(next(iter(discover()["dense"].examples()))))).write(folder)
+    hls_project.sources(structure(single(next(iter(discover()["dense"].examples()))))).write(folder)
+    for path in folder.glob("*_stream*"):
+        path.unlink()
     return folder
 
 

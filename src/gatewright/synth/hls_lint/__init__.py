@@ -12,7 +12,7 @@ lint.py         all of them over one translation unit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -61,12 +61,13 @@ def lint_library(root: Path, only: str = "*") -> list[Finding]:
     return sorted(found)
 
 
-def lint_project(folder: Path, name: str) -> list[Finding]:
+def lint_project(folder: Path, name: str, others: Sequence[str] = ()) -> list[Finding]:
     """Judge an emitted project: its files and the kernels in it, and instances of templates that the top reaches.
 
     Args:
-        folder: to which `emit.hls` wrote it.
+        folder: to which `emit.hls_project` wrote it.
         name: of the top function, and of its source file.
+        others: names of further top functions, whose source files are left to calls of their own.
 
     Raises:
         ConfigError: the folder holds no such project.
@@ -79,4 +80,5 @@ def lint_project(folder: Path, name: str) -> list[Finding]:
     top = next((s for s in sources.values() if s.shown == f"{name}.cpp"), None)
     if top is None:
         raise ConfigError(f"{folder} holds no {name}.cpp: compile the design with --target hls first")
-    return sorted(judge(top, sources, [folder / "include", folder], list(sources.values()), name))
+    judged = [s for s in sources.values() if s.shown not in {f"{other}.cpp" for other in others}]
+    return sorted(judge(top, sources, [folder / "include", folder], judged, name))

@@ -17,6 +17,8 @@ from clang import cindex
 from clang.cindex import Cursor, CursorKind
 
 from gatewright.errors import ToolError
+from gatewright.ir.op import package_root
+from gatewright.sim.csim import STAND_INS
 from gatewright.sim.tools import find_tool
 from gatewright.synth.hls_lint.pragma_text import PragmaLine, Probe, find_pragmas, instrument
 
@@ -206,7 +208,7 @@ def parse(path: str, sources: Mapping[str, Source], include: Sequence[Path]) -> 
         ToolError: libclang cannot start on the file.
     """
     types = find_tool("ap_types").path
-    system = (*search_paths(find_tool("g++").path), str(types))
+    system = (*search_paths(find_tool("g++").path), str(types), str(package_root() / STAND_INS))
     begun = _Prelude.of(system).path
     arguments = ["-x", "c++", *DIALECT, *(f"-I{p}" for p in include), *(f"-isystem{p}" for p in system)]
     files = [(s.path, s.code) for s in sources.values()]
