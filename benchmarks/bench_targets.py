@@ -22,7 +22,7 @@ from common import OUT, report, timed
 
 from gatewright.build import Build, compile_model
 from gatewright.demo import run_demo
-from gatewright.emit import hls, systemc
+from gatewright.emit import hls_project, systemc
 from gatewright.ir.types import IntArray
 from gatewright.sim.csim import build_csim, run_csim
 from gatewright.sim.model import Traffic
@@ -135,7 +135,7 @@ def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One network: its row of rates, and its rows of cycles."""
     network = NETWORKS[name]
     build, frames = network.make()
-    hls.emit(build.structure).write(build.directory / "hls64")
+    hls_project.sources(build.structure).write(build.directory / "hls64")
     systemc.emit(build.structure).write(build.directory / "systemc")
     integers = build.model_graph.quantize(np.resize(frames, (network.frames, *frames.shape[1:])))
     golden, golden_s = timed(lambda: build.design_graph.reference(*integers))
