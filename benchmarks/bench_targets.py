@@ -20,9 +20,9 @@ import numpy as np
 from bench_networks import CASES
 from common import OUT, report, timed
 
+from gatewright.boards import load_board
 from gatewright.build import Build, compile_model
 from gatewright.demo import run_demo
-from gatewright.emit import hls_project, systemc
 from gatewright.ir.types import IntArray
 from gatewright.sim.csim import build_csim, run_csim
 from gatewright.sim.model import Traffic
@@ -101,7 +101,7 @@ def cycles(build: Build, integers: tuple[IntArray, ...]) -> list[dict[str, Any]]
     few = tuple(x[:RTL_FRAMES] for x in integers)
     rows = []
     for name, traffic in TRAFFIC.items():
-        ours = run_systemc(build.structure, build.directory / "systemc", few, traffic)
+        ours = run_systemc(build.structure, build.emitted("systemc"), few, traffic)
         rtl = run_rtl(build.structure, build.rtl, few, traffic)
         rows.append(
             {
@@ -135,15 +135,15 @@ def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One network: its row of rates, and its rows of cycles."""
     network = NETWORKS[name]
     build, frames = network.make()
-    hls_project.sources(build.structure).write(build.directory / "hls64")
-    systemc.emit(build.structure).write(build.directory / "systemc")
+    structure, hls, systemc = build.structure, build.emitted("hls"), build.emitted("systemc")
+    bus = load_board(build.summary()["board"]).memory_bits
     integers = build.model_graph.quantize(np.resize(frames, (network.frames, *frames.shape[1:])))
     golden, golden_s = timed(lambda: build.design_graph.reference(*integers))
-    _, compile_s = timed(lambda: build_csim(build.structure, build.directory / "hls64"))
+    _, compile_s = timed(lambda: build_csim(structure, hls))
     peak = compiler_peak()
-    c, csim_s = timed(lambda: run_csim(build.structure, build.directory / "hls64", integers))
-    _, systemc_compile = timed(lambda: build_systemc(build.structure, build.directory / "systemc"))
-    s, systemc_s = timed(lambda: run_systemc(build.structure, build.directory / "systemc", integers))
+    c, csim_s = timed(lambda: run_csim(structure, hls, integers, bus))
+    _, systemc_compile = timed(lambda: build_systemc(structure, systemc))
+    s, systemc_s = timed(lambda: run_systemc(structure, systemc, integers))
     build_rtl(build.structure, build.rtl)
     few = tuple(x[:RTL_FRAMES] for x in integers)
     r, rtl_s = timed(lambda: run_rtl(build.structure, build.rtl, few))

@@ -9,6 +9,7 @@ from gatewright.cli import doctor as doctor
 from gatewright.cli import quantize as quantize
 from gatewright.cli import report as report
 from gatewright.cli import synth as synth
+from gatewright.cli import traffic as traffic
 from gatewright.cli import train as train
 from gatewright.cli.app import app
 
