@@ -11,6 +11,7 @@ import numpy as np
 from gatewright.design.structure import structure
 from gatewright.emit import hls_project
 from gatewright.emit.files import FileSet
+from gatewright.ir.graph import Graph
 from gatewright.ir.op import Op
 from gatewright.sim.csim import compile_csim, run_program
 
@@ -23,8 +24,13 @@ BUSES = (32, 64, 128)
 
 
 def check(ops: Sequence[Op], folder: Path) -> None:
-    """All operators in one program, each behind masters of another width; every integer must equal the reference."""
-    graphs = [labelled(g, f"e{i}") for i, g in enumerate(singles(ops))]
+    """All operators in one program; see `check_graphs`."""
+    check_graphs(singles(ops), folder)
+
+
+def check_graphs(graphs: Sequence[Graph], folder: Path) -> None:
+    """All designs in one program, each behind masters of another width; every integer must equal the reference."""
+    graphs = [labelled(g, f"e{i}") for i, g in enumerate(graphs)]
     designs = [structure(g) for g in graphs]
     buses = [BUSES[i % len(BUSES)] for i in range(len(designs))]
     files = FileSet()
@@ -35,14 +41,15 @@ def check(ops: Sequence[Op], folder: Path) -> None:
     files.write(folder)
     program = compile_csim([folder / "main.cpp"], [folder / "include", folder], sanitize=True)
     rng = np.random.default_rng(0)
-    for op, graph, design, bus in zip(ops, graphs, designs, buses, strict=True):
+    for graph, design, bus in zip(graphs, designs, buses, strict=True):
         xs = [sample(i.tensor, FRAMES, rng) for i in graph.inputs]
         data = folder / f"{design.name}_data"
         data.mkdir()
         found = run_program([str(program), design.name, str(data)], design, data, xs, bus)
         values = graph.run(*xs)
+        message = ", ".join(describe(n.op) for n in graph.nodes)
         for have, want in zip(found, (values[t] for t in graph.leaving), strict=True):
-            np.testing.assert_array_equal(have, want.reshape(FRAMES, -1), describe(op))
+            np.testing.assert_array_equal(have, want.reshape(FRAMES, -1), message)
 
 
 def _main(names: Sequence[str]) -> str:

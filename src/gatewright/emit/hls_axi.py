@@ -125,7 +125,7 @@ def bench_header(design: Structure, bus_bits: int) -> str:
             *(f"  {n}.resize(room * {words[n]});" for n in ins),
             *(f"  gatewright::Memory<{bus_bits}> {n}(room * {words[n]});" for n in outs),
             "  for (unsigned first = 0; first < frames; first += batch) {",
-            f"    {design.name}({here}, std::min(batch, frames - first));",
+            f"    ::{design.name}({here}, std::min(batch, frames - first));",
             "  }",
             "  unsigned wrong = 0;",
             *(f"  {n}.resize(std::size_t(frames) * {words[n]});" for n in outs),
