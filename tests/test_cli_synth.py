@@ -39,7 +39,7 @@ def test_the_table_has_the_unit_its_sum_and_the_board(build: Build) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--tool", "ise"), "--tool 'ise' is unknown: use yosys"),
+        (("--tool", "ise"), "--tool 'ise' is unknown: use yosys or vitis-hls"),
         (("--family", "xc6s"), "--family 'xc6s' is unknown: use xc7 or xcup"),
         (("--unit", "nothing"), "no unit 'nothing' in the design"),
     ],

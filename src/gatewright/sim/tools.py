@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gatewright.errors import MissingToolError, ToolError
@@ -141,6 +141,12 @@ def _vendor_program(name: str) -> Callable[[], Tool | None]:
     return find
 
 
+def _find_vitis_hls() -> Tool | None:
+    """The program that runs Tcl for Vitis HLS: `vitis_hls`, or what took its place."""
+    tool = _vendor_program("vitis_hls")() or _vendor_program("vitis-run")()
+    return None if tool is None else replace(tool, name="vitis-hls")
+
+
 def _package(name: str, distribution: str | None = None) -> Callable[[], Tool | None]:
     """Looks for a Python package without importing it."""
 
@@ -234,6 +240,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement("vivado", "bitstreams for Zynq boards", "install AMD Vivado and source its settings64.sh",
                 _vendor_program("vivado"), True),
+    Requirement("vitis-hls", "synthesis of HLS C++: vitis_hls or vitis-run, 2022.2 or newer",
+                "install AMD Vitis and source its settings64.sh", _find_vitis_hls, True),
     Requirement("v++", "bitstreams for Alveo cards", "install AMD Vitis and source its settings64.sh",
                 _vendor_program("v++"), True),
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
