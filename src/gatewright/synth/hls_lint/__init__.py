@@ -12,7 +12,7 @@ lint.py         all of them over one translation unit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = ["EXEMPT", "RULES", "Finding", "exemption", "lint_library", "lint_proj
 EXEMPT: Mapping[str, str] = {
     "*gatewright/testbench.hpp": "runs on the host, around the top function",
     "*gatewright/systemc.hpp": "runs in a simulation, around kernels",
+    "csim/*": "stands in for a header of Vitis HLS that the open types lack, where g++ compiles",
     "*_tb.[ch]pp": "runs on the host, around the top function",
 }
 """Files that are no hardware: patterns of their paths, and what each is instead."""
@@ -54,20 +55,26 @@ def lint_library(root: Path, only: str = "*") -> list[Finding]:
     judged = [s for s in sources.values() if fnmatch(s.shown, only)]
     if not judged:
         raise ConfigError(f"no header below {root} to judge: {only!r} should name some")
+    include = [root, root / "hls4ml", *hls4ml_layers()]
     found: set[Finding] = set()
     for source in judged:
-        found |= judge(source, sources, [root], [source], "")
-        found |= head(source, Path(source.path).stem in discover())
+        found |= judge(source, sources, include, [source], "")
+        found |= head(source, any(fnmatch(source.shown, f"gatewright/{name}.hpp") for name in discover()))
     return sorted(found)
 
 
-def lint_project(folder: Path, name: str, others: Sequence[str] = ()) -> list[Finding]:
-    """Judge an emitted project: its files and the kernels in it, and instances of templates that the top reaches.
+def hls4ml_layers() -> list[Path]:
+    """Folders of hls4ml's own layers, on which those of `hls/hls4ml` stand."""
+    templates = find_tool("ap_types").path.parents[1]
+    return [templates / backend / "nnet_utils" for backend in ("vitis", "vivado")]
+
+
+def lint_project(folder: Path) -> list[Finding]:
+    """Judge an emitted project: its files, the kernels in it, and instances of templates that a top function reaches.
 
     Args:
-        folder: to which `emit.hls_project` wrote it.
-        name: of the top function, and of its source file.
-        others: names of further top functions, whose source files are left to calls of their own.
+        folder: to which `emit.hls_project` wrote it; every `.cpp` directly in it that is no test bench defines a top
+            function of its own name.
 
     Raises:
         ConfigError: the folder holds no such project.
@@ -77,8 +84,12 @@ def lint_project(folder: Path, name: str, others: Sequence[str] = ()) -> list[Fi
     from gatewright.synth.hls_lint.lint import judge, read_sources
 
     sources = read_sources(folder, exemption)
-    top = next((s for s in sources.values() if s.shown == f"{name}.cpp"), None)
-    if top is None:
-        raise ConfigError(f"{folder} holds no {name}.cpp: compile the design with --target hls first")
-    judged = [s for s in sources.values() if s.shown not in {f"{other}.cpp" for other in others}]
-    return sorted(judge(top, sources, [folder / "include", folder], judged, name))
+    tops = [s for s in sources.values() if fnmatch(s.shown, "*.cpp") and "/" not in s.shown]
+    if not tops:
+        raise ConfigError(f"{folder} holds no top function: compile the design with --target hls first")
+    headers = [s for s in sources.values() if s not in tops]
+    found: set[Finding] = set()
+    for i, top in enumerate(tops):
+        judged = [top] if i else [top, *headers]
+        found |= judge(top, sources, [folder / "include", folder], judged, Path(top.shown).stem)
+    return sorted(found)

@@ -26,7 +26,8 @@ STD_FUNCTIONS = frozenset({"move", "forward", "declval"})
 CONTRACTS = frozenset({"__assert_fail"})
 """Behind `assert`, which Vitis HLS takes as a promise about values."""
 HLS_HEADERS = frozenset({"ap_int.h", "ap_axi_sdata.h", "hls_stream.h", "hls_vector.h", "hls_burst_maxi.h"})
-INCLUDES = HLS_HEADERS | TRAITS | {"cassert"}
+HLS4ML_HEADERS = frozenset({"nnet_common.h"})
+INCLUDES = HLS_HEADERS | HLS4ML_HEADERS | TRAITS | {"cassert"}
 
 _STATEMENTS: dict[CursorKind, Fault] = {
     CursorKind.CXX_NEW_EXPR: ("allocation", "`new`", "declare an array of fixed size"),

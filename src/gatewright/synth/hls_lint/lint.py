@@ -128,7 +128,7 @@ class Lint:
 def read_sources(root: Path, exemption: Callable[[str], str | None]) -> dict[str, Source]:
     """Files that are judged below a folder, by absolute path; findings name them from that folder on."""
     sources = {}
-    for path in sorted([*root.rglob("*.hpp"), *root.rglob("*.cpp")]):
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
         shown = path.relative_to(root).as_posix()
         if exemption(shown) is None:
             sources[normal(str(path))] = Source(normal(str(path)), shown, path.read_text())
@@ -147,7 +147,7 @@ def judge(
         judged: files of ours to judge; those that `main` does not include are parsed on their own.
         top: name of the top function in `main`; "" where every function stands for itself.
     """
-    ours = frozenset(s.shown.removeprefix("include/") for s in sources.values())
+    ours = frozenset(n for s in sources.values() for n in (s.shown.removeprefix("include/"), Path(s.shown).name))
     unit = parse(main.path, sources, include)
     lint = Lint(unit, ours, top)
     there = {main.path, *(normal(i.include.name) for i in unit.tu.get_includes())}

@@ -15,7 +15,7 @@ from gatewright.synth.hls_lint.pragma_text import PragmaLine, Probe
 from gatewright.synth.hls_lint.reading import Source, Unit, normal
 from gatewright.synth.hls_lint.table import CONTROL_MODES, PRAGMAS, RELEASE, WITHDRAWN, Option, Pragma
 
-_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:e[-+]?\d+)?[fF]?|[A-Za-z_][\w:]*")
+_NAME = re.compile(r"[A-Za-z_][\w:]*(?:<.*>)?|\d[\w.+-]*")
 
 
 def faults(pragma: PragmaLine, block: Block | None) -> Iterator[Fault]:
@@ -101,7 +101,7 @@ def _value(row: Pragma, option: Option, value: str | None) -> Iterator[Fault]:
             f"{what} is {value!r}",
             f"did you mean {close[0]!r}?" if close else f"write {option.text()}",
         )
-    elif option.kind in ("name", "number") and _NUMBER.fullmatch(value) is None:
+    elif option.kind in ("name", "number") and _NAME.fullmatch(value) is None:
         yield "pragma-value", f"{what} is {value!r}", f"write {option.text()}"
 
 
