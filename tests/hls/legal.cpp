@@ -13,8 +13,8 @@ void use(int n, int values[4]) {
   Pair pair = {n, n};
   int sum = 0;
 #pragma HLS aggregate variable=pair compact=bit
-#pragma HLS allocation type=operation instances=mul limit=2
-#pragma HLS allocation type=function instances=helper limit=1
+#pragma HLS allocation operation instances=mul limit=2
+#pragma HLS allocation function instances=helper limit=1
 #pragma HLS array_partition variable=values type=cyclic factor=N dim=1
 #pragma HLS array_reshape variable=values type=complete dim=0
 #pragma HLS bind_op variable=sum op=mul impl=dsp latency=-1
@@ -38,7 +38,7 @@ walk:
 #pragma HLS unroll factor=N skip_exit_check
     if (n) {
 #pragma HLS occurrence cycle=4
-#pragma HLS protocol mode=fixed
+#pragma HLS protocol fixed
 #pragma HLS latency min=1 \
     max=2
       sum += pair.a;

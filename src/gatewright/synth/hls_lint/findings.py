@@ -42,7 +42,7 @@ RULES: Mapping[str, str] = {
     "include": f"a kernel takes its own library, the HLS types, integers and type traits {_CONSTRUCTS}",
     "allocation": "hardware has no heap (UG1399 'Dynamic Memory Usage')",
     "std-library": "most of the standard library recurses and allocates (UG1399 'Standard Template Libraries')",
-    "system-call": f"hardware has no operating system {_CONSTRUCTS}",
+    "system-call": "hardware has no operating system (UG1399 'System Calls')",
     "recursion": "hardware has no call stack; templates may recurse to an end (UG1399 'Recursive Functions')",
     "virtual": f"a call must be known at compile time {_CONSTRUCTS}",
     "function-pointer": f"a call must be known at compile time {_CONSTRUCTS}",

@@ -114,6 +114,9 @@ def _combinations(pragma: PragmaLine, row: Pragma, seen: set[str]) -> Iterator[F
             yield "pragma-option", f"{option} of pragma HLS {row.name} without {other}", f"write {other}=... too"
     if row.one_of and not seen & set(row.one_of):
         yield "pragma-option", f"pragma HLS {row.name} without any of {', '.join(row.one_of)}", _legal(pragma)
+    if row.first and (not pragma.options or pragma.options[0][0].lower() not in row.first):
+        remedy = f"begin its options with {' or '.join(row.first)}"
+        yield "pragma-option", f"pragma HLS {row.name} without {' or '.join(row.first)} in front", remedy
     style, kind = (pragma.value("style") or "").lower(), (pragma.value("type") or "complete").lower()
     if row.name == "pipeline" and "rewind" in seen and style in ("flp", "frp"):
         yield (

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pragmas of Vitis HLS 2022.2, with their options, values and places, as the user guide UG1399 documents them.
+"""Pragmas of Vitis HLS 2022.2, with their options, values and places.
 
-Each is checked against two sources: the section of UG1399 (release 2022.2, chapter "HLS Pragmas") that `section` names,
-and the option table of Vitis HLS' own front end, which AMD publishes (XlxPragmaOption.td and ParseXlxPragma.cpp of
-hls-llvm-project). Only the form `option=value` that the guide documents is legal here, even where the front end also
-takes the bare value of older releases. Options that came after 2022.2 are known, to say so, and refused.
+They follow the option table and the parser of Vitis HLS' own front end, which AMD publishes (XlxPragmaOption.td and
+ParseXlxPragma.cpp of hls-llvm-project), and the section of the user guide UG1399 that each row names. Where the front
+end takes several forms only the guide's is legal here, as `type=complete`, not `complete`. Options that came after
+2022.2 are known, to say so, and refused.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Pragma:
         excludes: pairs of options that exclude each other.
         needs: options that mean something only beside another.
         one_of: at least one of these must stand in it.
+        first: one of these must stand in front of all others.
         modes: for `interface`: further options, by the value of `mode`.
     """
 
@@ -71,6 +72,7 @@ class Pragma:
     excludes: tuple[tuple[str, str], ...] = ()
     needs: tuple[tuple[str, str], ...] = ()
     one_of: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
     modes: tuple[tuple[str, tuple[Option, ...]], ...] = ()
 
     @property
@@ -122,7 +124,7 @@ INTERFACE_MODES: tuple[tuple[str, tuple[Option, ...]], ...] = (
         _integer("max_widen_bitwidth"), _integer("max_read_burst_length", 1), _integer("max_write_burst_length", 1),
         _integer("num_read_outstanding", 1), _integer("num_write_outstanding", 1), _integer("channel", later=True),
     )),
-    ("s_axilite", (_name("bundle"), _name("clock"), _integer("offset"), _word("storage_impl", "auto", "bram", "uram"))),
+    ("s_axilite", (_name("bundle"), _name("clock"), _integer("offset"), _name("storage_impl"))),
     ("axis", (*_SCALAR, _word("register_mode", "forward", "reverse", "both", "off"))),
     ("ap_memory", _MEMORY),
     ("bram", _MEMORY),
@@ -143,7 +145,9 @@ PRAGMAS: tuple[Pragma, ...] = (
     ),
     Pragma(
         "allocation",
-        (_word("type", "function", "operation", required=True), _name("instances", True), _integer("limit", 1, True)),
+        (_flag("function"), _flag("operation"), _name("instances", True), _integer("limit", 1, True)),
+        excludes=(("function", "operation"),),
+        first=("function", "operation"),
     ),
     Pragma("array_partition", (*_PARTITION, _flag("off", later=True))),
     Pragma("array_reshape", (*_PARTITION, _flag("object"), _flag("off", later=True))),
@@ -174,7 +178,7 @@ PRAGMAS: tuple[Pragma, ...] = (
             _word("type", "inter", "intra"),
             _word("direction", "raw", "war", "waw"),
             _integer("distance", 1),
-            # Guide and front end disagree on what leaving it out means, so it is always said.
+            # The tool warns where it is left out, and takes it for false.
             _word("dependent", "true", "false", required=True),
         ),
         excludes=(("variable", "class"),),
@@ -209,7 +213,7 @@ PRAGMAS: tuple[Pragma, ...] = (
         ("function", "loop"),
         excludes=(("style", "off"),),
     ),
-    Pragma("protocol", (_word("mode", "floating", "fixed"),), ("loop", "region")),
+    Pragma("protocol", (_flag("floating"), _flag("fixed")), ("loop", "region"), excludes=(("floating", "fixed"),)),
     Pragma("reset", (_variable(), _flag("off"))),
     Pragma("stable", (_variable(),)),
     Pragma("stream", (_variable(), _word("type", "fifo", "pipo", "shared", "unsync"), _integer("depth", 1))),
