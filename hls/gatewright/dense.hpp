@@ -10,6 +10,7 @@
 
 #include "gatewright/lib/memory.hpp"
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
 
@@ -42,12 +43,14 @@ word:
 
 // One product; +1 or -1 where both factors are one bit that stands for it.
 template <class Cfg, class X>
-inline ap_int<Cfg::planes + Cfg::in_bits + 2> dense_product(const dense_weight_t<Cfg>& w, const X& x) {
+inline term_t<Cfg::planes + Cfg::in_bits + 2> dense_product(const dense_weight_t<Cfg>& weight, const X& input) {
 #pragma HLS inline
+  const term_t<Cfg::planes + 1> w(weight);
+  const term_t<Cfg::in_bits + 1> x(input);
   if (Cfg::weight_bipolar && Cfg::in_bipolar) return w == x ? 1 : -1;
-  if (Cfg::weight_bipolar) return w == 1 ? ap_int<Cfg::in_bits + 2>(x) : ap_int<Cfg::in_bits + 2>(-x);
-  if (Cfg::in_bipolar) return x == 1 ? ap_int<Cfg::planes + 2>(w) : ap_int<Cfg::planes + 2>(-w);
-  return w * x;
+  if (Cfg::weight_bipolar) return w == 1 ? x : term_t<Cfg::in_bits + 1>(-x);
+  if (Cfg::in_bipolar) return x == 1 ? w : term_t<Cfg::planes + 1>(-w);
+  return multiply<Cfg::planes + 1, Cfg::in_bits + 1>(w, x);
 }
 
 template <class Cfg, class In, class Out>
@@ -86,18 +89,18 @@ frame:
         for (int sf = 0; sf < SF; ++sf) {
 #pragma HLS pipeline II=1
           if (nf == 0) vector[sf] = s_axis.read();
-          const Word x = vector[sf];
+          const Word& x = vector[sf];
           beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> y;
         row:
           for (int p = 0; p < Cfg::pe; ++p) {
 #pragma HLS unroll
-            Acc sum = 0;
+            term_t<Cfg::acc_bits + 1> sum = 0;
           column:
             for (int s = 0; s < Cfg::simd; ++s) {
 #pragma HLS unroll
               sum += dense_product<Cfg>(weight[nf * SF + sf][p * Cfg::simd + s], x.lane[s]);
             }
-            acc[p] = sf == 0 ? sum : Acc(acc[p] + sum);
+            acc[p] = sf == 0 ? Acc(sum) : Acc(acc[p] + sum);
             y.lane[p] = acc[p];
           }
           if (sf == SF - 1) m_axis.write(y);

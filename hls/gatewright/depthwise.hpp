@@ -12,6 +12,7 @@
 #include "gatewright/lib/memory.hpp"
 #include "gatewright/lib/product.hpp"
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
 
@@ -28,6 +29,7 @@ void depthwise(In& s_axis, Out& m_axis, unsigned frames) {
                 "depthwise: the beats of the input must be taps times those of the output, a multiple of channels/pe");
   static_assert(Cfg::acc_bits >= Cfg::out_bits, "depthwise: acc_bits must hold the output");
   typedef integer_t<Cfg::acc_bits, Cfg::out_signed> Acc;
+  typedef term_t<Cfg::acc_bits + 1> Sum;
 
   ap_int<Cfg::weight_bits> weight[WORDS][FILTERS];
 #pragma HLS array_reshape variable=weight type=complete dim=2
@@ -56,8 +58,8 @@ frame:
         filter:
           for (int f = 0; f < FILTERS; ++f) {
 #pragma HLS unroll
-            const Acc before = tap == 0 ? Acc(0) : sums[group][f];
-            const Acc sum = before + product<Cfg>(weight[tap * GROUPS + group][f], x.lane[f / Cfg::multiplier]);
+            const Sum before = tap == 0 ? Sum(0) : Sum(sums[group][f]);
+            const Sum sum = before + product<Cfg>(weight[tap * GROUPS + group][f], x.lane[f / Cfg::multiplier]);
             sums[group][f] = sum;
             y.lane[f] = sum;
           }

@@ -13,6 +13,7 @@
 #include "gatewright/lib/memory.hpp"
 #include "gatewright/lib/product.hpp"
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
 
@@ -33,6 +34,7 @@ void grouped(In& s_axis, Out& m_axis, unsigned frames) {
   static_assert(WORDS % AGAIN == 0, "grouped: a sum comes again after a whole share of the steps of a vector");
   static_assert(Cfg::acc_bits >= Cfg::out_bits, "grouped: acc_bits must hold the output");
   typedef integer_t<Cfg::acc_bits, Cfg::out_signed> Acc;
+  typedef term_t<Cfg::acc_bits + 1> Sum;
 
   ap_int<Cfg::weight_bits> weight[WORDS][Cfg::pe * Cfg::simd];
 #pragma HLS array_reshape variable=weight type=complete dim=2
@@ -68,7 +70,7 @@ frame:
             filter:
               for (int p = 0; p < Cfg::pe; ++p) {
 #pragma HLS unroll
-                Acc sum = tap == 0 && sf == 0 ? Acc(0) : sums[group * NF + nf][p];
+                Sum sum = tap == 0 && sf == 0 ? Sum(0) : Sum(sums[group * NF + nf][p]);
               channel:
                 for (int s = 0; s < Cfg::simd; ++s) {
 #pragma HLS unroll

@@ -8,19 +8,20 @@
 
 #include "gatewright/lib/memory.hpp"
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
 
-// round_half_even(sum / 2**shift): up above the half, and at the half when the floor is odd.
+// round_half_even(sum / 2**SHIFT): up above the half, and at the half when the floor is odd.
 template <int SHIFT, int BITS>
-inline ap_int<BITS + 1> round_half_even(const ap_int<BITS>& sum) {
+inline term_t<BITS> round_half_even(const term_t<BITS>& sum) {
 #pragma HLS inline
   constexpr int DROPPED = SHIFT > 0 ? SHIFT : 1;
-  const ap_uint<DROPPED> half = ap_uint<DROPPED>(1) << (DROPPED - 1);
-  const ap_uint<DROPPED> rest = sum;  // its low bits
-  const ap_int<BITS> floor = sum >> SHIFT;
-  const bool up = SHIFT > 0 && (rest > half || (rest == half && floor[0]));
-  return floor + ap_uint<1>(up);
+  const term_t<DROPPED + 1> half = term_t<DROPPED + 1>(1) << (DROPPED - 1);
+  const term_t<BITS> floor = sum >> SHIFT;
+  const term_t<DROPPED + 1> rest(sum - (floor << SHIFT));
+  const bool up = SHIFT > 0 && (rest > half || (rest == half && (floor & 1) == 1));
+  return floor + up;
 }
 
 template <class Cfg, class In, class Out>
@@ -37,7 +38,8 @@ void requant(In& s_axis, Out& m_axis, unsigned frames) {
                 "requant: the output must hold lo and hi");
   constexpr int GROUPS = Cfg::channels / Cfg::pe;
   constexpr int PIXELS = Cfg::in_beats / GROUPS;
-  constexpr int WIDE_BITS = Cfg::sum_bits > Cfg::shift ? Cfg::sum_bits : Cfg::shift + 1;
+  constexpr int WIDE_BITS = (Cfg::sum_bits > Cfg::shift ? Cfg::sum_bits : Cfg::shift + 1) + 1;
+  typedef term_t<WIDE_BITS> Sum;
   typedef integer_t<Cfg::out_bits, Cfg::out_signed> Y;
 
   ap_int<Cfg::mult_bits> mult[GROUPS][Cfg::pe];
@@ -66,9 +68,10 @@ frame:
       lane:
         for (int p = 0; p < Cfg::pe; ++p) {
 #pragma HLS unroll
-          const ap_int<Cfg::sum_bits> product = x.lane[p] * mult[group][p];
-          const ap_int<WIDE_BITS> sum = product + add[group][p];
-          const ap_int<WIDE_BITS + 1> rounded = round_half_even<Cfg::shift>(sum);
+          const Sum product(multiply<Cfg::in_bits + 1, Cfg::mult_bits>(term_t<Cfg::in_bits + 1>(x.lane[p]),
+                                                                       term_t<Cfg::mult_bits>(mult[group][p])));
+          const Sum sum = product + term_t<Cfg::add_bits>(add[group][p]);
+          const Sum rounded = round_half_even<Cfg::shift, WIDE_BITS>(sum);
           y.lane[p] = rounded < Cfg::lo ? Y(Cfg::lo) : rounded > Cfg::hi ? Y(Cfg::hi) : Y(rounded);
         }
         m_axis.write(y);

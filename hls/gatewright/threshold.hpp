@@ -10,8 +10,13 @@
 
 #include "gatewright/lib/memory.hpp"
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
+
+// A code, or the bits of it that were found: 0..2**levels-1.
+template <class Cfg>
+using threshold_code_t = term_t<Cfg::levels + 1>;
 
 // The ROM of one level and, behind it, those of the levels after it: each of its own size, read at its own address.
 // DONE is a parameter because clang, on which Vitis HLS is built, specialises nothing for a value that depends on Cfg.
@@ -23,6 +28,8 @@ struct ThresholdLevel {
 
   void fill() {
 #pragma HLS inline
+// Every lane has its own input, hence its own address.
+#pragma HLS array_partition variable=rom type=complete dim=2
     constexpr int FIRST = GROUPS * ((1 << LEVEL) - 1) * Cfg::pe;  // the levels before it
   word:
     for (int word = 0; word < GROUPS << LEVEL; ++word) {
@@ -34,11 +41,10 @@ struct ThresholdLevel {
     rest.fill();
   }
 
-  template <class X>
-  ap_uint<Cfg::levels> search(int group, int lane, ap_uint<Cfg::levels> code, const X& x) const {
+  threshold_code_t<Cfg> search(int group, int lane, threshold_code_t<Cfg> code, term_t<Cfg::in_bits + 1> x) const {
 #pragma HLS inline
-    const bool above = x >= rom[(group << LEVEL) + static_cast<int>(code)][lane];
-    return rest.search(group, lane, ap_uint<Cfg::levels>(2 * code + above), x);
+    const bool above = x >= term_t<Cfg::level_bits>(rom[(group << LEVEL) + static_cast<int>(code)][lane]);
+    return rest.search(group, lane, threshold_code_t<Cfg>((code << 1) + above), x);
   }
 };
 
@@ -46,8 +52,7 @@ template <class Cfg, int LEVEL>
 struct ThresholdLevel<Cfg, LEVEL, true> {
   void fill() {}
 
-  template <class X>
-  ap_uint<Cfg::levels> search(int, int, ap_uint<Cfg::levels> code, const X&) const {
+  threshold_code_t<Cfg> search(int, int, threshold_code_t<Cfg> code, term_t<Cfg::in_bits + 1>) const {
 #pragma HLS inline
     return code;
   }
@@ -62,7 +67,7 @@ void threshold(In& s_axis, Out& m_axis, unsigned frames) {
   static_assert(Cfg::hi - Cfg::lo < 1 << Cfg::levels, "threshold: levels must tell all codes from lo to hi apart");
   constexpr int GROUPS = Cfg::channels / Cfg::pe;
   constexpr int PIXELS = Cfg::in_beats / GROUPS;
-  typedef ap_int<Cfg::out_bits + 2> Code;
+  typedef term_t<Cfg::out_bits + 2> Y;
 
   ThresholdLevel<Cfg, 0> levels;
   levels.fill();
@@ -86,8 +91,8 @@ frame:
       lane:
         for (int p = 0; p < Cfg::pe; ++p) {
 #pragma HLS unroll
-          const ap_uint<Cfg::levels> code = levels.search(group, p, 0, x.lane[p]);
-          y.lane[p] = falling[group][p] ? Code(Cfg::hi - code) : Code(Cfg::lo + code);
+          const threshold_code_t<Cfg> code = levels.search(group, p, 0, term_t<Cfg::in_bits + 1>(x.lane[p]));
+          y.lane[p] = falling[group][p] ? Y(Cfg::hi - code) : Y(Cfg::lo + code);
         }
         m_axis.write(y);
         next_step(m_axis);

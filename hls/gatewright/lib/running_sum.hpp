@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gatewright/lib/stream.hpp"
+#include "gatewright/lib/term.hpp"
 
 namespace gatewright {
 
@@ -14,7 +15,7 @@ void sum_vectors(In& s_axis, Out& m_axis, unsigned frames) {
   constexpr int GROUPS = Cfg::channels / Cfg::pe;
   constexpr int SUMS = Cfg::out_beats / GROUPS;
   typedef beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> Word;
-  typedef integer_t<Cfg::out_bits, Cfg::out_signed> Sum;
+  typedef term_t<Cfg::out_bits + 1> Sum;
 
   Word sums[GROUPS];
 #pragma HLS aggregate variable=sums
@@ -36,8 +37,9 @@ frame:
         lane:
           for (int p = 0; p < Cfg::pe; ++p) {
 #pragma HLS unroll
-            const Sum term = Cfg::in_bipolar ? Sum(2 * x.lane[p] - 1) : Sum(x.lane[p]);
-            y.lane[p] = vector == 0 ? term : Sum(y.lane[p] + term);
+            const term_t<Cfg::in_bits + 1> stored(x.lane[p]);
+            const Sum term = Cfg::in_bipolar && stored == 0 ? Sum(-1) : Sum(stored);
+            y.lane[p] = vector == 0 ? term : Sum(Sum(y.lane[p]) + term);
           }
           sums[group] = y;
           if (vector == VECTORS - 1) m_axis.write(y);

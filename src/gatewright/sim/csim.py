@@ -31,7 +31,8 @@ SANITIZERS = (
     "-fno-omit-frame-pointer",
 )
 """Shifts are left out: `ap_int` extends signs by shifting them out on purpose."""
-
+EXACT_TERMS = "-DGATEWRIGHT_EXACT_TERMS"
+"""Intermediate results have the very widths of the hardware, as in synthesis, and are not native integers."""
 STAND_INS = "hls/csim"
 """Headers of Vitis HLS that hls4ml lacks, of our own; only g++ gets to see them."""
 
@@ -42,7 +43,8 @@ def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: 
     Args:
         sources: `.cpp` files; all headers beside them and below `include` count as their contents.
         include: folders of headers.
-        sanitize: with the address and undefined-behaviour sanitizers, which end a run at the first fault.
+        sanitize: with the address and undefined-behaviour sanitizers, which end a run at the first fault, and with
+            every intermediate result in its exact width; slow.
 
     Raises:
         ToolError: g++ or the headers of hls4ml are missing, or g++ rejects the sources.
@@ -50,7 +52,7 @@ def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: 
     cxx, types = find_tool("g++"), find_tool("ap_types")
     headers = sorted({h for folder in (*include, *(s.parent for s in sources)) for h in folder.rglob("*.hpp")})
     stand_in = package_root() / STAND_INS
-    flags = ["-std=c++14", "-O0" if sanitize else "-O2", *WARNINGS, *(SANITIZERS if sanitize else ())]
+    flags = ["-std=c++14", "-O0" if sanitize else "-O2", *WARNINGS, *((EXACT_TERMS, *SANITIZERS) if sanitize else ())]
 
     def make(root: Path, folder: Path) -> None:
         places = [f"-I{p.resolve()}" for p in (*include, stand_in)] + [f"-isystem{types.path}"]
