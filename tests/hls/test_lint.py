@@ -93,6 +93,7 @@ def test_only_what_is_no_hardware_is_exempt() -> None:
     exempt = {h for h in HEADERS if exemption(h) is not None}
     assert exempt == {"csim/ap_axi_sdata.h", "gatewright/systemc.hpp", "gatewright/testbench.hpp"}
     assert exemption("net_tb.cpp") == EXEMPT["*_tb.[ch]pp"]
+    assert exemption("net_systemc.hpp") == EXEMPT["*_systemc.[ch]pp"]
     assert exemption("net.cpp") is None
     assert exemption("include/gatewright/dense.hpp") is None
 

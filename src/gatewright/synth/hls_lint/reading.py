@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import os
@@ -82,19 +83,21 @@ class Unit:
 
     Attributes:
         sources: files of ours by absolute path; only they are judged.
-        types: folder of the HLS types.
+        types: folders of the HLS types.
     """
 
     tu: cindex.TranslationUnit
     sources: Mapping[str, Source]
-    types: Path
+    types: tuple[Path, ...]
     _skipped: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     _top_level: dict[str, list[Cursor]] = field(default_factory=dict)
 
     def is_library(self, cursor: Cursor) -> bool:
         """Whether something is declared by the C or C++ library: neither by us nor by the HLS types."""
         file = cursor.location.file
-        return file is not None and normal(file.name) not in self.sources and self.types not in Path(file.name).parents
+        if file is None or normal(file.name) in self.sources:
+            return False
+        return not any(folder in Path(file.name).parents for folder in self.types)
 
     def source(self, cursor: Cursor) -> Source | None:
         """The file of ours in which something stands."""
@@ -207,8 +210,8 @@ def parse(path: str, sources: Mapping[str, Source], include: Sequence[Path]) -> 
         MissingToolError: g++ or the headers of hls4ml are missing.
         ToolError: libclang cannot start on the file.
     """
-    types = find_tool("ap_types").path
-    system = (*search_paths(find_tool("g++").path), str(types), str(package_root() / STAND_INS))
+    types = (find_tool("ap_types").path, package_root() / STAND_INS)
+    system = (*search_paths(find_tool("g++").path), *map(str, types))
     begun = _Prelude.of(system).path
     arguments = ["-x", "c++", *DIALECT, *(f"-I{p}" for p in include), *(f"-isystem{p}" for p in system)]
     files = [(s.path, s.code) for s in sources.values()]
@@ -227,8 +230,9 @@ class _Prelude:
     """The prelude, parsed once a process: it takes ten times as long as a kernel."""
 
     def __init__(self, system: tuple[str, ...]) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="gatewright-")
-        source = Path(self.folder.name) / "prelude.hpp"
+        folder = tempfile.TemporaryDirectory(prefix="gatewright-")
+        atexit.register(folder.cleanup)
+        source = Path(folder.name) / "prelude.hpp"
         source.write_text(PRELUDE)
         arguments = ["-x", "c++-header", *DIALECT, *(f"-isystem{p}" for p in system)]
         tu = _parse(str(source), arguments, [], cindex.TranslationUnit.PARSE_INCOMPLETE)
