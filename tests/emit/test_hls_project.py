@@ -133,6 +133,19 @@ def test_a_bench_compares_with_the_vectors(stream: bool, tmp_path: Path) -> None
     assert bench(program, folder)[0] == 1, "a project without vectors has shown nothing"
 
 
+def test_co_simulation_finds_as_many_words_as_depth_says(tmp_path: Path) -> None:
+    """It copies them at every call, here the last of them; the sanitizer ends a run that leaves the memories."""
+    last = f"[{hls_axi.BATCH} * {frame_words(structure(NETWORKS['bytes']).inputs[0], BUS)} - 1]"
+    touched = f"#pragma HLS dataflow\n  output{last} = input{last};"
+    design, folder = project(tmp_path, {"whole_bytes.cpp": ("#pragma HLS dataflow", touched)})
+    assert bench(build_csim(design, folder, sanitize=True), folder) == (0, "")
+    text = (folder / "whole_bytes_tb.hpp").read_text()
+    assert "std::size_t(frames) + 8;" in text
+    (folder / "whole_bytes_tb.hpp").write_text(text.replace("std::size_t(frames) + 8;", "std::size_t(frames);"))
+    code, said = bench(build_csim(design, folder, sanitize=True), folder)
+    assert code != 0 and "heap-buffer-overflow" in said
+
+
 def test_a_fault_in_a_kernel_fails_the_bench(tmp_path: Path) -> None:
     kernel = "include/gatewright/threshold.hpp"
     design, folder = project(tmp_path, {kernel: ("Code(Cfg::lo + code)", "Code(Cfg::hi - code)")})

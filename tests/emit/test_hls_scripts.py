@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -314,7 +314,13 @@ def test_the_shell_script_says_what_is_missing(project: tuple[Path, Board], tmp_
 # --- vectors ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("graph", [several(), mlp((16, 8, 4), 4)], ids=["several", "one"])
+def shared() -> Graph:
+    """Three outputs, of which two leave as one stream."""
+    first, second = several().outputs
+    return replace(several(), outputs=(first, replace(first, name="again"), second))
+
+
+@pytest.mark.parametrize("graph", [several(), mlp((16, 8, 4), 4), shared()], ids=["several", "one", "shared"])
 def test_vectors_are_the_first_frames_and_what_golden_makes_of_them(graph: Graph) -> None:
     design, bus = structure(graph), 128
     rng = np.random.default_rng(0)
