@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -18,10 +19,13 @@ from gatewright.boards import load_board
 from gatewright.build import Build, compile_model, load_inputs, store_data
 from gatewright.build.compile import EMITTERS
 from gatewright.config import Target
+from gatewright.emit.hls_vectors import VECTOR_FRAMES
 from gatewright.errors import ConfigError, DesignError, GatewrightError, MissingTargetError, ModelError
 from gatewright.frontend.importer import import_model
 from gatewright.ir.op import TARGETS
+from gatewright.ir.packing import read_images
 from gatewright.ir.serial import load_graph
+from gatewright.sim.csim import build_csim
 
 BOARD = "pynq-z2"
 
@@ -223,6 +227,23 @@ def test_a_target_that_is_not_asked_for_any_more_goes(layers: Path, tmp_path: Pa
     left = contents(tmp_path)
     fresh = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path / "fresh" / "build")
     assert left == contents(fresh.directory)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["axi", "stream"])
+def test_benches_of_the_hls_project_pass_on_its_own_vectors(stream: bool, layers: Path, tmp_path: Path) -> None:
+    build = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path)
+    folder, data = build.emitted("hls"), build.emitted("hls") / "data"
+    program = build_csim(build.structure, folder, stream=stream)
+    assert subprocess.run([program], cwd=folder, check=False).returncode == 0
+    bus = load_board(BOARD).memory_bits
+    frames = read_images((data / "input.bin").read_bytes(), VECTOR_FRAMES, build.structure.inputs[0], bus)
+    (stored,) = build.model_graph.quantize(*load_inputs(build))
+    np.testing.assert_array_equal(frames, stored[:VECTOR_FRAMES].reshape(VECTOR_FRAMES, -1))
+    golden = bytearray((data / "golden_output.bin").read_bytes())
+    golden[0] ^= 1
+    (data / "golden_output.bin").write_bytes(golden)
+    assert subprocess.run([program], cwd=folder, check=False, capture_output=True).returncode == 1
+    assert "hls/data/golden_output.bin" in build.changed()
 
 
 def test_hls_files_belong_to_the_build(layers: Path, tmp_path: Path) -> None:
