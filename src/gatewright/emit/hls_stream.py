@@ -89,7 +89,7 @@ def bench_header(design: Structure, bus_bits: int) -> str:
             '#include "gatewright/testbench.hpp"\n',
             f"inline unsigned {name}_bench(const std::string& folder, bool golden = false) {{",
             *inputs_read(design, bus_bits),
-            *(f"  gatewright::Memory<{bus_bits}> {n}(std::size_t(frames) * {frame_words(s, bus_bits)});"
+            *(f"  gatewright::Memory<{bus_bits}> {n}(std::size_t(frames) * {frame_words(s, bus_bits)}, 0);"
               for n, s in zip(outs, design.outputs, strict=True)),
             *(f'  hls::stream<{word(s)}> {n}("{n}");' for n, s in ports),
             "  unsigned wrong = 0;",
