@@ -23,7 +23,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   beat:
     for (int beat = 0; beat < Cfg::out_beats; ++beat) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       const beat_t<Cfg::in0_bits, Cfg::in0_signed, Cfg::pe> a = s0_axis.read();
       const beat_t<Cfg::in1_bits, Cfg::in1_signed, Cfg::pe> b = s1_axis.read();
       beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> y;

@@ -38,7 +38,7 @@ frame:
     for (int vector = 0; vector < Cfg::out_beats; ++vector) {
     channel_group:
       for (int base = 0; base < Cfg::channels; base += Cfg::pe) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
         beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::pe> x = s_axis.read();
         Index lanes[Cfg::pe];
 #pragma HLS array_partition variable=lanes type=complete

@@ -31,7 +31,7 @@ frame:
     for (int turn = 0; turn < TURNS; ++turn) {
     beat:
       for (int beat = 0; beat < TURN; ++beat) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
         beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> y;
         if (beat < Cfg::turn0) {
           const beat_t<Cfg::in0_bits, Cfg::in0_signed, Cfg::pe> a = s0_axis.read();

@@ -87,7 +87,7 @@ frame:
       for (int nf = 0; nf < NF; ++nf) {
       column_group:
         for (int sf = 0; sf < SF; ++sf) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
           if (nf == 0) vector[sf] = s_axis.read();
           const Word& x = vector[sf];
           beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> y;

@@ -50,7 +50,7 @@ frame:
       for (int tap = 0; tap < Cfg::taps; ++tap) {
       channel_group:
         for (int group = 0; group < GROUPS; ++group) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
           // A sum comes again with the next tap, GROUPS steps later.
 #pragma HLS dependence variable=sums type=inter direction=RAW distance=GROUPS dependent=true
           const beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::pe> x = s_axis.read();

@@ -62,7 +62,7 @@ frame:
           for (int sf = 0; sf < SF; ++sf) {
           filters:
             for (int nf = 0; nf < NF; ++nf) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
 #pragma HLS dependence variable=sums type=inter direction=RAW distance=AGAIN dependent=true
               if (nf == 0) x = s_axis.read();
               const int at = ((tap * Cfg::groups + group) * SF + sf) * NF + nf;

@@ -33,7 +33,7 @@ frame:
       for (int k = 0; k < Cfg::window; ++k) {
       channel_group:
         for (int group = 0; group < GROUPS; ++group) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
 // A place is read again GROUPS steps after it was written; Vitis HLS would assume the very next step.
 #pragma HLS dependence variable=best type=inter direction=RAW distance=GROUPS dependent=true
           const Word x = s_axis.read();

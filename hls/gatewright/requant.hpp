@@ -62,7 +62,7 @@ frame:
     for (int pixel = 0; pixel < PIXELS; ++pixel) {
     channel_group:
       for (int group = 0; group < GROUPS; ++group) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
         const beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::pe> x = s_axis.read();
         beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::pe> y;
       lane:

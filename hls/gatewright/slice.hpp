@@ -31,7 +31,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   beat:
     for (int beat = 0; beat < Cfg::in_beats; ++beat) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       const beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::pe> x = s_axis.read();
       if (next == beat) {
         beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::out_lanes> y;

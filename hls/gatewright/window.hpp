@@ -57,7 +57,7 @@ void window(In& s_axis, Out& m_axis, unsigned frames) {
 
 cycle:
   while (read < frames || written < frames) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
 #pragma HLS loop_tripcount min=Cfg::out_beats max=Cfg::out_beats
     const bool pad = PADDED && (row < 0 || row >= Cfg::height || column < 0 || column >= Cfg::width);
     const bool give = read < frames && !m_axis.full() && (pad ? begun > read : behind > 0);

@@ -101,8 +101,8 @@ PORT = "include/gatewright/lib/stream_port.hpp"
     [
         ("word.last = step == BEATS - 1;", "word.last = step == 0;", "TLAST"),
         ("word.keep = -1;", "word.keep = 0;", "TKEEP"),
-        ("step < BEATS; ++step) {\n#pragma HLS pipeline II=1\n      const auto beat", "step < BEATS - 1; ++step) {\n"
-         "#pragma HLS pipeline II=1\n      const auto beat", "too short"),
+        ("step < BEATS; ++step) {\n#pragma HLS pipeline II=1 style=flp\n      const auto beat",
+         "step < BEATS - 1; ++step) {\n#pragma HLS pipeline II=1 style=flp\n      const auto beat", "too short"),
         ("      m_axis.write(word);", "      m_axis.write(word);\n      if (word.last == 1) m_axis.write(word);",
          "TLAST"),
     ],
@@ -148,7 +148,7 @@ def test_co_simulation_finds_as_many_words_as_depth_says(tmp_path: Path) -> None
 
 def test_a_fault_in_a_kernel_fails_the_bench(tmp_path: Path) -> None:
     kernel = "include/gatewright/threshold.hpp"
-    design, folder = project(tmp_path, {kernel: ("Code(Cfg::lo + code)", "Code(Cfg::hi - code)")})
+    design, folder = project(tmp_path, {kernel: ("Cfg::lo + code", "Cfg::hi - code")})
     code, said = bench(build_csim(design, folder), folder)
     assert code == 1 and "frame 0 differs from golden" in said
 

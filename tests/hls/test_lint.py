@@ -104,7 +104,7 @@ HOOKS: Mapping[str, str] = {
     "include": r"#pragma once\n",
     "namespace": r"namespace gatewright \{\n",
     "function": r"void dense\(In& s_axis, Out& m_axis, unsigned frames\) \{\n",
-    "pipeline": r"#pragma HLS pipeline II=1\n",
+    "pipeline": r"#pragma HLS pipeline II=1 style=flp\n",
     "acc": r"  \w+ acc\[Cfg::pe\];\n",
 }
 """Places in dense.hpp behind which text is put."""

@@ -45,7 +45,7 @@ frame:
     int have = 0;
   step:
     for (int step = 0; step < STEPS; ++step) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       if (have < WIDTH) {
         held |= ap_uint<BUS + WIDTH>(s_axis.read()) << have;
         have += BUS;
@@ -78,7 +78,7 @@ frame:
     int beats = 0;
   step:
     for (int step = 0; step < STEPS; ++step) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       if (have < BUS && beats < BEATS) {
         const auto beat = s_axis.read();
         ap_uint<WIDTH> word = 0;

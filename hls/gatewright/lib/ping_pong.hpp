@@ -24,7 +24,7 @@ void ping_pong(Address& address, In& s_axis, Out& m_axis, unsigned frames) {
 
 cycle:
   while (read < frames) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
 #pragma HLS loop_tripcount min=OUT_BEATS max=OUT_BEATS
     // Both are decided on what the last cycle left, so that no beat passes through within one.
     const bool give = !m_axis.full() && held > address.at();

@@ -29,7 +29,7 @@ frame:
       for (int vector = 0; vector < VECTORS; ++vector) {
       channel_group:
         for (int group = 0; group < GROUPS; ++group) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
 // A place is read again GROUPS steps after it was written; Vitis HLS would assume the very next step.
 #pragma HLS dependence variable=sums type=inter direction=RAW distance=GROUPS dependent=true
           const beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::pe> x = s_axis.read();

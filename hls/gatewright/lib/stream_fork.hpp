@@ -25,7 +25,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   beat:
     for (int beat = 0; beat < BEATS; ++beat) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       write_all(s_axis.read(), m_axis...);
     }
   }

@@ -16,7 +16,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   beat:
     for (int step = 0; step < BEATS; ++step) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       const auto word = s_axis.read();
       beat_t<BITS, SIGNED, LANES> beat;
     lane:
@@ -37,7 +37,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   beat:
     for (int step = 0; step < BEATS; ++step) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       const auto beat = s_axis.read();
       Word word;
       word.data = 0;

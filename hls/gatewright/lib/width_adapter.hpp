@@ -26,7 +26,7 @@ frame:
 #pragma HLS loop_tripcount min=1 max=1
   part:
     for (int part = 0; part < PARTS; ++part) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline II=1 style=flp
       if (part % TAKEN == 0) in = s_axis.read();
     lane:
       for (int i = 0; i < LANES; ++i) {
