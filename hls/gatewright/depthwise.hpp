@@ -29,7 +29,7 @@ void depthwise(In& s_axis, Out& m_axis, unsigned frames) {
                 "depthwise: the beats of the input must be taps times those of the output, a multiple of channels/pe");
   static_assert(Cfg::acc_bits >= Cfg::out_bits, "depthwise: acc_bits must hold the output");
   typedef integer_t<Cfg::acc_bits, Cfg::out_signed> Acc;
-  typedef term_t<Cfg::acc_bits + 1> Sum;
+  typedef term_t<Cfg::acc_bits + 2> Sum;  // an unsigned accumulator holds a negative partial sum as a positive number
 
   ap_int<Cfg::weight_bits> weight[WORDS][FILTERS];
 #pragma HLS array_reshape variable=weight type=complete dim=2

@@ -34,7 +34,7 @@ void grouped(In& s_axis, Out& m_axis, unsigned frames) {
   static_assert(WORDS % AGAIN == 0, "grouped: a sum comes again after a whole share of the steps of a vector");
   static_assert(Cfg::acc_bits >= Cfg::out_bits, "grouped: acc_bits must hold the output");
   typedef integer_t<Cfg::acc_bits, Cfg::out_signed> Acc;
-  typedef term_t<Cfg::acc_bits + 1> Sum;
+  typedef term_t<Cfg::acc_bits + 2> Sum;  // an unsigned accumulator holds a negative partial sum as a positive number
 
   ap_int<Cfg::weight_bits> weight[WORDS][Cfg::pe * Cfg::simd];
 #pragma HLS array_reshape variable=weight type=complete dim=2

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from gatewright.design.fifos import size_fifos
 from gatewright.design.structure import End, Structure, structure
 from gatewright.emit import hls, hls_project
 from gatewright.ir.graph import single
+from gatewright.ir.op import as_int64
 from gatewright.ir.types import Tensor
 from gatewright.ops.add import Add
+from gatewright.ops.depthwise import Depthwise
+from gatewright.ops.grouped import Grouped
 from gatewright.ops.maxpool import Maxpool
-from gatewright.sim.csim import run_csim
+from gatewright.sim.csim import run_csim, run_program
+from gatewright.sim.tools import find_tool
 
 CALL = re.compile(r"  gatewright::(\w+)<(\w+)>\((.*)\);")
 
@@ -108,3 +113,24 @@ def test_nodes_may_have_any_name(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(-3, 5, (5, 2, 4))
     for have in run_csim(design, tmp_path, [x]):
         np.testing.assert_array_equal(have, x.reshape(5, -1))
+
+
+# --- native terms -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["depthwise", "grouped"])
+def test_native_terms_hold_negative_partial_sums_of_an_unsigned_output(name: str, tmp_path: Path) -> None:
+    source = Tensor((2, 5), 1 << 20, (1 << 20) + 5)
+    weight = as_int64([[-511, -511, 511, 511, 1]])
+    op = Depthwise(source, weight) if name == "depthwise" else Grouped(source, weight[:, :, None])
+    assert op.acc_bits == 31 and not op.outputs[0].signed
+    design = structure(single(op))
+    hls_project.sources(design).write(tmp_path)
+    flags = ["-std=c++14", "-w", "-fsanitize=signed-integer-overflow", "-fno-sanitize-recover=all"]
+    places = ["-I.", "-Iinclude", f"-isystem{find_tool('ap_types').path}"]
+    command = [str(find_tool("g++").path), *flags, *places, f"{design.name}.cpp", f"{design.name}_tb.cpp", "-o", "run"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    (tmp_path / "frames").mkdir()
+    x = np.random.default_rng(0).integers(source.lo, source.hi + 1, (5, *source.shape))
+    (have,) = run_program([str(tmp_path / "run"), "."], design, tmp_path / "frames", [x], 64)
+    np.testing.assert_array_equal(have, op.reference(x)[0].reshape(5, -1))
