@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,50 @@ def test_a_missing_systemc_is_said(design: Structure, folder: Path, monkeypatch:
     assert tools.find_tool("g++")
     with pytest.raises(MissingToolError, match=r"systemc is missing.*SystemC simulation.*apt install libsystemc-dev"):
         run_systemc(design, folder, ())
+
+
+OWN_BENCH = """
+#include "network_systemc.hpp"
+
+#include <iostream>
+
+int sc_main(int, char**) {
+  network_design::Network net("net");
+  int sent = 0, got = 0, cycles = 0;
+  for (; got < %(got)d; ++cycles) {
+    if (net.s_axis.ready() && sent < %(sent)d) {
+      gatewright::beat_t<%(in)s> beat;
+      for (auto& lane : beat.lane) lane = sent %% 16;
+      net.s_axis.offer(beat);
+      ++sent;
+    }
+    const bool ready = cycles %% 3 == 0;
+    net.m_axis.set_ready(ready);
+    if (ready && net.m_axis.valid()) {
+      for (const auto& lane : net.m_axis.beat().lane) std::cout << lane << "\\n";
+      ++got;
+    }
+    sc_core::sc_start(net.time.period);
+  }
+  net.time.print(std::cerr);
+  return 0;
+}
+"""
+
+
+def test_a_test_bench_of_ones_own(graph: Graph, design: Structure, folder: Path, tmp_path: Path) -> None:
+    """As docs/systemc.md describes it: the model is an sc_module that needs nothing of the harness."""
+    (source,), (drain,) = design.inputs, design.outputs
+    kind = f"{source.bits}, {int(source.signed)}, {source.lanes}"
+    text = OWN_BENCH % {"sent": source.beats, "got": drain.beats, "in": kind}
+    (tmp_path / "bench.cpp").write_text(text)
+    types = tools.find_tool("ap_types").path
+    places = [f"-I{folder}", f"-I{folder / 'include'}", "-isystem", str(types)]
+    command = ["g++", "-std=c++17", "-O1", *places, "bench.cpp", "-lsystemc", "-o", "bench"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "bench"], capture_output=True, text=True, check=True)
+    beats = np.repeat(np.arange(source.beats) % 16, source.lanes)
+    (want,) = graph.reference(beats.reshape(1, *graph.inputs[0].tensor.shape).astype(np.int64))
+    have = [int(line) for line in done.stdout.split() if re.fullmatch(r"-?\d+", line)]
+    np.testing.assert_array_equal(have, want.ravel())
+    assert "unit net.unit_join " in done.stderr
