@@ -14,7 +14,7 @@ BENCHMARKS := $(wildcard benchmarks/bench_*.py)
 # A worker may run g++ and Verilator: more than eight fill the memory of a laptop.
 PYTEST := python -m pytest -q -n auto --maxprocesses 8
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-all lint matrix bench clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ endif
 ifneq ($(RTL_LINT),)
 	@$(PYTEST) $(RTL_LINT)
 endif
+
+matrix: $(STAMP) ## Run the conformance test where kernels have changed, and write its table into the docs.
+	@python scripts/matrix.py
 
 bench: $(STAMP) ## Measure what the README states.
 	@for script in $(BENCHMARKS); do echo "$$script"; python "$$script"; done

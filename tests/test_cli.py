@@ -19,7 +19,7 @@ import gatewright
 from gatewright.boards import list_boards, load_board
 from gatewright.cli import app
 from gatewright.errors import ConfigError
-from gatewright.ir.op import discover, kernel_path
+from gatewright.ir.op import TARGETS, discover, kernel_path
 
 
 def run(*arguments: str) -> Result:
@@ -117,13 +117,30 @@ def test_ops_as_json_are_the_operators() -> None:
         assert rows[name]["composite"] == cls.composite
         assert rows[name]["examples"] == len(cls.examples())
         assert ("rtl" in rows[name]["kernels"]) == (kernel_path(name, "rtl") is not None)
+        assert rows[name]["kernels"] == [target for target in TARGETS if kernel_path(name, target)]
         assert rows[name]["summary"]
+        assert set(rows[name]["exact"]) == (set() if cls.composite else set(TARGETS))
+        gaps = {target for target, exact in rows[name]["exact"].items() if exact is None}
+        assert set(rows[name]["gaps"]) == gaps
 
 
 def test_ops_table_has_every_operator() -> None:
     result = run("ops")
     assert result.exit_code == 0
     assert all(name in result.stdout for name in discover())
+
+
+def test_ops_shows_a_gap_as_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator of somebody's own, with one kernel and nothing shown of it."""
+    shutil.copytree(Path(__file__).parent / "conformance" / "extension", tmp_path / "own")
+    shutil.rmtree(tmp_path / "own" / "hls", ignore_errors=True)
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path / "own"))
+    (row,) = [row for row in json.loads(run("ops", "--json").stdout) if row["name"] == "absolute"]
+    assert row["kernels"] == ["rtl"]
+    assert row["exact"] == {"rtl": None, "hls": None, "systemc": None}
+    assert row["gaps"] == {"rtl": "never run", "hls": "no kernel", "systemc": "no kernel"}
+    (line,) = [line for line in run("ops").stdout.splitlines() if "absolute" in line]
+    assert line.split("│")[3].strip() == "gap: never run"
 
 
 def test_doctor_says_how_to_get_what_is_missing() -> None:

@@ -70,6 +70,25 @@ def test_versions_of_vendor_programs_come_from_their_folder(bare: Path, monkeypa
     assert find_tool("vivado").version == "2024.2"
 
 
+def test_systemc_is_its_headers_and_its_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SYSTEMC_HOME", str(tmp_path))
+    with pytest.raises(ToolError, match=r"systemc is missing, .* on Debian `apt install libsystemc-dev`, or name its"):
+        find_tool("systemc")
+    kernel, library = tmp_path / "include" / "sysc" / "kernel", tmp_path / "lib-linux64" / "libsystemc.so"
+    kernel.mkdir(parents=True)
+    (tmp_path / "include" / "systemc").touch()
+    texts = [f"#define SC_VERSION_{k}      {v}" for k, v in (("MAJOR", 3), ("MINOR", 0), ("PATCH", 1))]
+    (kernel / "sc_ver.h").write_text("\n".join(["#define SYSTEMC_VERSION 20240329", *texts]) + "\n")
+    with pytest.raises(ToolError, match="systemc is missing"):
+        find_tool("systemc")
+    library.parent.mkdir()
+    library.touch()
+    tool = find_tool("systemc")
+    assert (tool.path, tool.version) == (tmp_path / "include", "3.0.1")
+    monkeypatch.delenv("SYSTEMC_HOME")
+    assert find_tool("systemc").path != tmp_path / "include"
+
+
 def test_doctor_lists_every_tool_once() -> None:
     names = [status.requirement.name for status in doctor()]
     assert names == [r.name for r in REQUIREMENTS]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gatewright.build import Build
     from gatewright.ir.op import Op
     from gatewright.verify.check import StageResult
+    from gatewright.verify.conformance import Cell
 
 
 @app.command()
@@ -119,17 +120,19 @@ def check(
 
 @app.command()
 def ops(as_json: Json = False) -> None:
-    """List the operators and the targets that have a kernel of each."""
-    from gatewright.ir.op import discover
+    """List the operators, and on how many examples each target's kernel has been shown to be bit-exact."""
+    from gatewright.ir.op import TARGETS, discover
+    from gatewright.verify.conformance import matrix
 
-    rows = [_describe_operator(name, cls) for name, cls in discover().items()]
+    cells = {row.name: row.cells for row in matrix()}
+    rows = [_describe_operator(name, cls, cells.get(name, {})) for name, cls in discover().items()]
     if as_json:
         print_json(rows)
         return
-    table = Table("operator", "kernels", "examples", "computes")
+    table = Table("operator", "examples", *TARGETS, "computes")
     for row in rows:
-        kernels = "composite" if row["composite"] else ", ".join(row["kernels"]) or "none"
-        table.add_row(row["name"], kernels, str(row["examples"]), Text(row["summary"]))
+        shown = ["composite"] * len(TARGETS) if row["composite"] else [str(cells[row["name"]][t]) for t in TARGETS]
+        table.add_row(row["name"], str(row["examples"]), *shown, Text(row["summary"]))
     output_console().print(table)
 
 
@@ -153,7 +156,7 @@ def boards(as_json: Json = False) -> None:
     output_console().print(table)
 
 
-def _describe_operator(name: str, cls: type[Op]) -> dict[str, Any]:
+def _describe_operator(name: str, cls: type[Op], cells: Mapping[str, Cell]) -> dict[str, Any]:
     from gatewright.ir.op import TARGETS, describe, kernel_path
 
     return {
@@ -162,6 +165,8 @@ def _describe_operator(name: str, cls: type[Op]) -> dict[str, Any]:
         "composite": cls.composite,
         "kernels": [target for target in TARGETS if kernel_path(name, target)],
         "examples": len(cls.examples()),
+        "exact": {target: cell.exact for target, cell in cells.items()},
+        "gaps": {target: cell.gap for target, cell in cells.items() if cell.gap},
     }
 
 

