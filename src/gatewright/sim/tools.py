@@ -169,7 +169,7 @@ def _find_ap_types() -> Tool | None:
 
 
 def _find_systemc() -> Tool | None:
-    """The folder of SystemC's headers, if the library is there too: in `$SYSTEMC_HOME`, else where systems keep them."""
+    """The folder of SystemC's headers, where its library is too: in `$SYSTEMC_HOME`, else where systems keep it."""
     home = os.environ.get("SYSTEMC_HOME")
     for prefix in [Path(home)] if home else [Path("/usr"), Path("/usr/local")]:
         folder, libraries = prefix / "include", ("lib*/libsystemc.*", "lib/*/libsystemc.*")

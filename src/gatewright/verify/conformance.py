@@ -2,7 +2,7 @@
 """The matrix operators x targets: on how many examples a kernel has been shown to be bit-exact.
 
 The conformance test writes what it has shown to `conformance.json`, with a digest of all that it showed it of: the
-kernel and the library that it uses, without comments, and of every example the parameters, memories, schedule and
+kernel and the library that it uses, without comments and pragmas, and of every example the parameters, memories, schedule and
 reference. A cell counts only while its digest is that of the kernel as it is now; everything else is a gap.
 """
 
@@ -114,8 +114,8 @@ def state(target: str, name: str, cls: type[Op]) -> str:
 
 
 def _code(path: Path) -> list[str]:
-    """A file without comments and layout."""
-    return [path.name, "".join(re.sub(r"//.*|/\*.*?\*/", "", path.read_text()).split())]
+    """A file without comments and layout, and without the pragmas that only Vitis HLS reads."""
+    return [path.name, "".join(re.sub(r"//.*|/\*.*?\*/|#pragma HLS .*", "", path.read_text()).split())]
 
 
 def _facts(op: Op) -> list[Any]:
