@@ -2,8 +2,8 @@
 """The matrix operators x targets: on how many examples a kernel has been shown to be bit-exact.
 
 The conformance test writes what it has shown to `conformance.json`, with a digest of all that it showed it of: the
-kernel and the library that it uses, without comments and pragmas, and of every example the parameters, memories, schedule and
-reference. A cell counts only while its digest is that of the kernel as it is now; everything else is a gap.
+kernel and the library that it uses, without comments and pragmas, and of every example the parameters, memories,
+schedule and reference. A cell counts only while its digest is that of the kernel as it is now; all else is a gap.
 """
 
 from __future__ import annotations
