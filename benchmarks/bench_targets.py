@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden, C simulation, SystemC and RTL of whole networks: exact frames, frames a second, and SystemC's cycles.
 
-Frames are random, those of the demo its test images. Programs are compiled first, at full optimisation each. RTL runs
-few frames. Under each traffic SystemC and RTL run the same frames with the same stalls.
+Frames of the demo are its test images, of others random. Programs are compiled first, at full optimisation each. RTL
+runs few frames. Under each traffic SystemC and RTL run the same frames with the same stalls.
 
 Usage: python bench_targets.py [NAME ...]
 """
@@ -40,24 +40,24 @@ TRAFFIC = {
 
 @dataclass(frozen=True)
 class Network:
-    """How a build and float frames of it come to be, and how many frames C simulation and SystemC run."""
+    """How a build comes to be, and how many frames C simulation and SystemC run."""
 
-    make: Callable[[], tuple[Build, np.ndarray]]
+    make: Callable[[], Build]
     frames: int = 100
 
 
-def published(name: str) -> Callable[[], tuple[Build, np.ndarray]]:
+def published(name: str) -> Callable[[], Build]:
     """A network of networks.py, compiled as in bench_networks.py."""
 
-    def build() -> tuple[Build, np.ndarray]:
+    def build() -> Build:
         case = CASES[name]
-        path, frames = make(name, OUT / "networks")
-        return compile_model(path, case.board, output=OUT / "networks" / name, **case.asked), frames
+        path, _ = make(name, OUT / "networks")
+        return compile_model(path, case.board, output=OUT / "networks" / name, **case.asked)
 
     return build
 
 
-def resnet8() -> tuple[Build, np.ndarray]:
+def resnet8() -> Build:
     """ResNet-8 for zcu104 at 1,000 frames/s, as in bench_resnet8.py."""
     import torch
 
@@ -68,14 +68,13 @@ def resnet8() -> tuple[Build, np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
     model, images = untrained()
     export(model, folder / "resnet8.onnx", torch.from_numpy(images[:1]))
-    return compile_model(folder / "resnet8.onnx", "zcu104", fps=1000, output=folder / "build"), images
+    return compile_model(folder / "resnet8.onnx", "zcu104", fps=1000, output=folder / "build")
 
 
-def demo() -> tuple[Build, np.ndarray]:
+def demo() -> Build:
     """The digits of `gatewright demo`."""
     run_demo(OUT / "demo")
-    build = Build.open(OUT / "demo")
-    return build, np.load(build.data / "inputs.npy")
+    return Build.open(OUT / "demo")
 
 
 NETWORKS = {
@@ -85,6 +84,18 @@ NETWORKS = {
     "mobilenet-w4a4": Network(published("mobilenet-w4a4")),
     "resnet8": Network(resnet8),
 }
+
+
+def integers_of(build: Build, frames: int) -> tuple[IntArray, ...]:
+    """The demo's test images as its host quantises them; of other networks random integers over the inputs' ranges."""
+    if (build.data / "labels.npy").is_file():
+        return build.model_graph.quantize(np.load(build.data / "inputs.npy")[:frames])
+    rng = np.random.default_rng(0)
+    found = []
+    for tensor in (i.tensor for i in build.model_graph.inputs):
+        x = rng.integers(tensor.lo, tensor.hi + 1, (frames, *tensor.shape))
+        found.append(np.where(x > 0, 1, -1) if tensor.encoding == "bipolar" else x)
+    return tuple(found)
 
 
 def exact(outputs: tuple[IntArray, ...], golden: tuple[IntArray, ...]) -> str:
@@ -134,10 +145,10 @@ def compiler_peak() -> float:
 def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One network: its row of rates, and its rows of cycles."""
     network = NETWORKS[name]
-    build, frames = network.make()
+    build = network.make()
     structure, hls, systemc = build.structure, build.emitted("hls"), build.emitted("systemc")
     bus = load_board(build.summary()["board"]).memory_bits
-    integers = build.model_graph.quantize(np.resize(frames, (network.frames, *frames.shape[1:])))
+    integers = integers_of(build, network.frames)
     golden, golden_s = timed(lambda: build.design_graph.reference(*integers))
     _, compile_s = timed(lambda: build_csim(structure, hls))
     peak = compiler_peak()
