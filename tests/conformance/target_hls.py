@@ -29,7 +29,10 @@ def check(ops: Sequence[Op], folder: Path) -> None:
 
 
 def check_graphs(graphs: Sequence[Graph], folder: Path) -> None:
-    """All designs in one program, each behind masters of another width; every integer must equal the reference."""
+    """All designs in one program, each behind masters of another width, the first one also behind stream ports.
+
+    Every integer must equal the reference.
+    """
     graphs = [labelled(g, f"e{i}") for i, g in enumerate(graphs)]
     designs = [structure(g) for g in graphs]
     buses = [BUSES[i % len(BUSES)] for i in range(len(designs))]
@@ -45,17 +48,20 @@ def check_graphs(graphs: Sequence[Graph], folder: Path) -> None:
         xs = [sample(i.tensor, FRAMES, rng) for i in graph.inputs]
         data = folder / f"{design.name}_data"
         data.mkdir()
-        found = run_program([str(program), design.name, str(data)], design, data, xs, bus)
         values = graph.run(*xs)
         message = ", ".join(describe(n.op) for n in graph.nodes)
-        for have, want in zip(found, (values[t] for t in graph.leaving), strict=True):
-            np.testing.assert_array_equal(have, want.reshape(FRAMES, -1), message)
+        for top in [design.name, f"{design.name}_stream"][: 2 if design is designs[0] else 1]:
+            found = run_program([str(program), top, str(data)], design, data, xs, bus)
+            for have, want in zip(found, (values[t] for t in graph.leaving), strict=True):
+                np.testing.assert_array_equal(have, want.reshape(FRAMES, -1), f"{top}: {message}")
 
 
 def _main(names: Sequence[str]) -> str:
-    """Sources of all designs, and a `main` that runs the bench of the one that is named."""
-    includes = [f'#include "{n}{end}"' for n in names for end in (".cpp", "_tb.hpp")]
+    """Sources of all designs, and a `main` that runs the bench of the top function that is named."""
+    stream = f"{names[0]}_stream"
+    includes = [f'#include "{n}{end}"' for n in (*names, stream) for end in (".cpp", "_tb.hpp")]
     calls = [f'  if (std::string("{n}") == argv[1]) return int({n}_bench(argv[2], false, {BATCH}) > 0);' for n in names]
+    calls.append(f'  if (std::string("{stream}") == argv[1]) return int({stream}_bench(argv[2]) > 0);')
     return "\n".join(
         [*includes, "int main(int argc, char** argv) {", "  if (argc < 3) return 2;", *calls, "  return 2;\n}\n"]
     )

@@ -106,7 +106,7 @@ def interpreter() -> list[str]:
 
 
 def run_tcl(
-    script: Path, words: Sequence[str], folder: Path, fails: str = ""
+    script: Path, words: Sequence[str], folder: Path, fails: str = "", environment: str | None = None
 ) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
     """Run a script with recorders for the commands of Vitis HLS, one of which may fail: what they were called with."""
     log = folder / "log"
@@ -125,7 +125,7 @@ def run_tcl(
     (folder / "prelude.tcl").write_text("\n".join(prelude) + "\n")
     done = subprocess.run(
         [*interpreter(), str(folder / "prelude.tcl")], capture_output=True, text=True, check=False,
-        env={k: v for k, v in os.environ.items() if k != "HLS_RUN"},
+        env={k: v for k, v in os.environ.items() if k != "HLS_RUN"} | ({"HLS_RUN": environment} if environment else {}),
     )  # fmt: skip
     return done, [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -195,6 +195,13 @@ def test_steps_are_chosen_by_words(
     (solution,) = (c for c in calls if c[0] == "open_solution")
     assert solution[-1] == ("vitis" if "vitis" in words else board.flow)
     assert (calls[1][1] == "dag_stream") == ("stream" in words)
+
+
+def test_words_of_the_environment_come_first(project: tuple[Path, Board], tmp_path: Path) -> None:
+    script = project[0] / "run_hls.tcl"
+    done, calls = run_tcl(script, ["-f", "run_hls.tcl", "csim"], tmp_path, environment="stream csynth")
+    assert done.returncode == 0 and calls[1] == ["set_top", "dag_stream"]
+    assert [c[0] for c in calls if c[0].endswith("_design")] == ["csynth_design"]
 
 
 def test_a_word_that_is_unknown_and_a_step_that_fails(project: tuple[Path, Board], tmp_path: Path) -> None:
