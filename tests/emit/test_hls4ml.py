@@ -95,10 +95,13 @@ def conv(filters: int, kernel: int, *geometry: int) -> Maker:
     return lambda t: Conv2d(t, integers(-7, 7, filters, kernel, kernel, t.channels), (1.0,), *geometry)
 
 
-def halved(t: Tensor) -> Requant:
-    """A power-of-two requant whose every second input is a tie."""
-    c = t.channels
-    return Requant(t, as_int64(np.ones(c)), as_int64(np.arange(c) - 1), 1, -(1 << 7), (1 << 7) - 1)
+def halved(lo: int, hi: int) -> Maker:
+    """A requant by halves: every second input is a tie."""
+
+    def make(t: Tensor) -> Requant:
+        return Requant(t, as_int64(np.ones(t.channels)), as_int64(np.arange(t.channels) - 1), 1, lo, hi)
+
+    return make
 
 
 def joined() -> Graph:
@@ -125,7 +128,15 @@ def pooled(pool: type[Maxpool] | type[Avgpool]) -> Maker:
 
 NETWORKS: dict[str, Sequence[Op]] = {
     "vectors": behind(Tensor((16,), -32, 31), dense(12, 6), steps, dense(5, 6)),
-    "power_of_two_requant": behind(Tensor((9,), -8, 7), dense(8), halved, dense(3)),
+    "normalized": behind(Tensor((9,), -8, 7), dense(8), halved(-128, 127), dense(3)),
+    "normalized_saturating": behind(Tensor((3, 9), -8, 7), dense(8), halved(0, 31), halved(-16, 15)),
+    "limited_otherwise": behind(Tensor((9,), -8, 7), dense(8), halved(-20, 50), dense(3)),
+    "wide_requant": behind(
+        Tensor((2, 3, 6), -100000, 100000),
+        lambda t: Requant(t, integers(-(1 << 35), 1 << 35, 6), integers(-(1 << 50), 1 << 50, 6), 44, -128, 127),
+        lambda t: Requant(t, integers(1 << 20, 1 << 30, 6), integers(-(1 << 58), 1 << 58, 6), 51, -128, 127),
+        lambda t: Requant(t, as_int64(np.full(6, 4)), as_int64(np.zeros(6)), 2, -8, 7),
+    ),
     "image": behind(
         Tensor((8, 8, 3), 0, 15),
         conv(6, 3, 1, 1, 1, 1, 1, 1),
@@ -167,6 +178,22 @@ NETWORKS: dict[str, Sequence[Op]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_small_networks_are_bit_exact(name: str) -> None:
     assert wrong_frames(chain(NETWORKS[name], name)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "normalized", "own"),
+    [
+        ("normalized", 1, []),
+        ("normalized_saturating", 2, []),
+        ("limited_otherwise", 0, ["requant"]),
+        ("wide_requant", 1, ["requant"] * 2),
+    ],
+)
+def test_which_multiplications_are_batch_normalizations(name: str, normalized: int, own: list[str]) -> None:
+    """Those whose limits are the type's, whose offsets a double holds, and which hls4ml would not leave out."""
+    layers = [p.layer for p in plan(chain(NETWORKS[name])).layers]
+    assert [x.function for x in layers if x.function] == own
+    assert sum(x.kind == "BatchNormalization" for x in layers) == normalized
 
 
 def test_forks_and_joins_are_bit_exact() -> None:

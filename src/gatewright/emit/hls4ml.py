@@ -209,7 +209,7 @@ def emit(design: Plan, part: str, clock_ns: float) -> FileSet:
 def _description(placed: Placed) -> dict[str, Any]:
     """A layer as hls4ml's converters describe it."""
     layer = placed.layer
-    weights = {f"{name}_data": np.asarray(values, np.float64) for name, values in layer.weights.items()}
+    weights = {f"{n}_data": np.ldexp(values.astype(np.float64), -layer.fraction) for n, values in layer.weights.items()}
     own = {"function": layer.function, "out_shape": list(layer.result.shape)} if layer.function else {}
     return {
         "class_name": layer.kind,
@@ -223,17 +223,21 @@ def _description(placed: Placed) -> dict[str, Any]:
 
 def _precisions(layer: Layer) -> dict[str, str]:
     """Exact types by hls4ml's names."""
-    named = {name: limits_of(values) for name, values in layer.weights.items()}
-    if "depthwise" in named:  # hls4ml names this array otherwise than its type
-        named["weight"] = named["depthwise"]
+    types = {name: limits_of(values).precision(layer.fraction) for name, values in layer.weights.items()}
+    if "depthwise" in types:  # hls4ml names this array otherwise than its type
+        types["weight"] = types["depthwise"]
     if layer.accumulator is not None:
-        named["accum"] = layer.accumulator
-    named["result"] = layer.limits
-    return {name: limits.precision for name, limits in named.items()}
+        types["accum"] = layer.accumulator.precision()
+    return types | {"result": layer.limits.precision(modes=",AP_RND_CONV,AP_SAT" if layer.rounds else "")}
+
+
+def _folding(layer: Layer) -> dict[str, Any]:
+    """As many multipliers as the design has, or the next number that hls4ml can make."""
+    return {"ReuseFactor": layer.reuse, "Strategy": "resource"} if layer.reuse > 1 else {}
 
 
 def _config(design: Plan, folder: str, part: str, clock_ns: float) -> dict[str, Any]:
-    by_name = {p.name: {"Precision": _precisions(p.layer)} for p in design.layers}
+    by_name = {p.name: {"Precision": _precisions(p.layer)} | _folding(p.layer) for p in design.layers}
     model = {"Precision": {"default": "ap_fixed<32,32>"}, "ReuseFactor": 1, "Strategy": "Latency"}
     return {
         "Backend": "Vitis",

@@ -2,7 +2,7 @@
 """What an operator is in hls4ml: layers by hls4ml's own names, with exact types. Imports nothing of hls4ml.
 
 All tensors are integers; hls4ml holds them in `ap_fixed<W, W>` or `ap_ufixed<W, W>` of exactly the bits that their
-proven limits need, so nothing there rounds, saturates or wraps.
+proven limits need, so nothing there rounds, saturates or wraps, but where a layer says so.
 """
 
 from __future__ import annotations
@@ -31,10 +31,24 @@ class Limits:
     hi: int
 
     @property
-    def precision(self) -> str:
-        """Of the narrowest type, as hls4ml spells it."""
-        bits = bits_for(self.lo, self.hi)
-        return f"ap_{'fixed' if self.lo < 0 else 'ufixed'}<{bits},{bits}>"
+    def bits(self) -> int:
+        """Of the narrowest type."""
+        return bits_for(self.lo, self.hi)
+
+    def precision(self, fraction: int = 0, modes: str = "") -> str:
+        """The narrowest type, as hls4ml spells it.
+
+        Args:
+            fraction: bits behind the point, of the same bits.
+            modes: of rounding and overflow.
+        """
+        return f"ap_{'fixed' if self.lo < 0 else 'ufixed'}<{self.bits},{self.bits - fraction}{modes}>"
+
+    @property
+    def full(self) -> Limits:
+        """What the narrowest type can hold."""
+        start = -(1 << self.bits - 1) if self.lo < 0 else 0
+        return Limits(start, start + (1 << self.bits) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +61,9 @@ class Layer:
         attributes: by hls4ml's names.
         weights: integers by the names that hls4ml gives the arrays, in the shape in which it reads them.
         accumulator: what every sum inside it holds, where it has any.
+        reuse: how often a multiplier is used for one vector or window.
+        fraction: bits of the weights that lie behind the point.
+        rounds: the output is rounded half to even and saturates: nothing else ever does.
         function: of a layer of kind `EXTENSION`: the name of its header, and of the function in it.
     """
 
@@ -55,6 +72,9 @@ class Layer:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, IntArray] = field(default_factory=dict)
     accumulator: Limits | None = None
+    reuse: int = 1
+    fraction: int = 0
+    rounds: bool = False
     function: str = ""
 
     @property
@@ -105,7 +125,7 @@ def sums(result: Tensor, partial_lo: int | None, partial_hi: int | None) -> Limi
     return Limits(min(result.lo, partial_lo or 0), max(result.hi, partial_hi or 0))
 
 
-def convolution(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits) -> Layers:
+def convolution(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits, reuse: int) -> Layers:
     """Products of windows with filters.
 
     Args:
@@ -115,22 +135,22 @@ def convolution(windows: Windows, weight: IntArray, result: Tensor, accumulator:
     suffix, places = _places(windows, result, "filt")
     taps = weight.reshape(len(weight), *_kernel(windows, suffix), channels)
     attributes = places | {"n_chan": channels, "n_filt": len(weight), "bias_data": None}
-    return one(f"Conv{suffix}", result, attributes, {"weight": np.moveaxis(taps, 0, -1)}, accumulator)
+    return one(f"Conv{suffix}", result, attributes, {"weight": np.moveaxis(taps, 0, -1)}, accumulator, reuse)
 
 
-def product(source: Tensor, weight: IntArray, result: Tensor, accumulator: Limits) -> Layers:
+def product(source: Tensor, weight: IntArray, result: Tensor, accumulator: Limits, reuse: int) -> Layers:
     """Products of vectors with a matrix.
 
     Args:
         weight: int64 of shape (rows, columns).
     """
     if len(source.shape) > 1:
-        return convolution(Windows(source), weight, result, accumulator)
+        return convolution(Windows(source), weight, result, accumulator, reuse)
     attributes = {"n_in": weight.shape[1], "n_out": weight.shape[0], "bias_data": None}
-    return one("Dense", result, attributes, {"weight": weight.T}, accumulator)
+    return one("Dense", result, attributes, {"weight": weight.T}, accumulator, reuse)
 
 
-def depthwise(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits) -> Layers:
+def depthwise(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits, reuse: int) -> Layers:
     """Products of the windows of every channel with filters of its own.
 
     Several filters a channel are a convolution of all channels: hls4ml's streams compute one.
@@ -140,14 +160,14 @@ def depthwise(windows: Windows, weight: IntArray, result: Tensor, accumulator: L
     """
     channels = windows.source.channels
     if len(weight) > channels:
-        return grouped(windows, weight.reshape(channels, -1, windows.taps, 1), result, accumulator)
+        return grouped(windows, weight.reshape(channels, -1, windows.taps, 1), result, accumulator, reuse)
     suffix, places = _places(windows, result, "filt")
     attributes = places | {"n_chan": channels, "n_filt": channels, "depth_multiplier": 1, "bias_data": None}
     taps = np.moveaxis(weight.reshape(channels, *_kernel(windows, suffix)), 0, -1)[..., None]
-    return one(f"DepthwiseConv{suffix}", result, attributes, {"depthwise": taps}, accumulator)
+    return one(f"DepthwiseConv{suffix}", result, attributes, {"depthwise": taps}, accumulator, reuse)
 
 
-def grouped(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits) -> Layers:
+def grouped(windows: Windows, weight: IntArray, result: Tensor, accumulator: Limits, reuse: int) -> Layers:
     """Products of the windows of groups of channels: a convolution of all channels, with 0 between groups.
 
     Args:
@@ -157,7 +177,7 @@ def grouped(windows: Windows, weight: IntArray, result: Tensor, accumulator: Lim
     whole = np.zeros((groups, filters, taps, groups, channels), np.int64)
     for group in range(groups):
         whole[group, :, :, group] = weight[group]
-    return convolution(windows, whole.reshape(groups * filters, -1), result, accumulator)
+    return convolution(windows, whole.reshape(groups * filters, -1), result, accumulator, reuse)
 
 
 def maximum(windows: Windows, result: Tensor) -> Layers:
@@ -183,6 +203,17 @@ def zero_padding(source: Tensor, result: Tensor, top: int, left: int) -> Layers:
     kept = {k: v for k, v in places.items() if k.startswith(("in_", "out_", "data_"))}
     ends = {f"pad_{p}": n for p, n in pads.items() if f"pad_{p}" in places}
     return one(f"ZeroPadding{suffix}", result, kept | ends | {"n_chan": source.channels})
+
+
+def normalization(result: Tensor, mult: IntArray, add: IntArray, shift: int) -> Layers:
+    """(x * mult + add) / 2**shift, rounded half to even and limited by the type of the result.
+
+    Args:
+        mult, add: int64 of shape (channels,).
+    """
+    attributes = {"n_in": result.size, "n_filt": result.channels}
+    weights = {"scale": mult, "bias": add}
+    return one("BatchNormalization", result, attributes, weights, fraction=shift, rounds=True)
 
 
 def gather(source: Tensor, result: Tensor, move: Callable[[IntArray], tuple[IntArray, ...]]) -> Layers:

@@ -96,7 +96,8 @@ class Avgpool(Op):
     def hls4ml_of_windows(self, windows: Windows) -> Layers:
         """A depthwise convolution with ones: the integers are sums, and hls4ml's average divides them."""
         (out,) = self.outputs
-        return depthwise(windows, np.ones((self.channels, self.window), np.int64), out, sums(out, 0, 0))
+        ones = np.ones((self.channels, self.window), np.int64)
+        return depthwise(windows, ones, out, sums(out, 0, 0), self.source.channels // self.pe)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

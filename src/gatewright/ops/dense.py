@@ -147,12 +147,12 @@ class Dense(Op):
     def hls4ml(self) -> Layers:
         """A dense layer, or a convolution of one pixel where there are several vectors."""
         limits = sums(self._output, self.partial_lo, self.partial_hi)
-        return product(self.source, self.weight, self._output, limits)
+        return product(self.source, self.weight, self._output, limits, self.cycles // self.vectors)
 
     def hls4ml_of_windows(self, windows: Windows) -> Layers:
         """A convolution."""
         limits = sums(self._output, self.partial_lo, self.partial_hi)
-        return convolution(windows, self.weight, self._output, limits)
+        return convolution(windows, self.weight, self._output, limits, self.cycles // self.vectors)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

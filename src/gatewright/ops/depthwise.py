@@ -104,7 +104,7 @@ class Depthwise(Op):
     def hls4ml_of_windows(self, windows: Windows) -> Layers:
         """A depthwise convolution."""
         limits = sums(self._output, self._bounds.partial_lo, self._bounds.partial_hi)
-        return depthwise(windows, self.weight, self._output, limits)
+        return depthwise(windows, self.weight, self._output, limits, self.words)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

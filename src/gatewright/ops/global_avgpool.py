@@ -82,7 +82,7 @@ class GlobalAvgpool(Op):
         pixel = replace(out, shape=(*(1 for _ in sides), channels))
         kernel = (1, *sides)[-2:]
         ones = np.ones((channels, self.pixels), np.int64)
-        return depthwise(Windows(self.source, (kernel[0], kernel[1])), ones, pixel, sums(out, 0, 0))
+        return depthwise(Windows(self.source, (kernel[0], kernel[1])), ones, pixel, sums(out, 0, 0), self.cycles)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

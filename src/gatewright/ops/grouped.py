@@ -117,7 +117,7 @@ class Grouped(Op):
         """A convolution of all channels: hls4ml has none of groups."""
         blocks = self.weight.reshape(self.groups, self.group_out, self.taps, self.group_in)
         limits = sums(self._output, self._bounds.partial_lo, self._bounds.partial_hi)
-        return grouped(windows, blocks, self._output, limits)
+        return grouped(windows, blocks, self._output, limits, self.words)
 
     # --- its hardware -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewright.errors import ConfigError
 from gatewright.ir.cost import Features, Product, counter_bits, rom_features
-from gatewright.ir.hls4ml import Layers, elementwise
+from gatewright.ir.hls4ml import WIDEST, Layers, Limits, elementwise, normalization
 from gatewright.ir.op import Bounds, Memory, Op, as_int64, divisors
 from gatewright.ir.primitives import varying_bits
 from gatewright.ir.schedule import Schedule, streaming
@@ -88,13 +88,31 @@ class Requant(Op):
         return (Bounds(lo, hi, witness="the input's own limits"),)
 
     def _finish(self, total: int) -> int:
-        rounded = (
-            total if self.shift == 0 else (total + (1 << self.shift - 1) - 1 + (total >> self.shift & 1)) >> self.shift
-        )
-        return min(max(rounded, self.lo), self.hi)
+        return min(max(self._rounded(total), self.lo), self.hi)
+
+    def _rounded(self, total: int) -> int:
+        half = (1 << self.shift) // 2
+        return total if self.shift == 0 else total + half - 1 + (total >> self.shift & 1) >> self.shift
+
+    @property
+    def _normalizes(self) -> bool:
+        """Whether the range of the output's type is the only limit that is ever met, and doubles hold the constants.
+
+        hls4ml leaves out a normalisation by 1 without offset, whatever its type does.
+        """
+        full = Limits(self.lo, self.hi).full
+        low, high = (self._rounded(f(s)) for f, s in zip((min, max), self._sums, strict=True))
+        limits = (self.lo == full.lo or low >= self.lo) and (self.hi == full.hi or high <= self.hi)
+        nothing = bool((self.mult == 1 << self.shift).all()) and not self.add.any()
+        return limits and not nothing and int(np.abs(self.add).max()) < 1 << WIDEST
 
     def hls4ml(self) -> Layers:
-        """Multiplication, addition, and a conversion that rounds; offsets in halves that a double holds."""
+        """A batch normalisation where its output's type does the rest; else a function of our own.
+
+        That one is given offsets in halves that a double holds.
+        """
+        if self._normalizes:
+            return normalization(self.outputs[0], self.mult, self.add, self.shift)
         low = self.add & (1 << 30) - 1
         tables = {"mult": self.mult, "add_high": self.add - low >> 30, "add_low": low}
         scalars = {"sum_bits": self.sum_bits, "shift": self.shift, "lo": self.lo, "hi": self.hi}
