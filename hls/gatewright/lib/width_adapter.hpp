@@ -18,6 +18,7 @@ void width_adapter(In& s_axis, Out& m_axis, unsigned frames) {
   constexpr int TAKEN = Cfg::in_lanes / LANES;  // parts of an input beat
   constexpr int MADE = Cfg::out_lanes / LANES;  // parts of an output beat
   constexpr int PARTS = Cfg::in_beats * TAKEN;
+  int from = 0, to = 0;  // part of the input beat, and of the output beat: counted, as a remainder takes a divider
   beat_t<Cfg::in_bits, Cfg::in_signed, Cfg::in_lanes> in;
   beat_t<Cfg::out_bits, Cfg::out_signed, Cfg::out_lanes> out;
 
@@ -27,13 +28,15 @@ frame:
   part:
     for (int part = 0; part < PARTS; ++part) {
 #pragma HLS pipeline II=1 style=flp
-      if (part % TAKEN == 0) in = s_axis.read();
+      if (from == 0) in = s_axis.read();
     lane:
       for (int i = 0; i < LANES; ++i) {
 #pragma HLS unroll
-        out.lane[part % MADE * LANES + i] = in.lane[part % TAKEN * LANES + i];
+        out.lane[to * LANES + i] = in.lane[from * LANES + i];
       }
-      if (part % MADE == MADE - 1) m_axis.write(out);
+      if (to == MADE - 1) m_axis.write(out);
+      from = from == TAKEN - 1 ? 0 : from + 1;
+      to = to == MADE - 1 ? 0 : to + 1;
       next_step(m_axis);
     }
   }
