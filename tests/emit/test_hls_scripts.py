@@ -182,6 +182,7 @@ def test_the_script_in_tcl(variant: str, project: tuple[Path, Board], tmp_path: 
         (["csynth"], ["csynth_design"]),
         (["cosim", "stream", "csynth"], ["csynth_design", "cosim_design"]),
         (["-f", "run_hls.tcl", "csim"], ["csim_design"]),
+        (["--mode", "hls", "--tcl", "run_hls.tcl", "cosim"], ["cosim_design"]),
         (["vitis", "csynth", "xo"], ["csynth_design", "export_design"]),
     ],
 )
@@ -206,7 +207,7 @@ def test_words_of_the_environment_come_first(project: tuple[Path, Board], tmp_pa
 
 def test_a_word_that_is_unknown_and_a_step_that_fails(project: tuple[Path, Board], tmp_path: Path) -> None:
     script = project[0] / "run_hls.tcl"
-    done, calls = run_tcl(script, ["csynht"], tmp_path)
+    done, calls = run_tcl(script, [], tmp_path, environment="csynht")
     assert done.returncode == 2 and not calls and "csynht is unknown: use axi, stream, vivado" in done.stderr
     done, calls = run_tcl(script, [], tmp_path, fails="csim_design")
     assert done.returncode == 1 and calls[-1] == ["csim_design"] and "it fails" in done.stderr

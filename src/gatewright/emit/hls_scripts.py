@@ -79,17 +79,19 @@ _TCL_USAGE = """\
 _TCL_BODY = """\
 set variant axi
 set chosen {}
-set words [expr {[info exists ::argv] ? $::argv : {}}]
-if {[info exists ::env(HLS_RUN)]} { set words $::env(HLS_RUN) }
+set told [info exists ::env(HLS_RUN)]
+set words [expr {$told ? $::env(HLS_RUN) : [info exists ::argv] ? $::argv : {}}]
 foreach word $words {
-  switch -glob -- $word {
+  switch -- $word {
     axi - stream { set variant $word }
     vivado - vitis { set flow $word }
     csim - csynth - cosim - ip - xo { lappend chosen $word }
-    -* - *.tcl { }
     default {
-      puts stderr "run_hls.tcl: $word is unknown: use axi, stream, vivado, vitis, csim, csynth, cosim, ip or xo"
-      exit 2
+      if {$told} {
+        puts stderr "run_hls.tcl: $word is unknown: use axi, stream, vivado, vitis, csim, csynth, cosim, ip or xo"
+        exit 2
+      }
+      puts "run_hls.tcl: takes no notice of $word, which may be the tool's own"
     }
   }
 }
