@@ -133,7 +133,7 @@ def test_ops_table_has_every_operator() -> None:
 def test_ops_shows_a_gap_as_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator of somebody's own, with one kernel and nothing shown of it."""
     shutil.copytree(Path(__file__).parent / "conformance" / "extension", tmp_path / "own")
-    shutil.rmtree(tmp_path / "own" / "hls", ignore_errors=True)
+    shutil.rmtree(tmp_path / "own" / "hls")
     monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path / "own"))
     (row,) = [row for row in json.loads(run("ops", "--json").stdout) if row["name"] == "absolute"]
     assert row["kernels"] == ["rtl"]

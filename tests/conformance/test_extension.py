@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator from a folder of its own goes from an ONNX node to exact RTL, and nothing in the package knows of it."""
+"""An operator from a folder of its own goes from an ONNX node to every target, and nothing in the package knows it."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from gatewright.boards import load_board
+from gatewright.build import compile_model
 from gatewright.cli import app
 from gatewright.design.plan import make_design
 from gatewright.emit import rtl
@@ -22,8 +24,9 @@ from gatewright.ir.op import discover, kernel_path
 from gatewright.ir.types import FloatArray
 from gatewright.passes.lower import lower
 from gatewright.sim.rtl import run_rtl
+from gatewright.verify import check
 
-from . import target_rtl
+from . import target_hls, target_rtl, target_systemc
 
 FEATURES, CLASSES = 12, 5
 INPUT_SCALE, MIDDLE_SCALE, WEIGHT_SCALE = 0.25, 0.5, 0.125
@@ -31,7 +34,7 @@ INPUT_SCALE, MIDDLE_SCALE, WEIGHT_SCALE = 0.25, 0.5, 0.125
 
 @pytest.fixture
 def extension(tmp_path: Path) -> Path:
-    """A copy of the extension's folder: ops/absolute.py and rtl/absolute.sv."""
+    """A copy of the extension's folder: ops/absolute.py, rtl/absolute.sv and hls/gatewright/absolute.hpp."""
     return Path(shutil.copytree(Path(__file__).with_name("extension"), tmp_path / "extension"))
 
 
@@ -97,9 +100,10 @@ def test_without_it_the_node_is_refused(tmp_path: Path) -> None:
         import_model(write_model(tmp_path / "model.onnx"))
 
 
-def test_it_conforms(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("target", [target_rtl, target_hls, target_systemc], ids=["rtl", "hls", "systemc"])
+def test_it_conforms(target: ModuleType, extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
-    target_rtl.check(discover()["absolute"].examples(), tmp_path / "rtl")
+    target.check(discover()["absolute"].examples(), tmp_path / "files")
 
 
 def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +119,17 @@ def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: p
     assert (run.latency, run.interval) == (design.timing.latency, design.timing.interval)
 
 
+def test_a_build_of_it_passes_every_stage(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
+    build = compile_model(write_model(tmp_path / "model.onnx"), "pynq-z2", output=tmp_path / "build")
+    stages = ["golden", "csim", "systemc", "rtl"]
+    assert [(s.name, s.status) for s in check(build.directory, stages=stages)] == [(n, "ok") for n in stages]
+
+
 def test_without_an_hls_kernel_it_is_refused_by_name(
     extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.rmtree(extension / "hls", ignore_errors=True)
+    shutil.rmtree(extension / "hls")
     monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
     model, folder = write_model(tmp_path / "model.onnx"), tmp_path / "build"
     arguments = ["compile", str(model), "--board", "pynq-z2", "-o", str(folder), "--target"]
