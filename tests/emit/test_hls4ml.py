@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls4ml import Plan, emit, plan
-from gatewright.errors import MissingToolError, SimulationError, UnsupportedError
+from gatewright.errors import ConfigError, MissingToolError, SimulationError, UnsupportedError
 from gatewright.ir.graph import Graph, Node, chain, flat_input, integer_output, single
 from gatewright.ir.hls4ml import Limits
 from gatewright.ir.op import Op, as_int64, discover
@@ -106,7 +108,7 @@ def halved(lo: int, hi: int) -> Maker:
 
 
 def joined() -> Graph:
-    """A fork whose branches meet in a sum and in a concatenation; both leave."""
+    """A fork whose branches meet in a sum and in a concatenation; both leave, and so does what is forked."""
     x = Tensor((6, 6, 4), 0, 15)
     half = steps(x, 7)
     wide = Conv2d(half.outputs[0], integers(-3, 3, 4, 3, 3, 4), (1.0,), 1, 1, 1, 1, 1, 1)
@@ -119,8 +121,17 @@ def joined() -> Graph:
         Node("total", total, ("h", "b"), ("t",)),
         Node("pair", pair, ("h", "b"), ("p",)),
     )
-    outputs = tuple(integer_output(n.outputs[0], n.op.outputs[0]) for n in nodes[3:])
+    outputs = tuple(integer_output(n.outputs[0], n.op.outputs[0]) for n in (nodes[0], *nodes[3:]))
     return Graph("joined", (flat_input("x", x),), nodes, outputs)
+
+
+def two_inputs() -> Graph:
+    """Vectors of two inputs, one of which is read twice."""
+    a, b = Tensor((6,), -8, 7), Tensor((6,), 0, 200)
+    total = Add(a, b)
+    both = Concat(total.outputs[0], Tensor((6,), 0, 200), 0)
+    nodes = (Node("total", total, ("a", "b"), ("t",)), Node("both", both, ("t", "b"), ("c",)))
+    return Graph("two", (flat_input("a", a), flat_input("b", b)), nodes, (integer_output("c", both.outputs[0]),))
 
 
 def pooled(pool: type[Maxpool] | type[Avgpool]) -> Maker:
@@ -197,8 +208,23 @@ def test_which_multiplications_are_batch_normalizations(name: str, normalized: i
     assert sum(x.kind == "BatchNormalization" for x in layers) == normalized
 
 
-def test_forks_and_joins_are_bit_exact() -> None:
-    assert wrong_frames(joined()) == 0
+@pytest.mark.parametrize("graph", [joined(), two_inputs()], ids=lambda g: g.name)
+def test_forks_and_joins_are_bit_exact(graph: Graph) -> None:
+    assert wrong_frames(graph) == 0
+
+
+def test_a_new_operator_brings_its_own_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the package knows of it, and nothing is left when its folder goes."""
+    folder = shutil.copytree(Path(__file__).parents[1] / "conformance" / "extension", tmp_path / "extension")
+    with monkeypatch.context() as patch:
+        patch.setenv("GATEWRIGHT_PATH", str(folder))
+        graph = single(discover()["absolute"](Tensor((9, 2), -20, 20)))  # type: ignore[call-arg]  # a dataclass
+        assert wrong_frames(graph) == 0
+        (folder / "hls" / "hls4ml" / "absolute.h").unlink()
+        with pytest.raises(ConfigError, match=r"no header hls/hls4ml/absolute\.h: write it beside ops/"):
+            emit(plan(graph), PART, CLOCK_NS)
+    shutil.rmtree(folder)
+    emit(plan(chain(NETWORKS["vectors"], "vectors")), PART, CLOCK_NS)
 
 
 @pytest.mark.slow
@@ -314,6 +340,16 @@ def test_refusals_name_the_node(ops: list[Op], text: str) -> None:
     graph = chain(ops) if ops else lower(chain([Reshape(IMAGE, (72,))]))
     with pytest.raises(UnsupportedError, match=text):
         plan(graph)
+
+
+def test_more_readers_than_hls4ml_copies_a_stream_for() -> None:
+    x, nodes = Tensor((3, 3, 2), -8, 7), []
+    for i in range(8):
+        nodes.append(Node(f"n{i}", steps(x, 3), ("x",), (f"t{i}",)))
+    outputs = tuple(integer_output(n.outputs[0], n.op.outputs[0]) for n in nodes)
+    with pytest.raises(UnsupportedError, match=r"x: hls4ml makes at most 7 copies of a stream, not 8"):
+        plan(Graph("fan", (flat_input("x", x),), tuple(nodes), outputs))
+    assert plan(Graph("fan", (flat_input("x", x),), tuple(nodes[:7]), outputs[:7])).streams
 
 
 def test_hls4ml_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from gatewright.ir.types import Tensor
 
 STAMP = "gatewright"
 """In place of the random name that hls4ml gives every library it builds: one graph gives one project."""
+
+COPIES = 7
+"""Readers of a stream that hls4ml's layer for forks knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +55,14 @@ class Plan:
         name: of the project and of its top function.
         inputs: names of the layers that are the graph's inputs, in order.
         outputs: by tensor that leaves the hardware, the name of the layer that gives it.
+        streams: tensors are streams; where there are images, hls4ml unrolls the loops over arrays.
     """
 
     name: str
     layers: tuple[Placed, ...]
     inputs: tuple[str, ...]
     outputs: Mapping[str, str]
+    streams: bool
 
     def sizes(self, names: Iterable[str]) -> list[int]:
         """Elements a frame of the outputs of layers."""
@@ -67,11 +73,6 @@ class Plan:
         """Multiplications of a frame."""
         summing = [p.layer for p in self.layers if p.layer.accumulator is not None]
         return sum(w.size * (x.result.size // x.result.channels) for x in summing for w in x.weights.values())
-
-    @property
-    def streams(self) -> bool:
-        """Whether tensors are streams: where there are images, whose loops hls4ml would otherwise unroll."""
-        return any(len(p.layer.result.shape) > 1 for p in self.layers)
 
 
 def plan(graph: Graph) -> Plan:
@@ -86,7 +87,8 @@ def plan(graph: Graph) -> Plan:
     for node in graph.nodes:
         planner.add(node)
     outputs = {tensor: planner.leave(tensor, name) for tensor, name in graph.leaving.items()}
-    return Plan(f"{graph.name}_hls4ml", tuple(planner.placed), tuple(planner.entered), outputs)
+    planner.check_forks(outputs)
+    return Plan(f"{graph.name}_hls4ml", tuple(planner.placed), tuple(planner.entered), outputs, planner.streams)
 
 
 @dataclass
@@ -132,6 +134,15 @@ class _Planner:
         if self.made[tensor] in self.entered:
             raise UnsupportedError(output, "it is an input as it came, and hls4ml has no project without layers")
         return self.made[tensor]
+
+    def check_forks(self, outputs: Mapping[str, str]) -> None:
+        """Refuse a stream of more readers than hls4ml copies one for."""
+        readers = Counter([r for p in self.placed for r in p.reads] + list(outputs.values()))
+        for placed in self.placed:
+            if self.streams and readers[placed.name] > COPIES:
+                raise UnsupportedError(
+                    placed.node, f"hls4ml makes at most {COPIES} copies of a stream, not {readers[placed.name]}"
+                )
 
     def _shaped(self, made: str, shape: tuple[int, ...], reader: str, node: str) -> str:
         """The layer, or a reshape behind it."""
@@ -186,12 +197,12 @@ def emit(design: Plan, part: str, clock_ns: float) -> FileSet:
     try:
         from hls4ml.model import ModelGraph
 
-        from gatewright.emit.hls4ml_extension import register
+        from gatewright.emit.hls4ml_extension import registered
     except ImportError as error:
         raise MissingToolError(f"hls4ml cannot be imported ({error}): pip install 'gatewright[hls4ml]'") from error
-    register(sorted({p.layer.function for p in design.layers if p.layer.function}))
-    with tempfile.TemporaryDirectory(prefix="gatewright-") as folder:
-        said = io.StringIO()
+    said = io.StringIO()
+    functions = sorted({p.layer.function for p in design.layers if p.layer.function})
+    with registered(functions), tempfile.TemporaryDirectory(prefix="gatewright-") as folder:
         try:
             with contextlib.redirect_stdout(said):
                 model = ModelGraph.from_layer_list(

@@ -6,8 +6,9 @@ Imports hls4ml: only `gatewright.emit.hls4ml` imports this, where a project is w
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,23 @@ def _register_layer() -> None:
     backend.register_template(GatewrightCall)
 
 
-def register(functions: Sequence[str]) -> None:
-    """Make the layer and the headers of its functions known to hls4ml.
+@contextlib.contextmanager
+def registered(functions: Sequence[str]) -> Iterator[None]:
+    """Within it, the layer and the headers of its functions are known to hls4ml.
 
     Raises:
         ConfigError: a function has no header.
     """
     _register_layer()
-    for function in ("elementwise", *functions):
-        get_backend("Vitis").register_source(header(function))
+    sources = get_backend("Vitis").custom_source
+    before = dict(sources)
+    try:
+        for function in ("elementwise", *functions):
+            get_backend("Vitis").register_source(header(function))
+        yield
+    finally:  # the headers of folders that are no longer on the path must not be looked for
+        sources.clear()
+        sources.update(before)
 
 
 def header(function: str) -> Path:

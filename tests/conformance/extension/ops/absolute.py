@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatewright.errors import UnsupportedError
+from gatewright.ir.hls4ml import Layers, elementwise
 from gatewright.ir.importing import ImportContext, OnnxNode
 from gatewright.ir.op import Bounds, Op, divisors
 from gatewright.ir.schedule import Schedule, streaming
@@ -56,6 +57,10 @@ class Absolute(Op):
             raise UnsupportedError(node.name, "Abs of a bipolar tensor is constant: remove it")
         ctx.emit(cls(tensor), (value,), node.outputs[0], node, value.shape, value.index)
         return True
+
+    def hls4ml(self) -> Layers:
+        """The function in `hls/hls4ml/absolute.h`."""
+        return elementwise("absolute", self.outputs[0], {}, {})
 
     def foldings(self) -> dict[str, tuple[int, ...]]:
         """Divisors of the channels."""
