@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """CNV-W1A1 from ONNX to ten bit-exact frames in RTL and the report, as a user runs it: bound one minute, caches warm.
 
-Cold: no compiled simulation and no compiled cycle model exist yet. The Verilog of both compilations must be the same,
-byte for byte.
+Cold: no compiled simulation and no compiled cycle model exist yet. Both compilations must write the same files for all
+targets, byte for byte.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from common import OUT, report, timed
 
+from gatewright.config import ALL_TARGETS
 from networks import make
 
 FRAMES = 10
@@ -46,7 +47,8 @@ def main() -> None:
     model, frames = make("cnv-w1a1", FOLDER)
     np.save(FOLDER / "frames.npy", np.resize(frames, (FRAMES, *frames.shape[1:])))
     rows = [run(name, model, FOLDER / "frames.npy") for name in ("cold", "warm")]
-    files = sorted(p.relative_to(FOLDER / "cold") for p in (FOLDER / "cold" / "rtl").rglob("*") if p.is_file())
+    written = (p for target in ALL_TARGETS for p in (FOLDER / "cold" / target).rglob("*"))
+    files = sorted(p.relative_to(FOLDER / "cold") for p in written if p.is_file())
     same = sum((FOLDER / "cold" / p).read_bytes() == (FOLDER / "warm" / p).read_bytes() for p in files)
     assert same == len(files), "the two compilations differ"
     report("minute", [row | {"files the same": f"{same} of {len(files)}"} for row in rows])
