@@ -22,6 +22,7 @@ from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError, MissingToolError, ToolError, UnsupportedError
 from gatewright.ir.graph import Graph, Node
 from gatewright.ir.hls4ml import WIDEST, Layer, Layers, Windows, limits_of
+from gatewright.ir.op import divisors
 from gatewright.ir.types import Tensor
 
 STAMP = "gatewright"
@@ -242,9 +243,24 @@ def _precisions(layer: Layer) -> dict[str, str]:
     return types | {"result": layer.limits.precision(modes=",AP_RND_CONV,AP_SAT" if layer.rounds else "")}
 
 
+def reuse_factor(inputs: int, outputs: int, wanted: int) -> int:
+    """The largest reuse up to `wanted` that hls4ml's matrix products can have.
+
+    It divides the inputs, or is all inputs times a divisor of the outputs. hls4ml would take the nearest one, and
+    then a pointwise convolution the one that was asked for after all.
+    """
+    legal = {*divisors(inputs), *(inputs * d for d in divisors(outputs))}
+    return max(n for n in legal if n <= wanted)
+
+
 def _folding(layer: Layer) -> dict[str, Any]:
-    """As many multipliers as the design has, or the next number that hls4ml can make."""
-    return {"ReuseFactor": layer.reuse, "Strategy": "resource"} if layer.reuse > 1 else {}
+    """At least as many multipliers as the design has."""
+    if layer.reuse == 1:
+        return {}
+    ((name, weight),) = layer.weights.items()
+    outputs = layer.result.channels
+    reuse = reuse_factor(weight.size // (1 if name == "depthwise" else outputs), outputs, layer.reuse)
+    return {"ReuseFactor": reuse, "Strategy": "resource"} if reuse > 1 else {}
 
 
 def _config(design: Plan, folder: str, part: str, clock_ns: float) -> dict[str, Any]:
