@@ -157,6 +157,7 @@ def test_without_vitis_it_says_what_to_run_and_fails(build: Build, bare: Path) -
     assert done.exit_code == 1
     for text in (
         "not_run vitis-hls is missing",
+        "The lint finds nothing in the project that Vitis HLS 2022.2 could not take.",
         str((build.directory / "hls").resolve()),
         'HLS_RUN="axi csynth" vitis_hls -f run_hls.tcl',
         'HLS_RUN="axi csynth" vitis-run --mode hls --tcl run_hls.tcl',
@@ -165,6 +166,7 @@ def test_without_vitis_it_says_what_to_run_and_fails(build: Build, bare: Path) -
     ):
         assert text in done.stdout, text
     shown = json.loads((cli(build, "--ports", "stream", "--json")).stdout)
+    assert shown["lint"] == []
     assert shown["status"] == "not_run" and "axi" not in shown["commands"][0] and len(shown["commands"]) == 2
     assert shown["report"] == "two_layers_stream_project/vivado/syn/report/two_layers_stream_csynth.xml"
 

@@ -33,7 +33,7 @@ def synth_hls(directory: Path, ports: str, report: Path | None, seconds: float |
             with bars(error_console()) as progress:
                 found = synthesise_hls(build, ports, seconds=seconds, progress=progress)
     except MissingToolError as error:
-        missing = {"tool": NAME, "status": "not_run", "reason": str(error), **run.to_json()}
+        missing = {"tool": NAME, "status": "not_run", "reason": str(error), **run.to_json(), "lint": _lint(run.folder)}
         if as_json:
             print_json(missing)
         else:
@@ -43,6 +43,16 @@ def synth_hls(directory: Path, ports: str, report: Path | None, seconds: float |
         print_json(found)
     else:
         _print_result(found)
+
+
+def _lint(folder: Path) -> list[str] | None:
+    """What the lint finds in a project; None where libclang is missing."""
+    from gatewright.synth.hls_lint import lint_project
+
+    try:
+        return [str(finding) for finding in lint_project(folder)]
+    except MissingToolError:
+        return None
 
 
 def _print_plan(missing: Mapping[str, Any], directory: Path, ports: str) -> None:
@@ -59,8 +69,17 @@ def _print_plan(missing: Mapping[str, Any], directory: Path, ports: str) -> None
         "The first is for 2022.2 up to 2024.1, the second for 2023.2 and newer. Then",
         f"  gatewright synth {directory} --tool vitis-hls --ports {ports} --report {missing['report']}",
         "reads the report, whose path is from that folder on.",
+        "",
+        *_lint_lines(missing["lint"]),
     ):
         console.print(line, soft_wrap=True, markup=False)
+
+
+def _lint_lines(findings: Sequence[str] | None) -> list[str]:
+    """What the lint, which stands in for the tool's own refusals, has to say."""
+    if findings is None:
+        return ["The lint of HLS C++ was not run: it needs libclang (pip install 'gatewright[sim]')."]
+    return [*findings] or ["The lint finds nothing in the project that Vitis HLS 2022.2 could not take."]
 
 
 def _print_result(found: Mapping[str, Any]) -> None:
