@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from gatewright.demo import run_demo
 from gatewright.ir.types import IntArray
 from gatewright.sim.csim import build_csim, run_csim
 from gatewright.sim.model import Traffic
-from gatewright.sim.rtl import RtlRun, build_rtl, run_rtl
+from gatewright.sim.rtl import RtlRun, run_rtl
 from gatewright.sim.systemc import build_systemc, run_systemc
 from networks import make
 
-RTL_FRAMES = 4
+STALLED_FRAMES = 4
+"""Frames under each traffic."""
 TRAFFIC = {
     "free": Traffic(),
     "throttled": Traffic(out_stall=0.3, seed=1),
@@ -43,10 +45,11 @@ TRAFFIC = {
 
 @dataclass(frozen=True)
 class Network:
-    """How a build comes to be, and how many frames C simulation and SystemC run."""
+    """How a build comes to be, and how many frames C simulation and SystemC run, and RTL."""
 
     make: Callable[[], Build]
     frames: int = 100
+    rtl_frames: int = 4
 
 
 def published(name: str) -> Callable[[], Build]:
@@ -81,8 +84,8 @@ def demo() -> Build:
 
 
 NETWORKS = {
-    "demo": Network(demo),
-    "cnv-w1a1": Network(published("cnv-w1a1"), 20),
+    "demo": Network(demo, 360, 360),
+    "cnv-w1a1": Network(published("cnv-w1a1"), 20, 20),
     "vgg-w2a2": Network(published("vgg-w2a2")),
     "mobilenet-w4a4": Network(published("mobilenet-w4a4")),
     "resnet8": Network(resnet8),
@@ -112,7 +115,7 @@ def exact(outputs: tuple[IntArray, ...], golden: tuple[IntArray, ...]) -> str:
 
 def cycles(build: Build, integers: tuple[IntArray, ...]) -> list[dict[str, Any]]:
     """SystemC's interval and latency beside RTL's, under every traffic."""
-    few = tuple(x[:RTL_FRAMES] for x in integers)
+    few = tuple(x[:STALLED_FRAMES] for x in integers)
     rows = []
     for name, traffic in TRAFFIC.items():
         ours = run_systemc(build.structure, build.emitted("systemc"), few, traffic)
@@ -140,25 +143,26 @@ def _moved(ours: RtlRun, rtl: RtlRun) -> int:
     return int(sum((a.cycles != b.cycles).sum() for a, b in ports))
 
 
-def compile_csim(directory: str) -> None:
-    """Compile a build's HLS project; print seconds and g++'s peak memory in GiB."""
+def compile_build(directory: str) -> None:
+    """Compile a build's HLS project and its SystemC model; print g++'s seconds and peak memory in GiB on each."""
     build = Build.open(Path(directory))
-    _, seconds = timed(lambda: build_csim(build.structure, build.emitted("hls")))
-    print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20))
+    for compile_it, target in ((build_csim, "hls"), (build_systemc, "systemc")):
+        _, seconds = timed(partial(compile_it, build.structure, build.emitted(target)))
+        print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1 << 20))
 
 
-def compiling(build: Build) -> tuple[float, float]:
-    """Seconds and GiB of g++ on the HLS project, as `compile_csim` measures them.
+def compiling(build: Build) -> list[tuple[float, float]]:
+    """What `compile_build` measures, in a small process and with an empty cache.
 
-    In a small process and with an empty cache: a process that starts another counts its own memory as the other's.
+    A process that starts another counts its own memory as the other's.
     """
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
             [sys.executable, __file__, "--compile", str(build.directory)],
             env=os.environ | {"GATEWRIGHT_CACHE": cache}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-    seconds, peak = map(float, done.stdout.split())
-    return seconds, peak
+    seconds, peak = zip(*(map(float, line.split()) for line in done.stdout.splitlines()), strict=True)
+    return list(zip(seconds, peak, strict=True))
 
 
 def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -169,20 +173,22 @@ def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     bus = load_board(build.summary()["board"]).memory_bits
     integers = integers_of(build, network.frames)
     golden, golden_s = timed(lambda: build.design_graph.reference(*integers))
-    compile_s, peak = compiling(build)
-    build_csim(structure, hls)
+    (csim_gcc, csim_gib), (systemc_gcc, _) = compiling(build)
+    few = tuple(x[: network.rtl_frames] for x in integers)
+    # What is to be compiled is compiled before anything is timed.
+    run_csim(structure, hls, few, bus)
+    run_systemc(structure, systemc, few)
+    run_rtl(structure, build.rtl, few)
     c, csim_s = timed(lambda: run_csim(structure, hls, integers, bus))
-    _, systemc_compile = timed(lambda: build_systemc(structure, systemc))  # or found compiled
     s, systemc_s = timed(lambda: run_systemc(structure, systemc, integers))
-    build_rtl(build.structure, build.rtl)
-    few = tuple(x[:RTL_FRAMES] for x in integers)
-    r, rtl_s = timed(lambda: run_rtl(build.structure, build.rtl, few))
+    r, rtl_s = timed(lambda: run_rtl(structure, build.rtl, few))
     row = {
         "network": name, "golden 1/s": network.frames / golden_s,
         "csim exact": exact(c, golden), "csim 1/s": network.frames / csim_s,
         "SystemC exact": exact(s.outputs, golden), "SystemC 1/s": network.frames / systemc_s,
-        "RTL exact": exact(r.outputs, tuple(g[:RTL_FRAMES] for g in golden)), "RTL 1/s": RTL_FRAMES / rtl_s,
-        "csim g++ s": compile_s, "csim g++ GiB": peak, "SystemC g++ s": systemc_compile,
+        "RTL exact": exact(r.outputs, tuple(g[: network.rtl_frames] for g in golden)),
+        "RTL 1/s": network.rtl_frames / rtl_s,
+        "csim g++": f"{csim_gcc:.1f} s, {csim_gib:.2f} GiB", "SystemC g++ s": systemc_gcc,
     }  # fmt: skip
     return row, cycles(build, integers)
 
@@ -190,7 +196,7 @@ def measure(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def main() -> None:
     """Measure the networks that are named, else all; each in a process of its own, for its peak memory."""
     if sys.argv[1:2] == ["--compile"]:
-        compile_csim(sys.argv[2])
+        compile_build(sys.argv[2])
         return
     names = sys.argv[1:] or list(NETWORKS)
     if len(names) > 1:
