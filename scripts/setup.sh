@@ -55,13 +55,17 @@ PYTHON
 python=$(find_python) || fail "no Python from 3.10 to 3.12 found (tried ${PYTHON:-python3 python3.12 python3.11 python3.10}): install one, or name it: make PYTHON=/path/to/python3.11"
 
 mapfile -t missing < <(missing_packages "$python")
+without_systemc="setup: going on without SystemC, whose simulations will not run: on Debian, sudo apt-get install libsystemc-dev"
 if ((${#missing[@]})); then
     if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
         echo "setup: apt-get install ${missing[*]}"
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+        if ! { apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; }; then
+            [[ ${missing[*]} == libsystemc-dev ]] || fail "apt-get could not install ${missing[*]}: see above"
+            echo "$without_systemc"
+        fi
     elif [[ ${missing[*]} == libsystemc-dev ]]; then
-        echo "setup: going on without SystemC, whose simulations will not run: on Debian, sudo apt-get install libsystemc-dev"
+        echo "$without_systemc"
     else
         fail "missing from the system: ${missing[*]}. Install them with its package manager, on Debian: sudo apt-get install ${missing[*]}"
     fi

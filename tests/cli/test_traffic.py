@@ -40,6 +40,7 @@ def run(*arguments: object) -> str:
     return result.stdout
 
 
+@pytest.mark.systemc
 def test_without_stalls_it_is_as_predicted(build: Path) -> None:
     found = json.loads(run(build, "--json"))
     assert found["interval_cycles"] == found["predicted_interval_cycles"]
@@ -50,6 +51,7 @@ def test_without_stalls_it_is_as_predicted(build: Path) -> None:
         assert found["units"][unit["name"]]["busy"] == 8 * unit["cycles"]
 
 
+@pytest.mark.systemc
 def test_a_slow_sink_stretches_the_interval(build: Path, tmp_path: Path) -> None:
     arguments = (build, "--out-stall", "0.9", "--burst", "30", "--frames", "5")
     found = json.loads(run(*arguments, "--json"))

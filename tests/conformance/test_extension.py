@@ -100,7 +100,11 @@ def test_without_it_the_node_is_refused(tmp_path: Path) -> None:
         import_model(write_model(tmp_path / "model.onnx"))
 
 
-@pytest.mark.parametrize("target", [target_rtl, target_hls, target_systemc], ids=["rtl", "hls", "systemc"])
+@pytest.mark.parametrize(
+    "target",
+    [target_rtl, target_hls, pytest.param(target_systemc, marks=pytest.mark.systemc)],
+    ids=["rtl", "hls", "systemc"],
+)
 def test_it_conforms(target: ModuleType, extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
     target.check(discover()["absolute"].examples(), tmp_path / "files")
@@ -119,6 +123,7 @@ def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: p
     assert (run.latency, run.interval) == (design.timing.latency, design.timing.interval)
 
 
+@pytest.mark.systemc
 def test_a_build_of_it_passes_every_stage(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
     build = compile_model(write_model(tmp_path / "model.onnx"), "pynq-z2", output=tmp_path / "build")

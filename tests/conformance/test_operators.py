@@ -27,6 +27,7 @@ OPERATORS = discover()
 COMPOSITE = {name: cls for name, cls in OPERATORS.items() if cls.composite}
 UNITS = {name: cls for name, cls in OPERATORS.items() if not cls.composite}
 KERNELS = [(target, name) for target in TARGETS for name in UNITS if kernel_path(name, target)]
+CELLS = [pytest.param(t, n, marks=[pytest.mark.systemc] if t == "systemc" else []) for t, n in KERNELS]
 FOLDINGS = 6
 """Foldings drawn for an operator, besides those of its examples."""
 
@@ -50,20 +51,20 @@ def drawn_foldings(name: str) -> list[Op]:
     return [pool[i] for i in rng.permutation(len(pool))[:FOLDINGS]]
 
 
-@pytest.mark.parametrize(("target", "name"), KERNELS)
+@pytest.mark.parametrize(("target", "name"), CELLS)
 def test_examples_are_exact(target: str, name: str, tmp_path: Path) -> None:
     check(target, UNITS[name].examples(), tmp_path)
     if record.ASKED in os.environ:
         record.note(target, name)
 
 
-@pytest.mark.parametrize(("target", "name"), KERNELS)
+@pytest.mark.parametrize(("target", "name"), CELLS)
 def test_held_out_shapes_and_foldings_are_exact(target: str, name: str, tmp_path: Path) -> None:
     check(target, [*HELD_OUT.get(name, list)(), *drawn_foldings(name)], tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "name"), KERNELS)
+@pytest.mark.parametrize(("target", "name"), CELLS)
 def test_all_foldings_are_exact(target: str, name: str, tmp_path: Path) -> None:
     bases = [*UNITS[name].examples(), *HELD_OUT.get(name, list)()]
     ops = [folded for op in bases for folded in other_foldings(op)]

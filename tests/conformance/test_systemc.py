@@ -17,6 +17,8 @@ from .support import Bench, check_cycles, check_values, emit_bench, network, res
 from .target_rtl import STALLS
 from .target_systemc import systemc_bench
 
+pytestmark = pytest.mark.systemc
+
 
 def compare(systemc: tuple[Bench, Model], rtl: tuple[Bench, Model], frames: int, traffic: Traffic) -> None:
     counts = [frames] * len(rtl[0].graphs)

@@ -22,6 +22,8 @@ from gatewright.train.resnet8 import untrained
 from ..conformance.support import sample
 from .test_published import ASKED
 
+pytestmark = pytest.mark.systemc
+
 TRAFFIC = (Traffic(out_stall=0.3, seed=1), Traffic(in_stall=0.1, out_stall=0.3, burst=200, seed=2))
 """A throttled sink, and a bursty one with a source that pauses."""
 

@@ -27,6 +27,8 @@ FRAMES = 6
 PERIOD = 10_000
 """Picoseconds of a cycle."""
 
+pytestmark = pytest.mark.systemc
+
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:

@@ -51,6 +51,7 @@ def copy(build: Build, tmp_path: Path) -> Build:
     return Build(tmp_path / "build")
 
 
+@pytest.mark.systemc
 def test_every_stage(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netlist, "AFFORDABLE_LUTS", 100)  # gates have tests of their own
     results = {r.name: r for r in check(build.directory)}
@@ -119,6 +120,7 @@ def test_c_simulation(layers: Build) -> None:
     assert csim.interval_cycles is csim.latency_cycles is None
 
 
+@pytest.mark.systemc
 def test_a_wrong_weight_in_the_c_sources_is_found(layers: Build, tmp_path: Path) -> None:
     spoilt = Build(Path(shutil.copytree(layers.directory, tmp_path / "build")))
     memories = spoilt.emitted("hls") / "layers_memories.hpp"
