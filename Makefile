@@ -12,7 +12,7 @@ HEADERS := $(wildcard hls/gatewright/*.hpp hls/gatewright/lib/*.hpp)
 RTL_LINT := $(wildcard tests/rtl/test_lint.py tests/hls/test_lint.py)
 BENCHMARKS := $(wildcard benchmarks/bench_*.py)
 # A worker may run g++ and Verilator: more than eight fill the memory of a laptop.
-PYTEST := python -m pytest -q -n auto --maxprocesses 8
+PYTEST := python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: help setup demo test test-all lint matrix bench clean
 

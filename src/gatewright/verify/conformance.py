@@ -110,7 +110,9 @@ def state(target: str, name: str, cls: type[Op]) -> str:
     if kernel is not None:
         sources[name] = kernel
     files = {p for module in (name, *runs) for p in needed(module, sources)}
-    return digest([_code(p) for p in sorted(files)], [_facts(op) for op in cls.examples()])
+    folder = TARGETS[target].partition("/")[0]
+    order = sorted(files, key=lambda p: p.parts[-1 - p.parts[::-1].index(folder) :])  # wherever the roots lie
+    return digest([_code(p) for p in order], [_facts(op) for op in cls.examples()])
 
 
 def _code(path: Path) -> list[str]:
