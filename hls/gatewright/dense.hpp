@@ -9,6 +9,7 @@
 #pragma once
 
 #include "gatewright/lib/memory.hpp"
+#include "gatewright/lib/product.hpp"
 #include "gatewright/lib/stream.hpp"
 #include "gatewright/lib/term.hpp"
 
@@ -39,18 +40,6 @@ word:
       weight[word][i] = bits;
     }
   }
-}
-
-// One product; +1 or -1 where both factors are one bit that stands for it.
-template <class Cfg, class X>
-inline term_t<Cfg::planes + Cfg::in_bits + 2> dense_product(const dense_weight_t<Cfg>& weight, const X& input) {
-#pragma HLS inline
-  const term_t<Cfg::planes + 1> w(weight);
-  const term_t<Cfg::in_bits + 1> x(input);
-  if (Cfg::weight_bipolar && Cfg::in_bipolar) return w == x ? 1 : -1;
-  if (Cfg::weight_bipolar) return w == 1 ? x : term_t<Cfg::in_bits + 1>(-x);
-  if (Cfg::in_bipolar) return x == 1 ? w : term_t<Cfg::planes + 1>(-w);
-  return multiply<Cfg::planes + 1, Cfg::in_bits + 1>(w, x);
 }
 
 template <class Cfg, class In, class Out>
@@ -98,7 +87,8 @@ frame:
           column:
             for (int s = 0; s < Cfg::simd; ++s) {
 #pragma HLS unroll
-              sum += dense_product<Cfg>(weight[nf * SF + sf][p * Cfg::simd + s], x.lane[s]);
+              const auto& w = weight[nf * SF + sf][p * Cfg::simd + s];
+              sum += product<Cfg, Cfg::planes, Cfg::weight_bipolar != 0>(w, x.lane[s]);
             }
             acc[p] = sf == 0 ? Acc(sum) : Acc(acc[p] + sum);
             y.lane[p] = acc[p];

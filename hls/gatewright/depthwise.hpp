@@ -59,7 +59,8 @@ frame:
           for (int f = 0; f < FILTERS; ++f) {
 #pragma HLS unroll
             const Sum before = tap == 0 ? Sum(0) : Sum(sums[group][f]);
-            const Sum sum = before + product<Cfg>(weight[tap * GROUPS + group][f], x.lane[f / Cfg::multiplier]);
+            const auto& w = weight[tap * GROUPS + group][f];
+            const Sum sum = before + product<Cfg, Cfg::weight_bits, false>(w, x.lane[f / Cfg::multiplier]);
             sums[group][f] = sum;
             y.lane[f] = sum;
           }

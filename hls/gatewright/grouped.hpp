@@ -74,7 +74,7 @@ frame:
               channel:
                 for (int s = 0; s < Cfg::simd; ++s) {
 #pragma HLS unroll
-                  sum += product<Cfg>(weight[at][p * Cfg::simd + s], x.lane[s]);
+                  sum += product<Cfg, Cfg::weight_bits, false>(weight[at][p * Cfg::simd + s], x.lane[s]);
                 }
                 sums[group * NF + nf][p] = sum;
                 y.lane[p] = sum;

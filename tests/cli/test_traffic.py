@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,27 @@ def test_a_slow_sink_stretches_the_interval(build: Path, tmp_path: Path) -> None
     shown = run(*arguments, "--vcd", tmp_path / "wave.vcd")
     assert "5 of 5 frames exact" in shown and f"handshakes: {tmp_path / 'wave.vcd'}" in shown.replace("\n", "")
     assert "link_" in (tmp_path / "wave.vcd").read_text()
+
+
+@pytest.mark.systemc
+def test_a_model_that_is_not_the_design_is_told(build: Path, tmp_path: Path) -> None:
+    spoilt = Path(shutil.copytree(build, tmp_path / "build"))
+    memories = spoilt / "systemc" / "two_memories.hpp"
+    text = memories.read_text()
+    first = re.search(r"0x[0-9a-f]+u", text)
+    assert first is not None
+    memories.write_text(text[: first.start()] + f"0x{int(first[0][:-1], 16) ^ 7:x}u" + text[first.end() :])
+    result = CliRunner().invoke(app, ["traffic", str(spoilt)])
+    assert result.exit_code == 1
+    assert f"{spoilt}: the SystemC model is not the design: " in result.stderr
+    assert "frames differ from golden" in result.stderr and "run gatewright check" in result.stderr
+
+
+@pytest.mark.systemc
+def test_a_vcd_without_a_folder_is_refused_before_anything_runs(build: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["traffic", str(build), "--vcd", str(tmp_path / "none" / "w.vcd")])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"w.vcd cannot be written: {tmp_path / 'none'} is no folder; make it, or name another" in result.stderr
 
 
 def test_bad_input_is_refused(build: Path) -> None:

@@ -2,7 +2,7 @@
 // Constant memories: elements of Memory::bits bits, packed from bit 0 up into 64-bit words.
 //
 // A kernel reads them once, into a local array of exact widths that nothing else writes; that is how Vitis HLS is told
-// of a ROM. Memory::lanes elements make a word, Memory::depth words the memory; Memory::word(i) gives 64 packed bits.
+// of a ROM. Memory::word(i) gives 64 packed bits.
 #pragma once
 
 #include <ap_int.h>

@@ -30,8 +30,6 @@ using integer_t = typename Integer<BITS, SIGNED != 0>::type;
 template <class T, int LANES>
 struct Beat {
   static_assert(LANES >= 1, "a beat has at least one element");
-  typedef T element;
-  static constexpr int lanes = LANES;
   T lane[LANES];
 };
 
@@ -44,10 +42,6 @@ constexpr int bits_for(long long most) { return most < 2 ? 1 : 1 + bits_for(most
 // A counter that holds 0..MOST.
 template <long long MOST>
 using counter_t = ap_uint<bits_for(MOST)>;
-
-// A signed number that holds -MOST..MOST.
-template <long long MOST>
-using offset_t = ap_int<bits_for(MOST) + 1>;
 
 // Ends a step of a unit that moves only while its pipeline does. `m_axis`: any output of the unit.
 template <class Out>

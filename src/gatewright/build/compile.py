@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from gatewright.boards import load_board
 from gatewright.build.folder import Build, check_folder, file_hashes, is_current, write_manifest
@@ -36,6 +36,16 @@ EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
     "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }
 """What writes each target, into the build's folder of its name."""
+
+
+class Asked(TypedDict):
+    """What a design is asked to reach; see `compile_model`."""
+
+    fps: float | None
+    latency_us: float | None
+    budget: float | None
+    objective: Objective
+    mhz: float | None
 
 
 def compile_model(
@@ -76,18 +86,9 @@ def compile_model(
     model, output = Path(model), Path(output)
     wanted = folding if folding is None or isinstance(folding, Mapping) else _read_folding(Path(folding))
     source = "folding" if isinstance(folding, Mapping) else str(folding)
-    config = CompileConfig(
-        board=board,
-        output=output,
-        fps=fps,
-        latency_us=latency_us,
-        budget=budget,
-        objective=objective,
-        mhz=mhz,
-        folding=None if folding is None else Path(source),
-        argmax=argmax,
-        targets=targets,
-    )
+    asked: Asked = {"fps": fps, "latency_us": latency_us, "budget": budget, "objective": objective, "mhz": mhz}
+    given = None if folding is None else Path(source)
+    config = CompileConfig(board=board, output=output, folding=given, argmax=argmax, targets=targets, **asked)
     target = load_board(config.board)
     check_folder(output)
     progress("import")
@@ -102,25 +103,14 @@ def compile_model(
         return Build(output)
     progress("proof")
     lowered = lower(graph)
-    certificates = prove(graph, lowered)
-    design = make_design(
-        lowered,
-        target,
-        fps=fps,
-        latency_us=latency_us,
-        budget=budget,
-        objective=objective,
-        mhz=mhz,
-        folding=wanted,
-        source=source,
-        progress=progress,
-    )
+    certificates = [c.to_json() for c in prove(graph, lowered)]
+    design = make_design(lowered, target, folding=wanted, source=source, progress=progress, **asked)
     progress("emission")
     files = {name: EMITTERS[name](design) for name in config.targets}
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_manifest(output, "", {})  # a folder that a broken compilation left is still known as a build's
-        _write(output, model, graph, design, [c.to_json() for c in certificates], config)
+        _write(output, model, graph, design, certificates, {**asked, "folding": given is not None, "argmax": argmax})
         _write_targets(output, files)
         store_samples(output / "data", graph, model.parent / "data")
         if "hls" in files:
@@ -137,14 +127,12 @@ def _write(
     graph: Graph,
     design: Design,
     certificates: list[dict[str, Any]],
-    config: CompileConfig,
+    asked: Mapping[str, Any],
 ) -> None:
     if model.resolve() != (output / "model.onnx").resolve():
         (output / "model.onnx").write_bytes(model_bytes(model))
     save_graph(graph, output / "graph.json")
     save_graph(design.graph, output / "design.json")
-    asked = {n: getattr(config, n) for n in ("fps", "latency_us", "budget", "objective", "mhz")}
-    asked |= {"folding": config.folding is not None, "argmax": config.argmax}
     for name, content in (
         ("proof.json", certificates),
         ("folding.json", folding_of(design.graph)),

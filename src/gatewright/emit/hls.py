@@ -17,6 +17,7 @@ import numpy as np
 from gatewright.design.structure import End, Link, Structure, Unit
 from gatewright.emit.cpp_names import is_taken
 from gatewright.emit.files import FileSet
+from gatewright.emit.rtl import top_ports
 from gatewright.errors import ConfigError
 from gatewright.ir.op import Memory, kernel_path, package_root
 from gatewright.ir.types import Stream
@@ -35,13 +36,26 @@ def emit(design: Structure) -> FileSet:
     """
     if is_taken(design.name):
         raise ConfigError(f"the top function cannot be called {design.name!r}, a name that C++ has already: rename it")
-    files = FileSet()
-    for path in kernel_sources(design):
+    files = units(design, "testbench.hpp")
+    files.add(f"{design.name}_dataflow.hpp", dataflow_header(design))
+    return files
+
+
+def units(design: Structure, *headers: str) -> FileSet:
+    """What any C++ of a design needs: kernels, memories and parameters of its units.
+
+    Args:
+        headers: of `hls/gatewright/`, besides kernels.
+
+    Raises:
+        ConfigError: an operator has no HLS kernel.
+    """
+    files, library = FileSet(), package_root() / "hls" / "gatewright"
+    for path in (*kernel_sources(design), *(library / name for name in headers)):
         below = "lib/" if path.parent.name == "lib" else ""
         files.add(f"include/gatewright/{below}{path.name}", path.read_text())
     files.add(f"{design.name}_memories.hpp", memories_header(design))
     files.add(f"{design.name}_config.hpp", config_header(design))
-    files.add(f"{design.name}_dataflow.hpp", dataflow_header(design))
     return files
 
 
@@ -51,8 +65,7 @@ def kernel_sources(design: Structure) -> list[Path]:
     Raises:
         ConfigError: an operator has no HLS kernel.
     """
-    library = package_root() / INFRASTRUCTURE
-    paths = [*sorted(library.glob("*.hpp")), library.parent / "testbench.hpp"]
+    paths = sorted((package_root() / INFRASTRUCTURE).glob("*.hpp"))
     for module in operators(design):
         path = kernel_path(module, "hls")
         if path is None:
@@ -132,8 +145,6 @@ def _memory_struct(unit: Unit, name: str, members: tuple[Memory, ...]) -> list[s
     return [
         f"  struct {name} {{",
         f"    static constexpr int bits = {members[0].bits};",
-        f"    static constexpr int lanes = {members[0].words.shape[1]};",
-        f"    static constexpr int depth = {sum(len(m.words) for m in members)};",
         f"    static std::uint64_t word(int i) {{ return {unit.name}_{name}[i]; }}",
         "  };",
     ]
@@ -148,12 +159,9 @@ def beat(stream: Stream) -> str:
 
 
 def port_names(design: Structure) -> tuple[list[str], list[str]]:
-    """Stream arguments of the dataflow region: those of inputs, and of outputs."""
-
-    def names(prefix: str, count: int) -> list[str]:
-        return [f"{prefix}_axis"] if count == 1 else [f"{prefix}{i}_axis" for i in range(count)]
-
-    return names("s", len(design.inputs)), names("m", len(design.outputs))
+    """Stream arguments of the dataflow region, named as the RTL's ports: those of inputs, and of outputs."""
+    ins, outs = top_ports(design)
+    return [name for name, _ in ins], [name for name, _ in outs]
 
 
 def dataflow_header(design: Structure) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from gatewright.design.structure import End, Link, Structure, Unit
 from gatewright.emit.files import FileSet
-from gatewright.emit.hls import HEADER, beat, config_header, kernel_sources, memories_header, operators, space
+from gatewright.emit.hls import HEADER, beat, operators, space, units
 from gatewright.emit.rtl import top_ports
-from gatewright.ir.op import package_root
 from gatewright.ir.types import Stream
 
 
@@ -24,12 +23,7 @@ def emit(design: Structure, mhz: float = 100.0) -> FileSet:
     Raises:
         ConfigError: an operator has no HLS kernel.
     """
-    files = FileSet()
-    for path in (*kernel_sources(design), package_root() / "hls" / "gatewright" / "systemc.hpp"):
-        below = "lib/" if path.parent.name == "lib" else ""
-        files.add(f"include/gatewright/{below}{path.name}", path.read_text())
-    files.add(f"{design.name}_memories.hpp", memories_header(design))
-    files.add(f"{design.name}_config.hpp", config_header(design))
+    files = units(design, "systemc.hpp")
     files.add(f"{design.name}_systemc.hpp", model(design, mhz))
     return files
 
@@ -37,7 +31,7 @@ def emit(design: Structure, mhz: float = 100.0) -> FileSet:
 def model(design: Structure, mhz: float) -> str:
     """The struct `Network`: all parts of a design as members, in the order in which they refer to each other."""
     fifos = [_fifo(k) for k in design.links if k.depth]
-    units = [f'  Unit unit_{u.name}{{"unit_{u.name}", time, {u.schedule.depth}}};' for u in design.units]
+    processes = [f'  Unit unit_{u.name}{{"unit_{u.name}", time, {u.schedule.depth}}};' for u in design.units]
     inputs = [_in(design, u, i, s) for u in design.units for i, s in enumerate(u.ins)]
     drains, outputs = _drains(design), [_out(design, u, i, s) for u in design.units for i, s in enumerate(u.outs)]
     sources = [
@@ -54,7 +48,7 @@ def model(design: Structure, mhz: float) -> str:
             "using namespace gatewright::systemc;\n",
             "struct Network : sc_core::sc_module {",
             f"  Timebase time{{sc_core::sc_time({1000 / mhz!r}, sc_core::SC_NS)}};\n",
-            *fifos, *units, *drains, *sources, *inputs, *outputs,
+            *fifos, *processes, *drains, *sources, *inputs, *outputs,
             "\n  explicit Network(const sc_core::sc_module_name& name) : sc_core::sc_module(name) {",
             *(f"    {end}.join({out});" for end, out in _joined(design)),
             *(_start(u) for u in design.units),

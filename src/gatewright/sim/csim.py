@@ -16,7 +16,7 @@ from gatewright.ir.packing import frame_images, read_images
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
-from gatewright.sim.tools import find_tool, finish_compilers
+from gatewright.sim.tools import find_tool, finish_compilers, free_stack, start_compiler
 
 BATCH = 8
 """Frames that the top function is called on at once: all words between its units are in memory at that time."""
@@ -58,22 +58,15 @@ def compile_csim(sources: Sequence[Path], include: Sequence[Path], *, sanitize: 
         places = [f"-I{p.resolve()}" for p in (*include, stand_in)] + [f"-isystem{types.path}"]
         jobs = []
         for i, source in enumerate(sources):
-            command = [str(cxx.path), *flags, *places, "-c", str(source.resolve()), "-o", f"{i}.o"]
-            jobs.append(_start(command, folder))
+            jobs.append(start_compiler(cxx, [*flags, *places, "-c", str(source.resolve()), "-o", f"{i}.o"], folder))
         finish_compilers(jobs, f"the C simulation of {sources[0].stem!r}")
         objects = [f"{i}.o" for i in range(len(sources))]
-        finish_compilers([_start([str(cxx.path), *flags, *objects, "-o", "csim"], folder)], sources[0].stem)
+        finish_compilers([start_compiler(cxx, [*flags, *objects, "-o", "csim"], folder)], sources[0].stem)
         for name in objects:
             (folder / name).unlink()
 
     key = digest(file_digests([*sources, *headers, *sorted(stand_in.glob("*.h"))]), flags, cxx.version, types.version)
     return cached(cache_folder() / "csim", key, make) / "csim"
-
-
-def _start(command: list[str], folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
 
 
 def build_csim(design: Structure, folder: Path, *, stream: bool = False, sanitize: bool = False) -> Path:
@@ -130,11 +123,14 @@ def run_program(
     ins, outs = argument_names(design)
     for name, stream, x in zip(ins, design.inputs, inputs, strict=True):
         (data / f"{name}.bin").write_bytes(frame_images(x, stream, bus_bits).tobytes())
-    done = subprocess.run(command, cwd=data, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command, cwd=data, capture_output=True, text=True, errors="replace", check=False, preexec_fn=free_stack
+    )
     if done.returncode:
         said = (done.stderr + done.stdout).strip().splitlines()
         raise SimulationError(
-            f"the C simulation of {design.name!r} ends with code {done.returncode}:\n  " + "\n  ".join(said[:12])
+            f"the C simulation of {design.name!r} ends with code {done.returncode}:\n  "
+            + ("\n  ".join(said[:12]) or "no message")
         )
     frames = len(inputs[0])
     return [

@@ -19,7 +19,7 @@ from pathlib import Path
 from gatewright.errors import ToolError
 from gatewright.sim.cache import cache_folder, cached, digest
 from gatewright.sim.model import Group, Model
-from gatewright.sim.tools import Tool, find_tool, finish_compilers
+from gatewright.sim.tools import Tool, find_tool, finish_compilers, start_compiler
 
 _CHILD = 'from pyosys import libyosys; libyosys.run_pass("script model.ys", libyosys.Design())'
 _FLAGS = ("-std=c++17", "-O1")
@@ -137,10 +137,7 @@ class _Build:
         return self._start([*_FLAGS, *more, *folders, "-c", str(source), "-o", str(target)], work)
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
-        command = [str(self.cxx.path), *arguments]
-        return subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
+        return start_compiler(self.cxx, arguments, work)
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         finish_compilers(processes, f"the CXXRTL model of {self.top!r}")

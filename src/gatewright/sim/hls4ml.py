@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from gatewright.emit.hls4ml import Plan
 from gatewright.errors import SimulationError
 from gatewright.ir.types import IntArray
 from gatewright.sim.cache import cache_folder, cached, digest
-from gatewright.sim.tools import find_tool, finish_compilers
+from gatewright.sim.tools import find_tool, finish_compilers, free_stack, start_compiler
 
 CXX_FLAGS = ("-std=c++14", "-O2", "-Ifirmware/ap_types", "-I.")
 """The language of Vitis HLS; hls4ml's headers are not free of warnings."""
@@ -67,7 +65,7 @@ class Hls4mlModel:
             given.write_bytes(frames.tobytes())
             done = subprocess.run(
                 [str(self.program), str(given), str(made)],
-                capture_output=True, text=True, errors="replace", check=False, preexec_fn=_free_stack,
+                capture_output=True, text=True, errors="replace", check=False, preexec_fn=free_stack,
             )  # fmt: skip
             said = (done.stdout + done.stderr).strip()
             if done.returncode or said:  # the model of a stream only warns when it is read while empty, or left full
@@ -77,13 +75,6 @@ class Hls4mlModel:
             values = np.fromfile(made, np.float64).reshape(len(frames), sum(sizes))
         parts = np.split(values.astype(np.int64), np.cumsum(sizes)[:-1], axis=1)
         return dict(zip(self.plan.outputs, parts, strict=True))
-
-
-def _free_stack() -> None:
-    """hls4ml keeps all products of a layer on the stack."""
-    with contextlib.suppress(ValueError):
-        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 
 
 def compile_project(plan: Plan, files: FileSet, cache: Path | None = None) -> Hls4mlModel:
@@ -108,15 +99,13 @@ def compile_project(plan: Plan, files: FileSet, cache: Path | None = None) -> Hl
         sources = (f"firmware/{plan.name}.cpp", f"{plan.name}_bridge.cpp", "main.cpp")
         objects = [f"{Path(s).stem}.o" for s in sources]
 
-        def start(*arguments: str) -> subprocess.Popen[str]:
-            command = [str(cxx.path), *arguments]
-            return subprocess.Popen(
-                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-            )
-
-        compilers = [start(*CXX_FLAGS, weights, "-c", s, "-o", o) for s, o in zip(sources, objects, strict=True)]
-        finish_compilers(compilers, f"hls4ml's project {plan.name!r}")
-        finish_compilers([start(*objects, "-o", "simulation")], f"hls4ml's project {plan.name!r}")
+        compilers = [
+            start_compiler(cxx, [*CXX_FLAGS, weights, "-c", s, "-o", o], folder)
+            for s, o in zip(sources, objects, strict=True)
+        ]
+        what = f"hls4ml's project {plan.name!r}"
+        finish_compilers(compilers, what)
+        finish_compilers([start_compiler(cxx, [*objects, "-o", "simulation"], folder)], what)
 
     return Hls4mlModel(plan, cached(root, key, make) / "simulation")
 

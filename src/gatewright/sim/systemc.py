@@ -18,7 +18,7 @@ from gatewright.sim.cache import cache_folder, cached, digest, file_digests
 from gatewright.sim.csim import WARNINGS
 from gatewright.sim.model import Group, Model, Traffic, read_results
 from gatewright.sim.rtl import RtlRun, group_of, patient
-from gatewright.sim.tools import Tool, find_tool, finish_compilers
+from gatewright.sim.tools import Tool, find_tool, finish_compilers, start_compiler
 
 _FLAGS = ("-std=c++17", *WARNINGS)  # Debian's library is built as C++17, and says so to the linker
 _HERE = Path(__file__).parent
@@ -89,10 +89,12 @@ def run_systemc(
         vcd: file for the handshakes of all FIFOs and the steps of all units.
 
     Raises:
-        ConfigError: resets in mid-run, which a model does not know.
+        ConfigError: resets in mid-run, which a model does not know; or no folder for the VCD file.
         ToolError: g++, SystemC or the headers of hls4ml are missing.
         SimulationError: the model stalls.
     """
+    if vcd is not None and not vcd.absolute().parent.is_dir():
+        raise ConfigError(f"{vcd} cannot be written: {vcd.absolute().parent} is no folder; make it, or name another")
     if traffic is not None and traffic.reset_at:
         raise ConfigError(f"reset_at={traffic.reset_at!r}: a SystemC model is not reset in mid-run; the RTL is")
     progress("compiling the SystemC model")
@@ -198,7 +200,4 @@ class _Build:
         )
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
-        command = [str(self.cxx.path), *_FLAGS, *arguments]
-        return subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
+        return start_compiler(self.cxx, [*_FLAGS, *arguments], work)

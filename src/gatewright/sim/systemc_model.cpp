@@ -97,15 +97,13 @@ class Model final : public Dut {
   Model() {
     clk = &clk_;
     rst_n = &rst_n_;
-#define MODEL(NAME) designs.NAME
 #define INPUT(NAME, PORT, PREFIX, GROUP, BITS, SIGNED, LANES, BEATS) \
-  add(std::make_unique<InputPin<BITS, SIGNED, LANES>>(PREFIX, GROUP, BEATS, MODEL(NAME).PORT));
+  add(std::make_unique<InputPin<BITS, SIGNED, LANES>>(PREFIX, GROUP, BEATS, designs.NAME.PORT));
 #define OUTPUT(NAME, PORT, PREFIX, GROUP, BITS, SIGNED, LANES, BEATS) \
-  add(std::make_unique<OutputPin<BITS, SIGNED, LANES>>(PREFIX, GROUP, BEATS, MODEL(NAME).PORT));
+  add(std::make_unique<OutputPin<BITS, SIGNED, LANES>>(PREFIX, GROUP, BEATS, designs.NAME.PORT));
 #include "pins.inc"
 #undef OUTPUT
 #undef INPUT
-#undef MODEL
   }
   ~Model() override {
     if (wave_) sc_core::sc_close_vcd_trace_file(wave_);

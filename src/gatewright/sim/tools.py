@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
 import os
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -250,6 +252,22 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
 )  # fmt: skip
 """Every external tool, in the order in which the flow uses them."""
+
+
+def start_compiler(cxx: Tool, arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
+    """Start g++ in a folder, through ccache where that is there; `finish_compilers` waits for it."""
+    ccache = shutil.which("ccache")
+    return subprocess.Popen(
+        [*([ccache] if ccache else []), str(cxx.path), *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+
+
+def free_stack() -> None:
+    """As `preexec_fn`: C simulations keep what a layer holds on the stack, more than systems give unasked."""
+    with contextlib.suppress(ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
 
 
 def finish_compilers(processes: Sequence[subprocess.Popen[str]], what: str) -> None:

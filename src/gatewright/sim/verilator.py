@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Literal
 from gatewright.errors import ConfigError, ToolError
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
 from gatewright.sim.model import Group, Model, Port
-from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator, finish_compilers
+from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator, finish_compilers, start_compiler
 
 Optimise = Literal["fast_build", "fast_run"]
 
@@ -198,11 +197,7 @@ class _Build:
         return self._start([*self.cxx_flags(), level, *folders, "-c", str(source), "-o", str(target)], work)
 
     def _start(self, arguments: list[str], work: Path) -> subprocess.Popen[str]:
-        ccache = shutil.which("ccache")
-        command = [*([ccache] if ccache else []), str(self.cxx.path), *arguments]
-        return subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
+        return start_compiler(self.cxx, arguments, work)
 
     def _finish(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         finish_compilers(processes, f"the model of {self.top!r}")
