@@ -26,6 +26,10 @@ DSP = 90
 [memory]
 bits = 64
 ports = ["S_AXI_HP0"]
+base = 0x1000
+bytes = 8192
+latency_ns = 100
+gbytes_per_s = 1
 """
 
 
@@ -48,6 +52,9 @@ def test_shipped_record_is_complete(name: str) -> None:
     assert ("URAM" not in board.capacity) or board.family == "xcup"
     assert board.part.startswith("xc7" if board.family == "xc7" else ("xczu", "xck", "xcu"))
     assert (board.folder / "board.toml").is_file()
+    # A word of the port a cycle, at clocks that the part reaches: a figure in other units would be far off.
+    assert 100 < board.memory_gbytes_per_s * 8e3 / board.memory_bits <= 400
+    assert board.memory_bytes >= 32 << 20 and 50 <= board.memory_latency_ns <= 1000
 
 
 def test_pynq_z2_holds_what_its_data_sheet_says() -> None:
@@ -55,6 +62,7 @@ def test_pynq_z2_holds_what_its_data_sheet_says() -> None:
     assert dict(board.capacity) == {"LUT": 53200, "FF": 106400, "BRAM36": 140, "DSP": 220}
     assert (board.part, board.family, board.mhz) == ("xc7z020clg400-1", "xc7", 100.0)
     assert len(board.memory_ports) == 4
+    assert (board.memory_base + board.memory_bytes, board.memory_bytes) == (512 << 20, 128 << 20)
 
 
 def test_capacity_cannot_be_changed() -> None:
@@ -98,6 +106,17 @@ def test_a_new_folder_is_a_new_board(record: Path) -> None:
         ("bits = 64", "bits = 48", "memory bits=48: use 32, 64, 128, 256 or 512"),
         ("bits = 64", "width = 64", r"\[memory\]: unknown key 'width': the keys are bits, ports"),
         ('["S_AXI_HP0"]', "[]", r"memory ports=\(\) must be a list of names"),
+        ("base = 0x1000\n", "", r"\[memory\]: key 'base' is missing: the keys are bits, ports, base, bytes, "),
+        ("base = 0x1000", "base = 0x1001", "memory base=4097 must be a multiple of 4096 from 0 on"),
+        ("base = 0x1000", "base = -4096", "memory base=-4096 must be a multiple of 4096 from 0 on"),
+        ("base = 0x1000", "base = 0xFFFF_FFFF_FFFF_F000", "memory bytes=8192 must be .* and end below 2\\^64"),
+        ("bytes = 8192", "bytes = 0", "memory bytes=0 must be a multiple of 4096 from 4096 on"),
+        ("bytes = 8192", "bytes = 5000", "memory bytes=5000 must be a multiple of 4096 from 4096 on"),
+        ("bytes = 8192", "bytes = 8192.0", r"\[memory\]: bytes=8192.0 must be of type int"),
+        ("latency_ns = 100", "latency_ns = -1", "memory latency_ns=-1 must be 0 or more"),
+        ("latency_ns = 100", "latency_ns = inf", "memory latency_ns=inf must be 0 or more"),
+        ("gbytes_per_s = 1", "gbytes_per_s = 0", "memory gbytes_per_s=0 must be above 0"),
+        ("gbytes_per_s = 1", "gbytes_per_s = nan", "memory gbytes_per_s=nan must be above 0"),
     ],
 )
 def test_malformed_record_is_told_what_is_wrong(record: Path, old: str, new: str, message: str) -> None:

@@ -97,6 +97,7 @@ def test_boards_as_json_are_the_records() -> None:
     rows = {row["name"]: row for row in json.loads(result.stdout)}
     assert tuple(rows) == list_boards()
     assert rows["zcu104"]["capacity"] == dict(load_board("zcu104").capacity)
+    assert (rows["zcu104"]["memory_bits"], rows["zcu104"]["memory_base"]) == (128, 0x6000_0000)
 
 
 def test_boards_table_has_every_board_uncut() -> None:

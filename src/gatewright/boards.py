@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,11 @@ Flow = Literal["vivado", "vitis"]
 _KEYS: dict[str, type] = {
     "title": str, "part": str, "family": str, "flow": str, "mhz": float, "capacity": dict, "memory": dict,
 }  # fmt: skip
+_MEMORY_KEYS: dict[str, type] = {
+    "bits": int, "ports": list, "base": int, "bytes": int, "latency_ns": float, "gbytes_per_s": float,
+}  # fmt: skip
+PAGE = 4096
+"""Bytes that no burst of AXI4 crosses the end of; memory is dealt in pages of them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,10 @@ class Board:
         capacity: how many of each resource the part has, by name: LUT, FF, BRAM36, DSP, URAM.
         memory_bits: the widest word that a memory port takes.
         memory_ports: what the kernel's memory masters connect to.
+        memory_base: lowest address, as a master sees it, of the memory that buffers are taken from.
+        memory_bytes: how much of it buffers can take; a board may have more.
+        memory_latency_ns: from the address of a read to its first word, in an idle system.
+        memory_gbytes_per_s: what one port carries in either direction, in 10^9 bytes a second.
         folder: where the record lies, and what its flow needs beside it.
 
     Raises:
@@ -57,6 +67,10 @@ class Board:
     capacity: Mapping[str, int]
     memory_bits: int
     memory_ports: tuple[str, ...]
+    memory_base: int
+    memory_bytes: int
+    memory_latency_ns: float
+    memory_gbytes_per_s: float
     folder: Path
 
     def __post_init__(self) -> None:
@@ -79,6 +93,21 @@ class Board:
             raise ConfigError(f"board {self.name}: memory bits={self.memory_bits!r}: use 32, 64, 128, 256 or 512")
         if not self.memory_ports or not all(isinstance(p, str) for p in self.memory_ports):
             raise ConfigError(f"board {self.name}: memory ports={self.memory_ports!r} must be a list of names")
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        base, size = self.memory_base, self.memory_bytes
+        if base < 0 or base % PAGE:
+            raise ConfigError(f"board {self.name}: memory base={base!r} must be a multiple of {PAGE} from 0 on")
+        if size < PAGE or size % PAGE or base + size > 1 << 64:
+            raise ConfigError(
+                f"board {self.name}: memory bytes={size!r} must be a multiple of {PAGE} from {PAGE} on, "
+                "and end below 2^64"
+            )
+        if not 0 <= self.memory_latency_ns < math.inf:
+            raise ConfigError(f"board {self.name}: memory latency_ns={self.memory_latency_ns!r} must be 0 or more")
+        if not 0 < self.memory_gbytes_per_s < math.inf:
+            raise ConfigError(f"board {self.name}: memory gbytes_per_s={self.memory_gbytes_per_s!r} must be above 0")
 
 
 def list_boards() -> tuple[str, ...]:
@@ -117,11 +146,10 @@ def _read(name: str, path: Path) -> Board:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a readable board record: {error}") from error
     _check_keys(str(path), record, _KEYS)
-    _check_keys(f"{path}: [memory]", record["memory"], {"bits": int, "ports": list})
-    memory = record.pop("memory")
-    return Board(
-        **record, name=name, memory_bits=memory["bits"], memory_ports=tuple(memory["ports"]), folder=path.parent
-    )
+    _check_keys(f"{path}: [memory]", record["memory"], _MEMORY_KEYS)
+    memory = {f"memory_{key}": value for key, value in record.pop("memory").items()}
+    memory["memory_ports"] = tuple(memory["memory_ports"])
+    return Board(**record, **memory, name=name, folder=path.parent)
 
 
 def _check_keys(where: str, table: dict[str, Any], types: dict[str, type]) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,11 +140,11 @@ def ops(as_json: Json = False) -> None:
 @app.command()
 def boards(as_json: Json = False) -> None:
     """List the boards and what their parts hold."""
-    from gatewright.boards import list_boards, load_board
+    from gatewright.boards import Board, list_boards, load_board
 
     found = [load_board(name) for name in list_boards()]
     if as_json:
-        keys = ("name", "title", "part", "family", "flow", "mhz", "memory_bits", "memory_ports")
+        keys = [f.name for f in fields(Board) if f.name not in ("capacity", "folder")]
         print_json([{k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity)} for b in found])
         return
     resources = list(dict.fromkeys(resource for board in found for resource in board.capacity))
