@@ -11,28 +11,61 @@
     ├── DesignError        a design that does not fit the board, or misses the frame rate
     ├── ToolError          an external tool that failed, or rejects what it was given
     │   └── MissingToolError   an external tool that is not there
-    └── SimulationError    a simulation that stalled or broke off
+    ├── SimulationError    a simulation that stalled or broke off
+    └── AcceleratorError   whatever an accelerator on a board meets
+        ├── BundleError        a bundle that is damaged, incomplete or of another format
+        ├── HashError          the device holds another design than the bundle's
+        ├── RunTimeout         a run that did not end in time; carries the register state
+        ├── BusError           memory answered a burst of the kernel with an error
+        ├── DeviceMemoryError  the device has no memory left for the buffers
+        ├── ClosedError        the accelerator was closed
+        └── DeviceError        no device, no pynq, or a device that stopped answering
 
+The base, and what a board can meet, lie in `gatewright.runtime.errors`, because a bundle carries that package alone.
 A message says what was wrong, the value, where, and what to do about it.
 """
 
 from __future__ import annotations
 
+from gatewright.runtime.errors import (
+    AcceleratorError,
+    BundleError,
+    BusError,
+    ClosedError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    DeviceMemoryError,
+    GatewrightError,
+    HashError,
+    RunTimeout,
+)
 
-class GatewrightError(Exception):
-    """Base of all errors raised on purpose; the command line prints its text without a traceback."""
-
-
-class ConfigError(GatewrightError, ValueError):
-    """A setting, option, board, folding or configuration file is wrong."""
+__all__ = [
+    "AcceleratorError",
+    "BundleError",
+    "BusError",
+    "ClosedError",
+    "ConfigError",
+    "DataError",
+    "DesignError",
+    "DeviceError",
+    "DeviceMemoryError",
+    "GatewrightError",
+    "HashError",
+    "MissingTargetError",
+    "MissingToolError",
+    "ModelError",
+    "ProofError",
+    "RunTimeout",
+    "SimulationError",
+    "ToolError",
+    "UnsupportedError",
+]
 
 
 class MissingTargetError(ConfigError):
     """A build was not compiled for a target: what needs it was not run."""
-
-
-class DataError(GatewrightError, ValueError):
-    """An input array or file has the wrong shape, type or range."""
 
 
 class ModelError(GatewrightError, ValueError):

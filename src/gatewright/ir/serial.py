@@ -4,51 +4,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gatewright.errors import ModelError
-from gatewright.ir import host
-from gatewright.ir.chain import Rounding, Step
-from gatewright.ir.graph import Edge, Graph, GraphInput, GraphOutput, Node
+from gatewright.ir.graph import Edge, Graph, Node
 from gatewright.ir.op import Op, discover, field_values
-from gatewright.ir.types import Tensor
+from gatewright.runtime.records import HOST_FORMAT, Arrays, pack, unpack
 
-Arrays = dict[str, npt.NDArray[np.generic]]
 FORMAT = 2
-_RECORDS: dict[str, type[Any]] = {c.__name__: c for c in (
-    Tensor, Step, Rounding, GraphInput, GraphOutput, host.HostStep, host.Softmax, host.Hardmax, host.ArgMax, host.TopK,
-    host.Cast, host.Elementwise, host.Quantizer,
-)}  # fmt: skip
-
-
-def _pack(value: Any, key: str, arrays: Arrays) -> Any:
-    """`value` as JSON can hold it; arrays go to `arrays` under `key`."""
-    if isinstance(value, np.ndarray):
-        arrays[key] = value
-        return {"array": key}
-    if isinstance(value, tuple):
-        return [_pack(v, f"{key}.{i}", arrays) for i, v in enumerate(value)]
-    if is_dataclass(value):
-        names = [f.name for f in fields(value)]
-        return {"record": type(value).__name__, **{n: _pack(getattr(value, n), f"{key}.{n}", arrays) for n in names}}
-    return value
-
-
-def _unpack(value: Any, arrays: Arrays) -> Any:
-    if isinstance(value, list):
-        return tuple(_unpack(v, arrays) for v in value)
-    if isinstance(value, dict) and "array" in value:
-        array = arrays[value["array"]]
-        array.setflags(write=False)
-        return array
-    if isinstance(value, dict):
-        return _RECORDS[value["record"]](**{k: _unpack(v, arrays) for k, v in value.items() if k != "record"})
-    return value
 
 
 def graph_to_files(graph: Graph) -> tuple[dict[str, Any], Arrays]:
@@ -56,7 +22,7 @@ def graph_to_files(graph: Graph) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {}
     nodes = []
     for node in graph.nodes:
-        values = {k: _pack(v, f"{node.name}.{k}", arrays) for k, v in field_values(node.op).items()}
+        values = {k: pack(v, f"{node.name}.{k}", arrays) for k, v in field_values(node.op).items()}
         nodes.append(
             {
                 "name": node.name,
@@ -70,14 +36,25 @@ def graph_to_files(graph: Graph) -> tuple[dict[str, Any], Arrays]:
     text = {
         "format": FORMAT,
         "name": graph.name,
-        "inputs": [_pack(i, f"in.{i.name}", arrays) for i in graph.inputs],
+        "inputs": [pack(i, f"in.{i.name}", arrays) for i in graph.inputs],
         "nodes": nodes,
-        "outputs": [_pack(o, f"out.{o.name}", arrays) for o in graph.outputs],
+        "outputs": [pack(o, f"out.{o.name}", arrays) for o in graph.outputs],
         "fifos": [
             {"tensor": e.tensor, "consumer": e.consumer, "port": e.port, "depth": d}
             for e in graph.edges()
             if (d := graph.depths.get(e)) is not None
         ],
+    }
+    return text, arrays
+
+
+def host_to_files(graph: Graph) -> tuple[dict[str, Any], Arrays]:
+    """What the host does, for a bundle's `host.json` and `host.npz`; `gatewright.runtime.records` reads it back."""
+    arrays: Arrays = {}
+    text = {
+        "format": HOST_FORMAT,
+        "inputs": [pack(i, f"in.{i.name}", arrays) for i in graph.inputs],
+        "outputs": [pack(o, f"out.{o.name}", arrays) for o in graph.outputs],
     }
     return text, arrays
 
@@ -99,11 +76,11 @@ def graph_from_files(text: dict[str, Any], arrays: Arrays) -> Graph:
                 f"{entry['name']}: operator {entry['operator']!r} is not known here; "
                 f"known are {', '.join(operators)} (GATEWRIGHT_PATH names folders with further ones)"
             )
-        op = cls(**{k: _unpack(v, arrays) for k, v in entry["fields"].items()})
+        op = cls(**{k: unpack(v, arrays) for k, v in entry["fields"].items()})
         nodes.append(Node(entry["name"], op, tuple(entry["inputs"]), tuple(entry["outputs"]), tuple(entry["origin"])))
     depths = {Edge(f["tensor"], f["consumer"], f["port"]): f["depth"] for f in text["fifos"]}
-    inputs = tuple(_unpack(i, arrays) for i in text["inputs"])
-    outputs = tuple(_unpack(o, arrays) for o in text["outputs"])
+    inputs = tuple(unpack(i, arrays) for i in text["inputs"])
+    outputs = tuple(unpack(o, arrays) for o in text["outputs"])
     return Graph(text["name"], inputs, tuple(nodes), outputs, depths)
 
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from gatewright.build import Build
 from gatewright.errors import GatewrightError
 from gatewright.ir.op import Memory
-from gatewright.ir.serial import Arrays, graph_to_files, load_graph
+from gatewright.ir.serial import graph_to_files, load_graph
 from gatewright.passes.lower import lower
+from gatewright.runtime.records import Arrays
 from gatewright.verify.divergence import list_some
 from gatewright.verify.trace import imported
 
