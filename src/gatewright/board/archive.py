@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files as bytes, and how they come to a disk: the same bytes give the same folder and the same archive."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.errors import ConfigError
+
+MANIFEST = "bundle.json"
+TIME = 315_532_800
+"""Of every file in an archive, 1980-01-01: old enough to be no date, and not so old that tar warns."""
+
+
+def npz(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
+    """A `.npz` of these arrays. `numpy.savez` has no place for arrays called `file`, as inputs of models may be."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.save(member, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def write_archive(files: Mapping[str, bytes], top: str, path: Path) -> None:
+    """Write a `.tar.gz` that unpacks into one folder `top`.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    out, path = io.BytesIO(), path.resolve()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(files):
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.size, member.mtime, member.mode = len(files[name]), TIME, _mode(name)
+            archive.addfile(member, io.BytesIO(files[name]))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as part:
+            part.write(out.getvalue())
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error}): choose another with -o") from error
+
+
+def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write all files into a folder, in place of an earlier bundle there; it is never half written.
+
+    Raises:
+        ConfigError: the folder holds what is no bundle's, or cannot be written.
+    """
+    folder = folder.resolve()
+    _check_folder(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as name:
+            made, old = Path(name) / "new", Path(name) / "old"
+            for path in sorted(files):
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                (made / path).write_bytes(files[path])
+                (made / path).chmod(_mode(path))
+            if folder.exists():
+                folder.rename(old)
+            made.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error}): choose another with -o") from error
+
+
+def _mode(path: str) -> int:
+    return 0o755 if path == "run.py" else 0o644
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with anything in it that no bundle wrote.
+
+    Raises:
+        ConfigError: names the first such file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: name a folder with -o, or add --tar for an archive")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    own = _own_files(folder)
+    there = (p.relative_to(folder) for p in sorted(folder.rglob("*")) if p.is_file() or p.is_symlink())
+    foreign = [p for p in there if "__pycache__" not in p.parts and p.as_posix() not in own]
+    if foreign:
+        raise ConfigError(
+            f"{folder} holds {foreign[0]}, which is of no earlier bundle: "
+            "move it away, or choose another folder with -o"
+        )
+
+
+def _own_files(folder: Path) -> set[str]:
+    """What the bundle that lies there wrote; nothing where there is none."""
+    try:
+        return {MANIFEST, *json.loads((folder / MANIFEST).read_text())["files"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
