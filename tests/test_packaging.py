@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -50,6 +51,18 @@ def test_unpacked_wheel_finds_its_data(unpacked: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == [str(unpacked / "gatewright" / "_data"), "True"]
+
+
+def test_the_extra_board_brings_what_pynq_needs_and_does_not_say(unpacked: Path) -> None:
+    (metadata,) = unpacked.glob("*.dist-info/METADATA")
+    lines = metadata.read_text().splitlines()
+    needed = {line.split(";")[0] for line in lines if line.startswith("Requires-Dist") and "extra == 'board'" in line}
+    assert {"Requires-Dist: pynq>=4", "Requires-Dist: setuptools<81", "Requires-Dist: grpcio>=1.60"} <= needed
+
+
+def test_set_up_installs_the_extra_board() -> None:
+    (extras,) = re.findall(r"^EXTRAS=(.+)$", (ROOT / "scripts" / "setup.sh").read_text(), re.MULTILINE)
+    assert "board" in extras.split(",")
 
 
 def _files(folder: Path) -> set[Path]:
