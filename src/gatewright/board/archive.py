@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,25 +36,31 @@ def npz(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
     return out.getvalue()
 
 
-def write_archive(files: Mapping[str, bytes], top: str, path: Path) -> None:
-    """Write a `.tar.gz` that unpacks into one folder `top`.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    out, path = io.BytesIO(), path.resolve()
+def packed(files: Mapping[str, bytes], top: str) -> bytes:
+    """A `.tar.gz` that unpacks into one folder `top`."""
+    out = io.BytesIO()
     with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name in sorted(files):
             member = tarfile.TarInfo(f"{top}/{name}")
             member.size, member.mtime, member.mode = len(files[name]), TIME, _mode(name)
             archive.addfile(member, io.BytesIO(files[name]))
+    return out.getvalue()
+
+
+def write_archive(files: Mapping[str, bytes], top: str, path: Path) -> None:
+    """Write a `.tar.gz` that unpacks into one folder `top`; it is never half written.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", delete=False) as part:
-            part.write(out.getvalue())
+            part.write(packed(files, top))
         Path(part.name).chmod(0o644)
         Path(part.name).replace(path)
     except OSError as error:
@@ -113,3 +121,35 @@ def _own_files(folder: Path) -> set[str]:
         return {MANIFEST, *json.loads((folder / MANIFEST).read_text())["files"]}
     except (OSError, ValueError, TypeError, KeyError):
         return set()
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """A bundle's files by relative path, from its folder or archive; each is what `bundle.json` says.
+
+    Raises:
+        ConfigError: no bundle, or a file that is missing or damaged, named.
+    """
+    try:
+        there = _unpacked(path) if path.is_file() else {}
+        get = there.__getitem__ if there else lambda name: (path / name).read_bytes()
+        digests = dict(json.loads(get(MANIFEST))["files"])
+    except (OSError, ValueError, TypeError, KeyError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise ConfigError(
+            f"{path} is no bundle ({type(error).__name__}: {error}): make one with gatewright bundle DIR"
+        ) from error
+    files = {MANIFEST: get(MANIFEST)}
+    for name, digest in digests.items():
+        try:
+            files[name] = get(name)
+        except (OSError, KeyError) as error:
+            raise ConfigError(f"{path} lacks {name}: make the bundle again") from error
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ConfigError(f"{path}: {name} is damaged: make the bundle again")
+    return files
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """The files of an archive, without its one top folder."""
+    with tarfile.open(path, "r:gz") as archive:
+        members = ((m, archive.extractfile(m)) for m in archive if m.isfile())
+        return {m.name.partition("/")[2]: data.read() for m, data in members if data is not None}

@@ -250,6 +250,9 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("v++", "bitstreams for Alveo cards", "install AMD Vitis and source its settings64.sh",
                 _vendor_program("v++"), True),
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
+    Requirement("grpc", "the virtual board, and PYNQ over the network", _wheel("board"), _package("grpc", "grpcio"),
+                True),
+    Requirement("ssh", "copying a bundle to a board", _debian("openssh-client"), _program("ssh", option="-V"), True),
 )  # fmt: skip
 """Every external tool, in the order in which the flow uses them."""
 
