@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// AXI4 read master: FRAMES frames of WORDS words from consecutive addresses, as one stream of words.
+// AXI4 read master: `frames` frames of WORDS words from consecutive addresses, as one stream of words.
 //
-// load starts it (only while idle). Bursts of at most BURST beats, none across 4 KiB; several are outstanding, as long as
-// the buffer of DEPTH words has room for all their words, so that the memory never waits for the design.
+// load starts it (only while idle). Bursts of at most BURST beats, none across 4 KiB; several are outstanding, as long
+// as the buffer of DEPTH words has room for all their words, so that the memory never waits for the design.
 // A burst with an error response passes like any other; it is reported once, with its address, after its last beat.
 // idle: all words have been read and taken. halt: no new bursts; quiet: none is outstanding, so a reset loses nothing.
 `default_nettype none

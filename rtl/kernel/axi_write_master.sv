@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AXI4 write master: a stream of words, FRAMES frames long, to consecutive addresses; s_tlast marks a frame's last word.
+// AXI4 write master: a stream of words to consecutive addresses; s_tlast marks the last word of each of `frames` frames.
 //
 // load starts it (only while idle). A burst is asked for once all its words lie in the buffer, so the memory never waits
 // for the design, and masters that share a port cannot block each other. Bursts have at least LEAST beats, except

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Words of memory that are still to be asked for, FRAMES frames of WORDS words each, without a multiplication.
+// Words of memory that are still to be asked for, `frames` frames of WORDS words each, without a multiplication.
 //
 // load in cycle c: from c + 1 on, whole frames are added to the pool `words` until it holds at least LIMIT words or no
 // frame is left (then `last`); about 64 words a cycle where frames are short. `take` words leave it in every cycle.

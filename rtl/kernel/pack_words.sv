@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Beats of a stream to words of memory: a frame is BEATS beats of WIDTH bits, packed from the low bits of its first word
-// on; its last word is filled up with zeros and marked by m_tlast.
+// Beats of a stream to words of memory: a frame is BEATS beats of WIDTH bits, packed from the low bits of its first
+// word on; its last word is filled up with zeros and marked by m_tlast.
 //
 // max(BEATS, words) cycles a frame, back to back. Places are counted in units of gcd(BUS_BITS, WIDTH) bits: where WIDTH
 // divides BUS_BITS a beat goes straight to its place, else it is shifted there.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Words of memory to beats of a stream: a frame is BEATS beats of WIDTH bits, packed from the low bits of its first word
-// on; what is left of its last word is dropped.
+// Words of memory to beats of a stream: a frame is BEATS beats of WIDTH bits, packed from the low bits of its first
+// word on; what is left of its last word is dropped.
 //
 // max(BEATS, words) cycles a frame, back to back. Places are counted in units of gcd(BUS_BITS, WIDTH) bits: where one
 // width divides the other no word is shifted, else it is rotated by what is left of a beat. idle: nothing is held.
