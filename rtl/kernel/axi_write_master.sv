@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// AXI4 write master: a stream of words to consecutive addresses; s_tlast marks the last word of each of `frames` frames.
+// AXI4 write master: a stream of words to consecutive addresses; s_tlast marks the last word of each of `frames`
+// frames.
 //
-// load starts it (only while idle). A burst is asked for once all its words lie in the buffer, so the memory never waits
-// for the design, and masters that share a port cannot block each other. Bursts have at least LEAST beats, except
+// load starts it (only while idle). A burst is asked for once all its words lie in the buffer, so the memory never
+// waits for the design, and masters that share a port cannot block each other. Bursts have at least LEAST beats, except
 // before a 4 KiB boundary and at the end of the run, and grow up to BURST where the memory is slower than the design.
 // A response that is an error is reported once, with its burst's address.
 // idle: all words have been written and answered. halt: no new bursts; quiet: none is outstanding, so a reset loses

@@ -3,8 +3,8 @@
 //
 // load gives the address of the first word, a multiple of BUS_BYTES. `words` is how many may be taken now; a burst
 // takes as many of them as it can, once they reach its limit (BURST, or the boundary) or LEAST, or with `flush` any
-// number. `take` is their number in the one cycle in which a burst is formed, else 0. The burst is offered from the next
-// cycle on: first address m_address, m_length + 1 beats. At most one burst every three cycles.
+// number. `take` is their number in the one cycle in which a burst is formed, else 0. The burst is offered from the
+// next cycle on: first address m_address, m_length + 1 beats. At most one burst every three cycles.
 `default_nettype none
 module burst_generator #(
   parameter int BUS_BYTES = 8,

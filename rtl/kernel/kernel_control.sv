@@ -2,8 +2,8 @@
 // AXI4-Lite registers of a kernel: the ap_ctrl_hs map of Vitis, the arguments, and a window on the status words.
 //
 // 0x00 control: 0 start (set by writing 1, cleared when the run is done), 1 done and 3 ready (cleared by reading),
-//      2 idle, 7 auto_restart, 9 interrupt. 0x04 bit 0: global interrupt enable. 0x08 enable and 0x0c status (toggled by
-//      writing 1) of the interrupts: 0 done, 1 ready.
+//      2 idle, 7 auto_restart, 9 interrupt. 0x04 bit 0: global interrupt enable.
+// 0x08 enable and 0x0c status (toggled by writing 1) of the interrupts: 0 done, 1 ready.
 // 0x10 + 12 * i: 64-bit address of master i; behind the last, 32 bits: the number of frames.
 // STATUS: the 32 words of `status`, then four words an edge, read-only; but writing 1 to STATUS + 0x0c gives `stop`.
 // Anywhere else reads give 0 and writes do nothing; every response is OKAY, for an error response would end the process
