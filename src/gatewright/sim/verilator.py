@@ -10,10 +10,11 @@ import os
 import re
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gatewright.errors import ConfigError, ToolError
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
@@ -21,6 +22,8 @@ from gatewright.sim.model import Group, Model, Port
 from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator, finish_compilers, start_compiler
 
 Optimise = Literal["fast_build", "fast_run"]
+Pin = tuple[str, int]
+"""Direction, "IN" or "OUT", and bits."""
 
 # -O1 builds about as quickly as -O0 and runs several times faster.
 _CXX_LEVEL: Mapping[Optimise, str] = {"fast_build": "-O1", "fast_run": "-O2"}
@@ -66,8 +69,8 @@ def compile_model(
     sources = [Path(s).resolve() for s in sources]
     if not sources:
         raise ConfigError(f"no source files for the top level {top!r}")
-    build = _Build(
-        find_verilator(), find_tool("g++"), sources, top, groups, dict(parameters or {}), optimise, trace,
+    build = _StreamBuild(
+        find_verilator(), find_tool("g++"), sources, top, dict(parameters or {}), optimise, trace, groups,
         tuple(monitors),
     )  # fmt: skip
     program = cached(cache or cache_folder() / "verilator", build.key(), build.run)
@@ -75,48 +78,62 @@ def compile_model(
 
 
 @dataclass(frozen=True)
-class _Build:
+class Build(ABC):
+    """A top level and what drives it, on the way to one program; subclasses say what its pins are.
+
+    Attributes:
+        FILES: pattern of the C++ beside this file that the program is made of.
+        DRIVER: the file with `main`, the same for all top levels.
+        SHIM: the file that includes `Vdut.h` and `pins.inc`.
+    """
+
+    FILES: ClassVar[str]
+    DRIVER: ClassVar[str]
+    SHIM: ClassVar[str]
+
     verilator: Tool
     cxx: Tool
     sources: Sequence[Path]
     top: str
-    groups: tuple[Group, ...]
     parameters: Mapping[str, int]
     optimise: Optimise
     trace: bool
-    monitors: tuple[Port, ...]
+
+    @abstractmethod
+    def pins(self) -> str:
+        """What tells two programs with the same sources apart."""
+
+    @abstractmethod
+    def check_pins(self, found: Mapping[str, Pin]) -> str:
+        """The text of `pins.inc` for a compiled top level with these pins.
+
+        Raises:
+            ConfigError: they are not those that the driver needs.
+        """
 
     def key(self) -> str:
+        """Of the program in the cache."""
         parameters = sorted(self.parameters.items())
         return digest(file_digests(self.sources), self.top, parameters, self.pins(), self.optimise, self._tools())
 
     def _tools(self) -> list[str]:
-        """All that the harness and Verilator's runtime are compiled from and with."""
-        harness = [p.read_text() for p in sorted(Path(__file__).parent.glob("harness*"))]
+        """All that the driver and Verilator's runtime are compiled from and with."""
+        harness = [p.read_text() for p in sorted(Path(__file__).parent.glob(self.FILES))]
         return [self.verilator.version, self.cxx.version, *_VERILATOR_FLAGS, *self.cxx_flags(), *harness]
 
     def cxx_flags(self) -> list[str]:
+        """For everything that is compiled."""
         switches = ("COVERAGE", "SC", "TIMING", "TRACE_FST", "TRACE_SAIF")
         defines = [f"-DVM_{s}=0" for s in switches] + [f"-DVM_{s}={int(self.trace)}" for s in ("TRACE", "TRACE_VCD")]
         return ["-std=c++17", "-DVERILATOR=1", *defines]
 
-    def pins(self) -> str:
-        """The table of ports for harness_model.cpp."""
-        rows = [
-            f"PORT({port.prefix}, {str(port in group.inputs).lower()}, {i}, {port.stream.padded_width // 8})\n"
-            for i, group in enumerate(self.groups)
-            for port in group.ports
-        ]
-        watched = [f"MONITOR({port.prefix}, {port.stream.padded_width // 8})\n" for port in self.monitors]
-        return "".join([*rows, *watched])
-
     def run(self, root: Path, folder: Path) -> None:
+        """Make the program `sim` in a folder."""
         runtime = cached(root, "runtime-" + digest(self._tools()), self._compile_runtime)
         with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
             work = Path(name)
             self._verilate(work)
-            self._check_pins((work / "Vdut.h").read_text())
-            (work / "pins.inc").write_text(self.pins())
+            (work / "pins.inc").write_text(self.check_pins(_top_pins((work / "Vdut.h").read_text())))
             objects = self._compile_units(work)
             objects += sorted(runtime.glob("*.o"))
             self._finish([self._start([*map(str, objects), "-pthread", "-o", str(folder / "sim")], work)])
@@ -138,26 +155,6 @@ class _Build:
             text = "\n  ".join([line for line in lines if line.startswith("%Error")][:8] or lines[:8])
             raise ToolError(f"Verilator rejects the top level {self.top!r}:\n  {text}")
 
-    def _check_pins(self, header: str) -> None:
-        """Compare the pins of the compiled top level with the groups'."""
-        pins = {
-            name: (kind, int(msb) - int(lsb) + 1)
-            for kind, name, msb, lsb in re.findall(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)", header)
-        }
-        expected = {"clk": ("IN", 1), "rst_n": ("IN", 1)}
-        for group in self.groups:
-            for port in group.ports:
-                expected |= _expected_pins(port, port in group.inputs)
-        for port in self.monitors:
-            expected |= {name: ("OUT", width) for name, (_, width) in _expected_pins(port, False).items()}
-        for name, pin in expected.items():
-            if pins.get(name) != pin:
-                found = "it is missing" if name not in pins else f"it is {_describe(pins[name])}"
-                raise ConfigError(f"{self.top}: {name} must be {_describe(pin)}, and {found}")
-        undriven = [name for name, (kind, _) in pins.items() if kind == "IN" and name not in expected]
-        if undriven:
-            raise ConfigError(f"{self.top}: no group drives the inputs {', '.join(undriven)}")
-
     def _compile_units(self, work: Path) -> list[Path]:
         """Compile the generated C++ in as many pieces as processors make worthwhile."""
         files = sorted(work.glob("Vdut*.cpp"), key=lambda p: -p.stat().st_size)
@@ -170,7 +167,7 @@ class _Build:
             min(units, key=lambda unit: sum(p.stat().st_size for p in unit)).append(file)
         sources = [work / f"unit{i}.cpp" for i in range(len(units))]
         for i, unit in enumerate(units):
-            includes = [f'#include "{p.name}"' for p in unit] + ['#include "harness_model.cpp"'] * (i == 0)
+            includes = [f'#include "{p.name}"' for p in unit] + [f'#include "{self.SHIM}"'] * (i == 0)
             sources[i].write_text("\n".join(includes) + "\n")
         level = _CXX_LEVEL[self.optimise]
         for i in range(0, len(units), processors):
@@ -178,10 +175,10 @@ class _Build:
         return [source.with_suffix(".o") for source in sources]
 
     def _compile_runtime(self, root: Path, folder: Path) -> None:
-        """Verilator's library and the harness: the same for all models, and always optimised."""
+        """Verilator's library and the driver: the same for all models, and always optimised."""
         include = self._verilator_root() / "include"
         names = ["verilated", "verilated_threads"] + ["verilated_vcd_c"] * self.trace
-        files = [Path(__file__).with_name("harness.cpp"), *(include / f"{n}.cpp" for n in names)]
+        files = [Path(__file__).with_name(self.DRIVER), *(include / f"{n}.cpp" for n in names)]
         self._finish([self._compile(f, folder / f"{f.stem}.o", "-O2", folder) for f in files])
 
     def _verilator_root(self) -> Path:
@@ -203,11 +200,63 @@ class _Build:
         finish_compilers(processes, f"the model of {self.top!r}")
 
 
-def _expected_pins(port: Port, is_input: bool) -> dict[str, tuple[str, int]]:
+@dataclass(frozen=True)
+class _StreamBuild(Build):
+    FILES = "harness*"
+    DRIVER = "harness.cpp"
+    SHIM = "harness_model.cpp"
+
+    groups: tuple[Group, ...]
+    monitors: tuple[Port, ...]
+
+    def pins(self) -> str:
+        """The table of ports for harness_model.cpp."""
+        rows = [
+            f"PORT({port.prefix}, {str(port in group.inputs).lower()}, {i}, {port.stream.padded_width // 8})\n"
+            for i, group in enumerate(self.groups)
+            for port in group.ports
+        ]
+        watched = [f"MONITOR({port.prefix}, {port.stream.padded_width // 8})\n" for port in self.monitors]
+        return "".join([*rows, *watched])
+
+    def check_pins(self, found: Mapping[str, Pin]) -> str:
+        """Compare the pins of the compiled top level with the groups'."""
+        expected: dict[str, Pin] = {"clk": ("IN", 1), "rst_n": ("IN", 1)}
+        for group in self.groups:
+            for port in group.ports:
+                expected |= _expected_pins(port, port in group.inputs)
+        for port in self.monitors:
+            expected |= {name: ("OUT", width) for name, (_, width) in _expected_pins(port, False).items()}
+        compare_pins(self.top, expected, found)
+        undriven = [name for name, (kind, _) in found.items() if kind == "IN" and name not in expected]
+        if undriven:
+            raise ConfigError(f"{self.top}: no group drives the inputs {', '.join(undriven)}")
+        return self.pins()
+
+
+def _top_pins(header: str) -> dict[str, Pin]:
+    """The pins of a compiled top level."""
+    found = re.findall(r"VL_(IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)", header)
+    return {name: (kind, int(msb) - int(lsb) + 1) for kind, name, msb, lsb in found}
+
+
+def compare_pins(top: str, expected: Mapping[str, Pin], found: Mapping[str, Pin]) -> None:
+    """Whether a top level has the pins that its driver needs.
+
+    Raises:
+        ConfigError: one is missing, or of another direction or width.
+    """
+    for name, pin in expected.items():
+        if found.get(name) != pin:
+            have = "it is missing" if name not in found else f"it is {_describe(found[name])}"
+            raise ConfigError(f"{top}: {name} must be {_describe(pin)}, and {have}")
+
+
+def _expected_pins(port: Port, is_input: bool) -> dict[str, Pin]:
     forth, back = ("IN", "OUT") if is_input else ("OUT", "IN")
     widths = {"tdata": port.stream.padded_width, "tvalid": 1, "tlast": 1}
     return {f"{port.prefix}_{n}": (forth, w) for n, w in widths.items()} | {f"{port.prefix}_tready": (back, 1)}
 
 
-def _describe(pin: tuple[str, int]) -> str:
+def _describe(pin: Pin) -> str:
     return f"an {'input' if pin[0] == 'IN' else 'output'} of {pin[1]} bit{'s' * (pin[1] > 1)}"
