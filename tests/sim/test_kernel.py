@@ -16,7 +16,9 @@ import pytest
 
 from gatewright.boards import load_board
 from gatewright.errors import ConfigError, SimulationError
-from gatewright.sim.kernel import Channel, Fault, KernelModel, KernelProcess, MemoryModel, compile_kernel
+from gatewright.sim.kernel_build import compile_kernel
+from gatewright.sim.kernel_memory import Channel, Fault, MemoryModel
+from gatewright.sim.kernel_process import KernelModel, KernelProcess
 
 SOURCE = Path(__file__).with_name("kernel_designs.sv")
 CONTROL, FROM, TO, WORDS, ERRORS, MISCHIEF = 0x00, 0x10, 0x1C, 0x28, 0x2C, 0x40

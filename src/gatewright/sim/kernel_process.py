@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled kernel and a running one: its AXI4-Lite port driven as a host does, memory behind its AXI4 masters.
+
+Device memory is a file that both sides map, so that no byte of it passes a pipe. The program watches that the kernel
+keeps the rules of AXI4; a breach ends it with what was wrong, where and when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import subprocess
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.errors import ConfigError, SimulationError
+from gatewright.sim.kernel_memory import Fault, MemoryModel
+
+
+@dataclass(frozen=True)
+class KernelModel:
+    """A compiled kernel.
+
+    Attributes:
+        program: the binary.
+        top: name of its top level, for messages.
+        folder: where it runs: relative paths of `$readmemh` start here.
+        control_bytes: of the window of its registers.
+    """
+
+    program: Path
+    top: str
+    folder: Path
+    control_bytes: int
+
+    def start(self, memory: MemoryModel | None = None) -> KernelProcess:
+        """A board with this kernel, reset and waiting for the host.
+
+        Raises:
+            SimulationError: it breaks off at once, or cannot have so much memory.
+        """
+        return KernelProcess(self, memory or MemoryModel())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What passed a master since the reset: bursts, beats, and beats (of writes, bursts) answered with an error."""
+
+    bursts: int
+    beats: int
+    errors: int
+
+
+class KernelProcess:
+    """A running kernel; for one thread at a time. Leaving it as a context, or `close`, ends it.
+
+    Attributes:
+        memory: uint8 of all device memory; element 0 lies at the model's `base`.
+        cycles: of the board's clock since the reset.
+    """
+
+    def __init__(self, model: KernelModel, memory: MemoryModel) -> None:
+        self.model = model
+        self.cycles = 0
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
+        with tempfile.TemporaryFile() as file:
+            try:
+                file.truncate(memory.bytes)
+                mapped = mmap.mmap(file.fileno(), memory.bytes)
+            except (OSError, ValueError) as error:
+                raise SimulationError(f"cannot have {memory.bytes} bytes of device memory: {error}") from error
+            self.memory: npt.NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
+            # A session of its own: the terminal's Ctrl-C is for this process, which then ends that one.
+            self._process = subprocess.Popen(
+                [str(model.program), str(file.fileno()), str(memory.bytes)], cwd=model.folder, text=True, bufsize=1,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, pass_fds=[file.fileno()],
+                start_new_session=True,
+            )  # fmt: skip
+        self._finish = weakref.finalize(self, _end, self._process, self._log)
+        for line in memory.lines():
+            self._command(line)
+        warnings = [m for m in self._messages() if m.startswith("%Warning")]
+        if warnings:
+            self.close()
+            raise SimulationError(f"{model.top}, run in {model.folder}:\n  " + "\n  ".join(warnings[:10]))
+
+    def read(self, offset: int) -> int:
+        """A 32-bit register.
+
+        Raises:
+            ConfigError: no offset of a register.
+            SimulationError: an error response, no answer, or a breach of the protocol; only after the first, the kernel
+                goes on.
+        """
+        return int(self._command(f"r {self._offset(offset)}")[0])
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a 32-bit register; errors are those of `read`."""
+        if not 0 <= value < 1 << 32:
+            raise ConfigError(f"value={value!r} for the register {offset:#x} must have 32 bits, without a sign")
+        self._command(f"w {self._offset(offset)} {value}")
+
+    def wait(self, cycles: int) -> bool:
+        """Let the board run until the kernel is done or idle, or so many cycles have passed.
+
+        Looking takes accesses to the control register, every 32 cycles; bits that these clear are there for the next
+        `read`.
+
+        Returns:
+            Whether it is done.
+
+        Raises:
+            SimulationError: a breach of the protocol; also a kernel that says it is done while bursts are under way.
+        """
+        if cycles < 0:
+            raise ConfigError(f"cycles={cycles!r} must not be negative")
+        return self._command(f"wait {cycles}")[0] == "1"
+
+    def inject(self, fault: Fault) -> None:
+        """Let bursts go wrong from now on; of several faults that meet a burst, the first spoils it."""
+        self._command(fault.line())
+
+    def mend(self) -> None:
+        """No more faults; what memory has not answered, it answers now."""
+        self._command("mend")
+
+    def reset(self) -> None:
+        """Reset the board: all bursts under way are forgotten, memory stays."""
+        self._command("reset")
+
+    def counts(self) -> dict[str, Counts]:
+        """What passed each master, by its name (`m_axi_gmem0`)."""
+        words = self._command("counts")[:-1]
+        return {words[i]: Counts(*map(int, words[i + 1 : i + 4])) for i in range(0, len(words), 4)}
+
+    @property
+    def interrupt(self) -> bool:
+        """The level of the interrupt."""
+        return self._command("counts")[-1] == "1"
+
+    def close(self) -> None:
+        """End the process; `memory` stays readable."""
+        self._finish()
+
+    def __enter__(self) -> KernelProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _offset(self, offset: int) -> int:
+        if not 0 <= offset < self.model.control_bytes or offset % 4:
+            raise ConfigError(
+                f"offset={offset!r}: registers of {self.model.top} lie at multiples of 4 below "
+                f"{self.model.control_bytes}"
+            )
+        return offset
+
+    def _command(self, line: str) -> list[str]:
+        """Send a line and give the words of the answer behind the cycle."""
+        if not self._finish.alive:
+            raise SimulationError(f"{self.model.top}: this simulation has ended; start another")
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101  # given by PIPE
+        answer = ""
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(line + "\n")
+                answer = self._process.stdout.readline()
+        except BaseException:  # a KeyboardInterrupt: an answer is under way that nobody would read
+            self.close()
+            raise
+        kind, _, rest = answer.rstrip("\n").partition(" ")
+        if kind == "ok":
+            cycle, *words = rest.split()
+            self.cycles = int(cycle)
+            return words
+        if kind == "refused":
+            cycle, _, text = rest.partition(" ")
+            self.cycles = int(cycle)
+            raise SimulationError(f"{self.model.top}: {text}")
+        raise self._broken_off(rest)
+
+    def _broken_off(self, text: str) -> SimulationError:
+        messages = "".join(f"\n  {m}" for m in self._messages()[-10:])
+        self.close()
+        what = text or f"the simulation broke off with exit status {self._process.returncode}"
+        return SimulationError(f"{self.model.top}: {what}{messages}")
+
+    def _messages(self) -> list[str]:
+        """What the design printed so far."""
+        size = os.fstat(self._log.fileno()).st_size
+        start = max(0, size - 10_000)
+        return os.pread(self._log.fileno(), size - start, start).decode(errors="replace").splitlines()
+
+
+def _end(process: subprocess.Popen[str], log: IO[bytes]) -> None:
+    """End a process and take note of it, so that none is left behind."""
+    process.kill()
+    for file in (process.stdin, process.stdout, log):
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+    process.wait()
