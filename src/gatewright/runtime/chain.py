@@ -201,12 +201,36 @@ def quantize(
         scale: one number, or one per channel.
         lo, hi: of the integers, the zero point already taken off.
     """
+    return np.asarray(quantize_in_place(np.array(real, np.float64), scale, lo, hi, bipolar, rounding), np.int64)
+
+
+def quantize_in_place(
+    real: FloatArray, scale: Scale, lo: int, hi: int, bipolar: bool = False, rounding: Rounding = HALF_EVEN
+) -> FloatArray:
+    """`quantize` whose integers, still float64, are written over `real`."""
     if bipolar:
-        return np.where(real >= 0, 1, -1)
-    divisor = np.asarray(scale if rounding.divisor is None else rounding.divisor)
+        np.copyto(real, np.where(real >= 0, 1.0, -1.0))
+        return real
     with np.errstate(over="ignore"):
-        codes = round_to_integer(real / divisor + rounding.zero, rounding.mode)
-        return np.asarray(np.clip(codes - rounding.zero, lo, hi), np.int64)
+        _divide(real, scale if rounding.divisor is None else rounding.divisor)
+        if rounding.zero:
+            np.add(real, rounding.zero, out=real)
+        if rounding.mode == "half_even":
+            np.rint(real, out=real)
+        else:
+            np.copyto(real, round_to_integer(real, rounding.mode))
+        if rounding.zero:
+            np.subtract(real, rounding.zero, out=real)
+    np.maximum(real, lo, out=real)  # twice as quick as clip
+    return np.minimum(real, hi, out=real)
+
+
+def _divide(real: FloatArray, divisor: Scale) -> None:
+    """real /= divisor; by a power of two it is a product, several times as quick and the same number."""
+    if isinstance(divisor, float) and abs(math.frexp(divisor)[0]) == 0.5 and 1e-300 < abs(divisor) < 1e300:
+        np.multiply(real, 1.0 / divisor, out=real)
+    else:
+        np.divide(real, np.asarray(divisor), out=real)
 
 
 def round_to_integer(x: FloatArray, mode: Mode) -> FloatArray:

@@ -120,6 +120,12 @@ def _container(stream: Stream, kind: str) -> np.dtype[np.integer[Any]]:
 
 def _pack(words: npt.NDArray[np.integer[Any]], stream: Stream) -> Bytes:
     container = _container(stream, "u")
+    if stream.bits < 8:
+        codes = np.zeros((len(words), -(-stream.lanes // 8) * 8), np.uint8)
+        np.copyto(codes[:, : stream.lanes], words, casting="unsafe")
+        out = np.zeros((len(words), stream.padded_width // 8), np.uint8)
+        pack_rows(codes, stream.lanes, stream.bits, out)
+        return out
     raw = np.ascontiguousarray(words.astype(container)).view(np.uint8)
     if stream.bits == 8 * container.itemsize:
         return raw
@@ -127,17 +133,62 @@ def _pack(words: npt.NDArray[np.integer[Any]], stream: Stream) -> Bytes:
     return np.packbits(bits.reshape(len(words), -1), axis=1, bitorder="little")
 
 
+def pack_rows(codes: Bytes, elements: int, bits: int, out: Bytes) -> None:
+    """The low bits of bytes side by side.
+
+    In words of eight bytes, neighbours are pushed together, then pairs, then fours, until a group fills whole bytes.
+
+    Args:
+        codes: contiguous uint8 of shape (rows, elements rounded up to eights), what lies above the bits ignored, the
+            elements too many 0.
+        elements: of a row.
+        bits: of an element, 1 to 8.
+        out: uint8 of shape (rows, bytes) with room for the elements; what lies behind them is left as it is.
+    """
+    used = -(-elements * bits // 8)
+    if bits == 8:
+        out[:, :used] = codes[:, :used]
+        return
+    if bits == 1:
+        packed = np.packbits(np.bitwise_and(codes, 1, out=codes), bitorder="little")
+        out[:, :used] = packed.reshape(len(codes), -1)[:, :used]
+        return
+    lanes, group = codes.view(np.uint64), 1
+    other = np.empty_like(lanes)
+    while group * bits % 8:
+        size, lane = group * bits, group * 8
+        low = sum(((1 << size) - 1) << at for at in range(0, 64, 2 * lane))
+        np.right_shift(lanes, np.uint64(lane - size), out=other)
+        np.bitwise_and(other, np.uint64(low << size), out=other)
+        np.bitwise_and(lanes, np.uint64(low), out=lanes)
+        np.bitwise_or(lanes, other, out=lanes)
+        group *= 2
+    step = group * bits // 8
+    for byte in range(step):
+        column = out[:, byte:used:step]
+        column[...] = codes[:, byte::group][:, : column.shape[1]]
+
+
 def _unpack(words: Bytes, stream: Stream) -> npt.NDArray[np.integer[Any]]:
-    container = _container(stream, "i" if stream.signed else "u")
     words = np.ascontiguousarray(words)
-    if stream.bits == 8 * container.itemsize:
-        return words.view(container)
-    bits = np.unpackbits(words, axis=1, bitorder="little", count=stream.width)
-    raw = np.packbits(bits.reshape(-1, stream.bits), axis=1, bitorder="little")
-    padded = np.zeros((len(raw), container.itemsize), np.uint8)
-    padded[:, : raw.shape[1]] = raw
-    values = padded.view(container)
-    if stream.signed:
-        shift = 8 * container.itemsize - stream.bits
-        values = values << shift >> shift
-    return values.reshape(len(words), stream.lanes)
+    if stream.bits in (8, 16, 32, 64):
+        return words.view(_container(stream, "i" if stream.signed else "u"))
+    low = (
+        min(stream.bits, 32) if stream.bits > 57 else stream.bits
+    )  # a field must lie in eight bytes wherever it starts
+    starts = np.arange(stream.lanes) * stream.bits
+    if low == stream.bits:
+        return _field(words, starts, low, stream.signed)
+    high = _field(words, starts + low, stream.bits - low, stream.signed)
+    return (high << low) | _field(words, starts, low, False)
+
+
+def _field(words: Bytes, starts: IntArray, bits: int, signed: bool) -> IntArray:
+    """The bits of each row from each start on, as int64 of shape (rows, starts); at most 57 bits, or 63 with a sign."""
+    last = words.shape[1] - 1
+    where = np.minimum((starts // 8)[:, None] + np.arange(8), last)  # what lies behind the last byte is shifted out
+    eights = np.take(words, where.ravel(), axis=1, mode="clip").view("<i8" if signed else "<u8")
+    kind = np.int64 if signed else np.uint64
+    np.left_shift(eights, (64 - bits - starts % 8).astype(kind), out=eights)
+    np.right_shift(eights, kind(64 - bits), out=eights)
+    return eights.view(np.int64)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from .chain import HALF_EVEN, Rounding, Step, evaluate, quantize
+from .chain import HALF_EVEN, Rounding, Step, evaluate, quantize_in_place
 from .errors import DataError
 from .host import HostStep, Values, place, run_steps
 from .types import FloatArray, IntArray, Tensor
@@ -40,21 +41,50 @@ class GraphInput:
         Raises:
             DataError: wrong shape, a type that is not a number, or a value that is not finite.
         """
-        if x.shape[1:] != self.shape:
-            raise DataError(
-                f"input {self.name!r}: got shape {x.shape!r}, need (frames, {', '.join(map(str, self.shape))})"
-            )
+        self.check(x)
+        return np.asarray(self.quantize_flat(x.reshape(len(x), self.index.size)), np.int64)
+
+    def check(self, x: npt.NDArray[np.generic]) -> None:
+        """Whether `x` holds frames of numbers.
+
+        Raises:
+            DataError: wrong shape, or a type that is not a number.
+        """
+        if x.shape[1:] != self.shape or not x.ndim:
+            hint = "; for a single frame write x[None]" if x.shape == self.shape else ""
+            need = f"(frames, {', '.join(map(str, self.shape))})"
+            raise DataError(f"input {self.name!r}: got shape {x.shape!r}, need {need}{hint}")
         if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
             raise DataError(f"input {self.name!r}: got dtype {x.dtype}, need floats (the network's own inputs)")
-        real = (
-            x.reshape(len(x), self.index.size)
-            .astype(np.float64)[:, self.index.ravel()]
-            .reshape(len(x), *self.tensor.shape)
-        )
-        if not np.isfinite(real).all():
+
+    def quantize_flat(self, x: npt.NDArray[np.generic], room: FloatArray | None = None) -> FloatArray:
+        """The integers of checked frames (frames, elements), as float64 of shape (frames, *tensor.shape).
+
+        Args:
+            room: contiguous float64 of as many elements, overwritten; may hold the result.
+
+        Raises:
+            DataError: a value that is not finite.
+        """
+        if not np.isfinite(x).all():
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
+        real = np.empty(x.shape) if room is None else room.reshape(x.shape)
+        real[...] = x if self.in_order else np.take(x, self.index.ravel(), axis=1)
+        return self._round(evaluate(self.steps, real.reshape(len(x), *self.tensor.shape)))
+
+    def quantize_values(self, values: npt.NDArray[np.generic]) -> FloatArray:
+        """The integers of single values in every channel, as float64 of shape (values, channels)."""
+        real = np.repeat(values.astype(np.float64)[:, None], self.tensor.channels, axis=1)
+        return self._round(evaluate(self.steps, real))
+
+    def _round(self, real: FloatArray) -> FloatArray:
         t = self.tensor
-        return quantize(evaluate(self.steps, real), t.scale, t.lo, t.hi, t.encoding == "bipolar", self.rounding)
+        return quantize_in_place(real, t.scale, t.lo, t.hi, t.encoding == "bipolar", self.rounding)
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether the integers lie as the floats do."""
+        return np.array_equal(self.index.ravel(), np.arange(self.index.size))
 
 
 @dataclass(frozen=True, eq=False)
