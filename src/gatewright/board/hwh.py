@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hardware handoff (.hwh): what PYNQ reads about a bitstream whose only IP is a kernel.
+
+It says what `pynq.Overlay` asks for, and no more: where the kernel's registers lie and what they are called, which
+ports of the processing system it is joined to, and the clocks. There are no nets, and the interrupt is left out: over
+the network PYNQ has none.
+
+The format is that of Vivado 2020.2 to 2024.1, as the parser of the package `pynqmetadata` reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree
+
+from gatewright.board.ps import CLOCKS, ProcessingSystem, processing_system
+from gatewright.boards import Board
+from gatewright.runtime.kernel_map import KernelMap
+
+_AXI = "xilinx.com:interface:aximm:1.0"
+_CONTROL = {"AP_START": 0, "AP_DONE": 1, "AP_IDLE": 2, "AP_READY": 3, "AUTO_RESTART": 7, "INTERRUPT": 9}
+_READ_ONLY = ("AP_DONE", "AP_IDLE", "AP_READY", "INTERRUPT")
+_INTERRUPTS = {
+    "GIER": (0x4, {"ENABLE": 0}), "IP_IER": (0x8, {"CHAN0_INT_EN": 0, "CHAN1_INT_EN": 1}),
+    "IP_ISR": (0xC, {"CHAN0_INT_ST": 0, "CHAN1_INT_ST": 1}),
+}  # fmt: skip
+
+
+def instance(kernel: KernelMap) -> str:
+    """The kernel's name in `Overlay.ip_dict`, as Vitis would number it."""
+    return f"{kernel.kernel}_1"
+
+
+def vlnv(kernel: KernelMap) -> str:
+    """Vendor, library, name and version of the kernel's IP."""
+    return f"gatewright:kernel:{kernel.kernel}:1.0"
+
+
+def emit(kernel: KernelMap, board: Board, base_address: int, mhz: float) -> str:
+    """The text of the .hwh.
+
+    Args:
+        kernel: what the registers are.
+        board: where it runs.
+        base_address: of the control registers.
+        mhz: of the kernel's clock; the handoff says the nearest that the processing system can give.
+
+    Raises:
+        ConfigError: the board is no Zynq.
+    """
+    ps = processing_system(board)
+    root = ElementTree.Element("EDKSYSTEM", EDWVERSION="1.2", TIMESTAMP="", VIVADOVERSION="")
+    device, _, package = board.part.partition("-")
+    arch = "zynq" if board.family == "xc7" else "zynquplus"
+    _add(root, "SYSTEMINFO", ARCH=arch, DEVICE=device, NAME=kernel.name, PACKAGE=package)
+    _add(root, "EXTERNALPORTS")
+    _add(root, "EXTERNALINTERFACES")
+    modules = _add(root, "MODULES")
+    _processor(modules, kernel, board, ps, base_address, mhz)
+    _kernel(modules, kernel, board, ps)
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.SubElement(parent, tag, attributes)
+
+
+def _module(modules: ElementTree.Element, name: str, kind: str, identity: str, **more: str) -> ElementTree.Element:
+    version = identity.rpartition(":")[2]
+    return _add(modules, "MODULE", FULLNAME=f"/{name}", HWVERSION=version, INSTANCE=name, IPTYPE="PERIPHERAL",
+                IS_ENABLE="1", MODCLASS="PERIPHERAL", MODTYPE=kind, VLNV=identity, **more)  # fmt: skip
+
+
+def _bus(parent: ElementTree.Element, name: str, kind: str, joined: str, bits: int) -> None:
+    _add(_add(parent, "BUSINTERFACE", BUSNAME=joined, DATAWIDTH=str(bits), NAME=name, TYPE=kind, VLNV=_AXI), "PORTMAPS")
+
+
+def _range(parent: ElementTree.Element, kind: str, block: str, base: int, size: int, **where: str) -> None:
+    _add(parent, "MEMRANGE", ADDRESSBLOCK=block, BASEVALUE=f"0x{base:08X}", HIGHVALUE=f"0x{base + size - 1:08X}",
+         IS_DATA="TRUE", IS_INSTRUCTION="TRUE", MEMTYPE=kind, **where)  # fmt: skip
+
+
+def _ps_name(ps: ProcessingSystem) -> str:
+    return f"{ps.metadata}_0"
+
+
+def _control_port(board: Board) -> str:
+    return "M_AXI_GP0" if board.family == "xc7" else "M_AXI_HPM0_FPD"
+
+
+def _memory_ports(kernel: KernelMap, board: Board) -> Iterator[tuple[str, str]]:
+    """Each of the kernel's masters, and the port of the processing system that it is joined to."""
+    for i, argument in enumerate(kernel.arguments):
+        yield f"m_axi_{argument.port}", board.memory_ports[i % len(board.memory_ports)]
+
+
+def _processor(
+    modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: ProcessingSystem, base: int, mhz: float
+) -> None:
+    version = "5.5" if board.family == "xc7" else "3.5"
+    module = _module(modules, _ps_name(ps), ps.metadata, f"xilinx.com:ip:{ps.metadata}:{version}", IS_PL="FALSE")
+    parameters = _add(module, "PARAMETERS")
+    for name, value in _clock_parameters(ps, mhz).items():
+        _add(parameters, "PARAMETER", NAME=name, VALUE=value)
+    _add(module, "PORTS")
+    buses = _add(module, "BUSINTERFACES")
+    _bus(buses, _control_port(board), "MASTER", f"{instance(kernel)}_s_axi_control", 32)
+    for port in dict.fromkeys(port for _, port in _memory_ports(kernel, board)):
+        _bus(buses, port, "SLAVE", f"{_ps_name(ps)}_{port}", board.memory_bits)
+    memory = _add(module, "MEMORYMAP")
+    _range(memory, "REGISTER", "reg0", base, kernel.control_bytes, BASENAME="C_BASEADDR", HIGHNAME="C_HIGHADDR",
+           INSTANCE=instance(kernel), MASTERBUSINTERFACE=_control_port(board),
+           SLAVEBUSINTERFACE="s_axi_control")  # fmt: skip
+    _add(_add(module, "PERIPHERALS"), "PERIPHERAL", INSTANCE=instance(kernel))
+
+
+def _clock_parameters(ps: ProcessingSystem, mhz: float) -> Mapping[str, str]:
+    """Clocks under the names of their family; frequencies under UltraScale+ names too, by which PYNQ asks for both.
+
+    Widths of memory ports are left out: PYNQ sets them on its active device, which need not be the one it was given.
+    """
+    dividers = ps.nearest(mhz)
+    reached = ps.source_mhz(ps.registers) / (dividers[0] * dividers[1])
+    zynq = ps.metadata == "processing_system7"
+    parameters: dict[str, str] = {}
+    for i in range(CLOCKS):
+        used, values = i == 0, dividers if i == 0 else (1, 1)
+        both = f"PSU__CRL_APB__PL{i}_REF_CTRL"
+        names = (f"PCW_FCLK{i}_PERIPHERAL_DIVISOR", f"PCW_FPGA_FCLK{i}_ENABLE", f"PCW_FCLK{i}_PERIPHERAL_CLKSRC") if \
+            zynq else (f"{both}__DIVISOR", f"PSU__FPGA_PL{i}_ENABLE", f"{both}__SRCSEL")  # fmt: skip
+        parameters |= {f"{names[0]}{j}": str(value) for j, value in enumerate(values)}
+        parameters |= {names[1]: str(int(used)), names[2]: "IO PLL" if zynq else "IOPLL"}
+        if used:
+            parameters[f"{both}__ACT_FREQMHZ"] = f"{reached:.6f}"
+            if zynq:
+                parameters[f"PCW_ACT_FPGA{i}_PERIPHERAL_FREQMHZ"] = f"{reached:.6f}"
+    return parameters
+
+
+def _kernel(modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: ProcessingSystem) -> None:
+    module = _module(modules, instance(kernel), kernel.kernel, vlnv(kernel))
+    blocks = _add(module, "ADDRESSBLOCKS")
+    block = _add(blocks, "ADDRESSBLOCK", ACCESS="read-write", INTERFACE="s_axi_control", NAME="reg0",
+                 RANGE=str(kernel.control_bytes), USAGE="register")  # fmt: skip
+    registers = _add(block, "REGISTERS")
+    _registers(registers, kernel)
+    _add(module, "PARAMETERS")
+    _add(module, "PORTS")
+    buses, memory = _add(module, "BUSINTERFACES"), _add(module, "MEMORYMAP")
+    _bus(buses, "s_axi_control", "SLAVE", f"{instance(kernel)}_s_axi_control", 32)
+    for master, port in _memory_ports(kernel, board):
+        _bus(buses, master, "MASTER", f"{_ps_name(ps)}_{port}", kernel.bus_bits)
+        _range(memory, "MEMORY", f"{port}_DDR", board.memory_base, board.memory_bytes, INSTANCE=_ps_name(ps),
+               BASENAME="C_BASEADDR", HIGHNAME="C_HIGHADDR", MASTERBUSINTERFACE=master,
+               SLAVEBUSINTERFACE=port)  # fmt: skip
+
+
+def _registers(parent: ElementTree.Element, kernel: KernelMap) -> None:
+    """The registers that a caller writes: control, interrupts, addresses, number of frames."""
+    _register(parent, "CTRL", 0x0, "Control", _CONTROL)
+    for name, (offset, fields) in _INTERRUPTS.items():
+        _register(parent, name, offset, "Interrupts", fields)
+    for port in kernel.arguments:
+        # As Vitis writes them: PYNQ reads no 64 bits at once over the network.
+        for half, text in enumerate(("lower", "upper")):
+            about = f"Address of the frames of {port.name}, {text} half"
+            _register(parent, f"{port.name}_{half + 1}", port.register + 4 * half, about, {})
+    _register(parent, "frames", kernel.frames_register, "How many frames to run", {})
+
+
+def _register(parent: ElementTree.Element, name: str, offset: int, about: str, fields: Mapping[str, int]) -> None:
+    register = _add(parent, "REGISTER", NAME=name)
+    _properties(register, DESCRIPTION=about, ADDRESS_OFFSET=f"0x{offset:X}", SIZE="32", ACCESS="read-write",
+                IS_ENABLED="true")  # fmt: skip
+    inside = _add(register, "FIELDS")
+    for field, bit in (fields or {name: 0}).items():
+        access = "read-only" if field in _READ_ONLY else "read-write"
+        _properties(_add(inside, "FIELD", NAME=field), DESCRIPTION=about, BIT_OFFSET=str(bit), ACCESS=access,
+                    BIT_WIDTH="1" if fields else "32")  # fmt: skip
+
+
+def _properties(parent: ElementTree.Element, **properties: str) -> None:
+    for name, value in properties.items():
+        _add(parent, "PROPERTY", NAME=name, VALUE=value)
