@@ -15,7 +15,7 @@ from gatewright.ir.op import Op, discover, package_root
 from gatewright.sim.tools import find_verilator
 
 RTL = package_root() / "rtl"
-SOURCES = sorted([*RTL.glob("*.sv"), *RTL.glob("lib/*.sv")])
+SOURCES = sorted([*RTL.glob("*.sv"), *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv")])
 Parameters = Mapping[str, int | str]
 
 LIBRARY: Mapping[str, list[Parameters]] = {
@@ -44,6 +44,46 @@ LIBRARY: Mapping[str, list[Parameters]] = {
     ],
 }
 """Parameters of the modules that belong to no operator; an operator's kernel is tried with all its examples."""
+
+BUSES = (32, 64, 128, 256, 512)
+BURSTS = {bits: min(256, 4096 * 8 // bits) for bits in BUSES}
+KERNEL: Mapping[str, list[Parameters]] = {
+    "axi_read_master": [
+        {"BUS_BITS": b, "WORDS": w, "BURST": BURSTS[b], "DEPTH": 2 * BURSTS[b]} for b in BUSES for w in (1, 3, 1000)
+    ],
+    "axi_write_master": [{"BUS_BITS": b, "BURST": BURSTS[b], "DEPTH": 2 * BURSTS[b]} for b in BUSES],
+    "burst_generator": [
+        {"BUS_BYTES": b // 8, "BURST": n, "LEAST": least, "WORD_BITS": 10}
+        for b in BUSES
+        for n in (1, 16, BURSTS[b])
+        for least in (1, n)
+    ],
+    "edge_monitor": [{"DEPTH": d, "STALLS": s} for d in (2, 300) for s in (0, 1)],
+    "fault_log": [{"PORTS": p, "READERS": r} for p, r in ((2, 1), (3, 1), (5, 3))],
+    "frame_words": [
+        {"WORDS": w, "LIMIT": n, "WORD_BITS": (n + max(w, 64)).bit_length()}
+        for w in (1, 2, 33, 64, 9408)
+        for n in (1, 256)
+    ],
+    "kernel_control": [
+        {"PORTS": p, "EDGES": e, "STATUS": s, "ADDRESS_BITS": a} for p, e, s, a in ((2, 1, 256, 12), (25, 300, 512, 13))
+    ],
+    "kernel_run": [{"PORTS": p, "INPUTS": i, "EDGES": 9, "BUS_BITS": b} for p, i in ((2, 1), (5, 2)) for b in BUSES],
+    "pack_words": [
+        {"BUS_BITS": b, "WIDTH": w, "BEATS": n}
+        for b in (32, 512)
+        for w in (1, 5, 8, 24, 32, 48, 512, 784)
+        for n in (1, 7)
+    ],
+    "skid_buffer": [{"WIDTH": w} for w in (1, 65)],
+    "unpack_words": [
+        {"BUS_BITS": b, "WIDTH": w, "BEATS": n}
+        for b in (32, 512)
+        for w in (1, 5, 8, 24, 32, 48, 512, 784)
+        for n in (1, 7)
+    ],
+}
+"""The same for the modules of the AXI kernel."""
 
 REFUSED: list[tuple[str, Parameters, str]] = [
     ("lib/adder_tree", {"IN_BITS": 9, "OUT_BITS": 8}, "OUT_BITS=8 at least IN_BITS"),
@@ -120,6 +160,21 @@ REFUSED: list[tuple[str, Parameters, str]] = [
     ("threshold", {"HI": 4}, "at most 2**LEVELS=4 codes"),
     ("threshold", {"OUT_BITS": 1}, "LO=0 to HI=3 do not fit OUT_BITS=1"),
     ("threshold", {"OUT_SIGNED": 1}, "LO=0 to HI=3 do not fit OUT_BITS=2 with OUT_SIGNED=1"),
+    ("kernel/axi_read_master", {"DEPTH": 511}, "DEPTH=511 must be at least twice BURST=256"),
+    ("kernel/axi_write_master", {"DEPTH": 255}, "DEPTH=255 must be at least BURST=256"),
+    ("kernel/burst_generator", {"BUS_BYTES": 24}, "BUS_BYTES=24 must be a power of two from 4 to 128"),
+    ("kernel/burst_generator", {"BUS_BYTES": 64}, "BURST=256 words of 64 bytes: 1 to 256, at most 4096 bytes"),
+    ("kernel/burst_generator", {"LEAST": 257}, "LEAST=257 must be 1 to BURST=256"),
+    ("kernel/burst_generator", {"WORD_BITS": 8}, "WORD_BITS=8 cannot hold BURST=256"),
+    ("kernel/edge_monitor", {"DEPTH": 1 << 24}, "DEPTH=16777216 must be 1 to 16777215"),
+    ("kernel/fault_log", {"READERS": 2}, "READERS=2 must be at least 1 and less than PORTS=2"),
+    ("kernel/frame_words", {"WORDS": 0}, "WORDS=0 and LIMIT=256 must be at least 1"),
+    ("kernel/frame_words", {"WORDS": 300}, "WORD_BITS=9 cannot hold 555 words"),
+    ("kernel/kernel_control", {"PORTS": 20}, "STATUS=256 must be a power of two behind the arguments of PORTS=20"),
+    ("kernel/kernel_control", {"EDGES": 233}, "ADDRESS_BITS=12 cannot reach EDGES=233 behind STATUS=256"),
+    ("kernel/pack_words", {"BUS_BITS": 24}, "BUS_BITS=24 a power of two from 8 on"),
+    ("kernel/skid_buffer", {"WIDTH": 0}, "WIDTH=0 must be at least 1"),
+    ("kernel/unpack_words", {"BEATS": 0}, "BEATS=0 must be at least 1"),
     ("window", {"OUT_HEIGHT": 2}, "OUT_HEIGHT=2 does not follow"),
     ("window", {"OUT_WIDTH": 2}, "OUT_WIDTH=2 does not follow"),
     ("window", {"BUFFER_ROWS": 2}, "BUFFER_ROWS=2 must hold the kernel's span of 3 rows"),
@@ -144,6 +199,8 @@ def _parameter_sets(source: Path, folder: Path) -> list[Parameters]:
     if source.parent.name == "lib":
         (folder / "rom.mem").write_text("1f\n")
         return LIBRARY[source.stem]
+    if source.parent.name == "kernel":
+        return KERNEL[source.stem]
     return [_of_operator(op, folder, f"example{i}_") for i, op in enumerate(discover()[source.stem].examples())]
 
 
@@ -153,7 +210,7 @@ def _lint(source: Path, parameters: Parameters, *options: str) -> str:
     values = [f'-G{k}="{v}"' if isinstance(v, str) else f"-G{k}={v}" for k, v in parameters.items()]
     command = [str(verilator.path), "--lint-only", "-Wall", "--top-module", source.stem, *options, *values]
     done = subprocess.run(
-        [*command, "-y", str(RTL / "lib"), str(source)],
+        [*command, "-y", str(RTL / "lib"), "-y", str(RTL / "kernel"), str(source)],
         env=verilator.environment(),
         capture_output=True,
         text=True,
@@ -194,7 +251,7 @@ def _yosys(scripts: list[str], folder: Path) -> str:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_yosys_reads_without_warnings(source: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyosys")
-    files = " ".join(map(str, sorted({source, *RTL.glob("lib/*.sv")})))
+    files = " ".join(map(str, sorted({source, *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv")})))
     scripts = []
     for i, parameters in enumerate(_parameter_sets(source, tmp_path)):
         values = ", ".join(f'.{k}("{v}")' if isinstance(v, str) else f".{k}({v})" for k, v in parameters.items())

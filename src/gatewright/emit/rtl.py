@@ -102,12 +102,14 @@ def _memory_file(unit: Unit, memory: str, index: int | None = None) -> str:
     return f"{unit.name}_{memory}{'' if index is None else index}.mem"
 
 
-def top(design: Structure, modules: Mapping[str, str] | None = None) -> str:
+def top(design: Structure, modules: Mapping[str, str] | None = None, probed: bool = False) -> str:
     """The text of the top level.
 
     Args:
         modules: by instance, modules without parameters that stand for the kernels, such as netlists of them; by
             default the kernels.
+        probed: it is called `<name>_probed` and has an output `probe`, four bits a FIFO in the order of the links:
+            {s_tvalid, s_tready, m_tvalid, m_tready}, those of the first FIFO lowest.
     """
     ins, outs = top_ports(design)
     ports = ["input  wire clk", "input  wire rst_n"]
@@ -126,6 +128,10 @@ def top(design: Structure, modules: Mapping[str, str] | None = None) -> str:
             f"output wire {prefix}_tlast",
         ]
     nets, body = Nets(design, modules), []
+    if probed:
+        probes = [_probe(link, nets) for link in design.links if link.depth]
+        ports.append(f"output wire [{4 * len(probes) - 1}:0] probe")
+        body.append(f"  assign probe = {{\n    {', '.join(reversed(probes))}}};".replace(", ", ",\n    "))
     for i, (prefix, stream) in enumerate(ins):
         body += _top_input(prefix, stream, nets.source(End("", i)))
     for link in design.links:
@@ -139,7 +145,7 @@ def top(design: Structure, modules: Mapping[str, str] | None = None) -> str:
     return "\n".join(
         [
             HEADER + "`default_nettype none",
-            f"module {design.name} (",
+            f"module {design.name}{'_probed' if probed else ''} (",
             "  " + ",\n  ".join(ports),
             ");",
             *nets.declarations,
@@ -241,6 +247,11 @@ def _link(link: Link, nets: Nets) -> list[str]:
     }
     values = {"WIDTH": link.stream.width + 1, "DEPTH": link.depth, "BLOCK": int(link.block)}
     return nets.instantiate("fifo", link.name, values, pins)
+
+
+def _probe(link: Link, nets: Nets) -> str:
+    source, sink = nets.branch[link.name], nets.sink(link.sink)
+    return ", ".join(f"{net}_{pin}" for net in (source, sink) for pin in ("valid", "ready"))
 
 
 def _fork(design: Structure, source: End, nets: Nets) -> list[str]:
