@@ -17,7 +17,7 @@ from gatewright.build.samples import check_data, store_samples, stored_inputs
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import cpp_names, hls_project, rtl, systemc
+from gatewright.emit import cpp_names, hls_project, rtl, stream_ip, systemc
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls_vectors import VECTOR_FRAMES, vectors
 from gatewright.errors import ConfigError
@@ -31,7 +31,7 @@ from gatewright.passes.prove import prove
 from gatewright.progress import Progress, silent
 
 EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
-    "rtl": lambda design: rtl.emit(design.structure),
+    "rtl": stream_ip.emit,
     "hls": lambda design: hls_project.emit(design.structure, design.board, design.mhz),
     "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }
