@@ -25,6 +25,7 @@ from gatewright.frontend.importer import import_model
 from gatewright.ir.op import TARGETS
 from gatewright.ir.packing import read_images
 from gatewright.ir.serial import load_graph
+from gatewright.runtime.kernel_map import KernelMap
 from gatewright.sim.csim import build_csim
 
 BOARD = "pynq-z2"
@@ -202,9 +203,9 @@ def test_a_folder_that_is_no_builds_is_left_alone(layers: Path, tmp_path: Path) 
 
 
 def test_every_target_has_a_folder(layers: Path, tmp_path: Path) -> None:
-    assert set(EMITTERS) == set(get_args(Target)) == set(TARGETS)
-    build = compile_model(layers, BOARD, fps=1e5, targets=("systemc", "rtl", "hls", "rtl"), output=tmp_path)
-    assert build.targets == Build.open(tmp_path).targets == ("rtl", "hls", "systemc")
+    assert set(EMITTERS) == set(get_args(Target)) == {*TARGETS, "kernel"}
+    build = compile_model(layers, BOARD, fps=1e5, targets=("systemc", "rtl", "hls", "rtl", "kernel"), output=tmp_path)
+    assert build.targets == Build.open(tmp_path).targets == ("rtl", "kernel", "hls", "systemc")
     for target in build.targets:
         files = {p for p in build.emitted(target).rglob("*") if p.is_file()}
         assert build.emitted(target) == tmp_path / target and files
@@ -213,6 +214,23 @@ def test_every_target_has_a_folder(layers: Path, tmp_path: Path) -> None:
         }
     text = (tmp_path / "hls" / "layers.cpp").read_text()
     assert f"ap_uint<{load_board(BOARD).memory_bits}>* output" in text
+
+
+def test_ports_to_memory_are_as_wide_as_asked_for(layers: Path, tmp_path: Path) -> None:
+    build = compile_model(layers, BOARD, fps=1e5, targets=("rtl", "kernel", "hls"), bus_bits=256, output=tmp_path)
+    kernel = KernelMap.load(build.emitted("kernel") / "kernel.json")
+    assert build.bus_bits == kernel.bus_bits == 256
+    assert "ap_uint<256>* output" in (tmp_path / "hls" / "layers.cpp").read_text()
+    assert all((tmp_path / source).is_file() for source in kernel.sources)
+    again = compile_model(layers, BOARD, fps=1e5, targets=("rtl", "kernel"), output=tmp_path)
+    kernel = KernelMap.load(again.emitted("kernel") / "kernel.json")
+    assert again.bus_bits == kernel.bus_bits == load_board(BOARD).memory_bits
+
+
+def test_a_missing_kernel_names_all_that_it_stands_on(layers: Path, tmp_path: Path) -> None:
+    build = compile_model(layers, BOARD, fps=1e5, targets="hls", output=tmp_path)
+    with pytest.raises(MissingTargetError, match=r"has no kernel/: .* with --target rtl,kernel,hls$"):
+        build.emitted("kernel")
 
 
 def test_a_target_that_is_not_asked_for_any_more_goes(layers: Path, tmp_path: Path) -> None:

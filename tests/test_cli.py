@@ -242,8 +242,10 @@ def test_compile_takes_targets(network: Path, tmp_path: Path) -> None:
     assert (tmp_path / "build" / "hls" / "two_layers.cpp").is_file()
     assert run(*arguments, "hls").exit_code == 0
     assert not (tmp_path / "build" / "rtl").exists()
+    assert run(*arguments, "rtl,kernel", "--bus-bits", "128").exit_code == 0
+    assert json.loads((tmp_path / "build" / "kernel" / "kernel.json").read_text())["bus_bits"] == 128
     for wrong, message in (
-        ("rtl,vhdl", "targets ['vhdl']: choose from rtl, hls, systemc"),
+        ("rtl,vhdl", "targets ['vhdl']: choose from rtl, kernel, hls, systemc"),
         ("rtl,", "--target 'rtl,' has an"),
     ):
         result = run(*arguments, wrong)

@@ -28,9 +28,9 @@ from gatewright.errors import ConfigError
         ({"folding": Path("f.json"), "objective": "latency"}, "folding and objective each decide the folding"),
         ({"latency_us": -1.0}, "latency_us=-1.0 must be a number above 0"),
         ({"latency_us": 2.0, "budget": 0.5}, "latency_us and budget each decide the folding: give one of them"),
-        ({"targets": ("rtl", "verilog")}, r"targets \['verilog'\]: choose from rtl, hls, systemc"),
-        ({"targets": "vhdl"}, r"targets \['vhdl'\]: choose from rtl, hls, systemc"),
-        ({"targets": ()}, r"targets \[\]: choose from rtl, hls, systemc"),
+        ({"targets": ("rtl", "verilog")}, r"targets \['verilog'\]: choose from rtl, kernel, hls, systemc"),
+        ({"targets": "vhdl"}, r"targets \['vhdl'\]: choose from rtl, kernel, hls, systemc"),
+        ({"targets": ()}, r"targets \[\]: choose from rtl, kernel, hls, systemc"),
         ({"objective": "speed"}, "objective='speed': use throughput or latency"),
         ({"objective": "latency", "latency_us": 2.0}, "latency_us=2.0 asks for the smallest design within a latency"),
     ],
@@ -50,6 +50,17 @@ def test_output_must_not_be_a_file(tmp_path: Path) -> None:
 def test_targets_are_named_once_and_in_order(tmp_path: Path) -> None:
     assert CompileConfig("pynq-z2", tmp_path, targets=["hls", "rtl", "hls"]).targets == ("rtl", "hls")
     assert CompileConfig("pynq-z2", tmp_path, targets="hls").targets == ("hls",)
+
+
+def test_a_kernel_needs_the_rtl_inside(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^target kernel is .* around the RTL: give rtl,kernel$"):
+        CompileConfig("pynq-z2", tmp_path, targets=["kernel", "hls"])
+
+
+@pytest.mark.parametrize("bits", [0, 8, 48, 1024])
+def test_ports_to_memory_have_a_width_that_there_is(bits: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^bus_bits={bits}: use 32, 64, 128, 256 or 512$"):
+        CompileConfig("pynq-z2", tmp_path, bus_bits=bits)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,14 @@ LARGEST_MHZ = 1000
 Objective = Literal["throughput", "latency"]
 """What the best design that fits is best at."""
 
-Target = Literal["rtl", "hls", "systemc"]
+Target = Literal["rtl", "kernel", "hls", "systemc"]
 """What a design is written as."""
 
 ALL_TARGETS: tuple[Target, ...] = get_args(Target)
 """What `compile` writes unless asked otherwise."""
+
+BUS_BITS = (32, 64, 128, 256, 512)
+"""Widths that a port to memory can have."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class CompileConfig:
         mhz: clock; None takes the board's.
         folding: JSON file with the folding of every unit, instead of a solved one.
         argmax: the hardware gives the top-1 label instead of scores.
-        targets: what the design is written as, each once, in the order of `Target`.
+        targets: what the design is written as, each once, in the order of `Target`; "kernel" stands on "rtl".
+        bus_bits: width of the ports to memory; None takes the board's.
 
     Raises:
         ConfigError: a value out of range; settings that each decide the folding.
@@ -54,6 +58,7 @@ class CompileConfig:
     folding: Path | None = None
     argmax: bool = False
     targets: Sequence[Target] = ALL_TARGETS
+    bus_bits: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", _ordered(self.targets))
@@ -67,6 +72,8 @@ class CompileConfig:
             raise ConfigError(f"budget={self.budget!r} is a fraction of the board: use a value above 0 and at most 1")
         if self.objective not in get_args(Objective):
             raise ConfigError(f"objective={self.objective!r}: use {' or '.join(get_args(Objective))}")
+        if self.bus_bits is not None and self.bus_bits not in BUS_BITS:
+            raise ConfigError(f"bus_bits={self.bus_bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
         self._check_goals()
         if self.output.exists() and not self.output.is_dir():
             raise ConfigError(f"output={str(self.output)!r} is a file: name a folder")
@@ -99,10 +106,12 @@ def _ordered(targets: Sequence[str]) -> tuple[Target, ...]:
     """Each target once, in the order of `Target`.
 
     Raises:
-        ConfigError: none, or one that there is not.
+        ConfigError: none, one that there is not, or one without what it stands on.
     """
     names = [targets] if isinstance(targets, str) else list(targets)
     unknown = [n for n in names if n not in ALL_TARGETS]
     if unknown or not names:
         raise ConfigError(f"targets {unknown or names!r}: choose from {', '.join(ALL_TARGETS)}")
+    if "kernel" in names and "rtl" not in names:
+        raise ConfigError("target kernel is registers and memory ports around the RTL: give rtl,kernel")
     return tuple(t for t in ALL_TARGETS if t in names)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from benchmarks.networks import make
 
-from gatewright.boards import load_board
 from gatewright.build import Build, compile_model
 from gatewright.frontend.export import export
 from gatewright.sim.csim import run_csim
@@ -42,7 +41,7 @@ def run(name: str, folder: Path, frames: int, rtl_frames: int) -> None:
     build = build_of(name, folder)
     integers = tuple(sample(i.tensor, frames, np.random.default_rng(0)) for i in build.model_graph.inputs)
     golden = build.model_graph.reference(*integers)
-    bus = load_board(build.summary()["board"]).memory_bits
+    bus = build.bus_bits
     for have, want in zip(run_csim(build.structure, build.emitted("hls"), integers, bus), golden, strict=True):
         np.testing.assert_array_equal(have.reshape(want.shape), want)
     free = run_systemc(build.structure, build.emitted("systemc"), integers)

@@ -8,6 +8,7 @@ folding.json                     PE and SIMD of every unit, to edit and give bac
 design.json, design.npz          the lowered and folded graph with its FIFO depths
 prediction.json                  interval, latency and resources, written before any RTL runs
 rtl/                             the SystemVerilog top level, its memories and kernels
+kernel/                          registers and AXI masters around them, and kernel.json that lists both
 hls/                             the Vitis HLS project of the same design
 systemc/                         its SystemC model
 data/                            inputs, and where known labels and the reference models' outputs

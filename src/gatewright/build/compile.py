@@ -17,14 +17,14 @@ from gatewright.build.samples import check_data, store_samples, stored_inputs
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import cpp_names, hls_project, rtl, stream_ip, systemc
+from gatewright.emit import cpp_names, hls_project, kernel, rtl, stream_ip, systemc
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls_vectors import VECTOR_FRAMES, vectors
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import import_model
 from gatewright.frontend.reading import model_bytes
 from gatewright.ir.graph import Graph
-from gatewright.ir.op import TARGETS, resource_roots
+from gatewright.ir.op import resource_roots
 from gatewright.ir.serial import save_graph
 from gatewright.passes.lower import lower
 from gatewright.passes.prove import prove
@@ -32,6 +32,7 @@ from gatewright.progress import Progress, silent
 
 EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
     "rtl": stream_ip.emit,
+    "kernel": lambda design: kernel.emit(design, design.board.memory_bits),
     "hls": lambda design: hls_project.emit(design.structure, design.board, design.mhz),
     "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }
@@ -60,6 +61,7 @@ def compile_model(
     folding: str | Path | Mapping[str, Any] | None = None,
     argmax: bool = False,
     targets: Sequence[Target] = ALL_TARGETS,
+    bus_bits: int | None = None,
     output: str | Path,
     progress: Progress = silent,
 ) -> Build:
@@ -77,6 +79,7 @@ def compile_model(
         folding: a `folding.json`, or what it holds, to use instead of a solved one.
         argmax: the hardware gives the top-1 label instead of scores; see `import_model`.
         targets: what the design is written as; folders of targets that the folder holds from before go.
+        bus_bits: width of the ports to memory of targets that have them; the board's by default.
         output: the build folder.
         progress: called with the name of each step.
 
@@ -88,8 +91,11 @@ def compile_model(
     source = "folding" if isinstance(folding, Mapping) else str(folding)
     asked: Asked = {"fps": fps, "latency_us": latency_us, "budget": budget, "objective": objective, "mhz": mhz}
     given = None if folding is None else Path(source)
-    config = CompileConfig(board=board, output=output, folding=given, argmax=argmax, targets=targets, **asked)
+    config = CompileConfig(
+        board=board, output=output, folding=given, argmax=argmax, targets=targets, bus_bits=bus_bits, **asked
+    )
     target = load_board(config.board)
+    target = replace(target, memory_bits=config.bus_bits or target.memory_bits)
     check_folder(output)
     progress("import")
     graph = import_model(model, argmax=config.argmax)
@@ -143,7 +149,7 @@ def _write(
 
 def _write_targets(output: Path, files: Mapping[Target, FileSet]) -> None:
     """Each target's files alone: what an earlier compilation left goes."""
-    for name in TARGETS:
+    for name in ALL_TARGETS:
         if (output / name).is_dir():
             shutil.rmtree(output / name)
     for name, texts in files.items():

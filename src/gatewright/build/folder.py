@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gatewright.config import ALL_TARGETS
 from gatewright.design.structure import Structure, structure
 from gatewright.errors import ConfigError, MissingTargetError
 from gatewright.ir.graph import Graph
-from gatewright.ir.op import TARGETS
 from gatewright.ir.serial import load_graph
 
 
@@ -76,10 +76,10 @@ class Build:
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
-        """What it was compiled for, in the order of `TARGETS`."""
+        """What it was compiled for, in the order of `ALL_TARGETS`."""
         manifest = read_manifest(self.directory) or {"files": {}}
         there = {name.split("/")[0] for name in manifest["files"]}
-        return tuple(t for t in TARGETS if t in there)
+        return tuple(t for t in ALL_TARGETS if t in there)
 
     def emitted(self, target: str) -> Path:
         """The folder of a target's files.
@@ -88,7 +88,8 @@ class Build:
             MissingTargetError: it was not compiled for this target.
         """
         if target not in self.targets:
-            wanted = ",".join(t for t in TARGETS if t in self.targets or t == target)
+            asked = {*self.targets, target} | ({"rtl"} if target == "kernel" else set())
+            wanted = ",".join(t for t in ALL_TARGETS if t in asked)
             raise MissingTargetError(
                 f"{self.directory} has no {target}/: it was compiled for {', '.join(self.targets)} alone; "
                 f"compile the model again with --target {wanted}"
@@ -99,6 +100,15 @@ class Build:
     def rtl(self) -> Path:
         """The folder of the emitted SystemVerilog; see `emitted`."""
         return self.emitted("rtl")
+
+    @property
+    def bus_bits(self) -> int:
+        """Width of its ports to memory.
+
+        Raises:
+            ConfigError: the prediction is missing or damaged.
+        """
+        return int(self.summary()["bus_bits"])
 
     @property
     def data(self) -> Path:
@@ -114,13 +124,13 @@ class Build:
         path = self.directory / "prediction.json"
         try:
             prediction = dict(json.loads(path.read_text()))
-            int(prediction["interval_cycles"]), int(prediction["latency_cycles"])
+            int(prediction["interval_cycles"]), int(prediction["latency_cycles"]), int(prediction["bus_bits"])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{path}: not a readable prediction ({error!r}); compile the model again") from error
         return prediction
 
 
-WRITTEN = ("model.onnx", "graph.json", "design.json", "proof.json", "folding.json", "prediction.json", *TARGETS)
+WRITTEN = ("model.onnx", "graph.json", "design.json", "proof.json", "folding.json", "prediction.json", *ALL_TARGETS)
 """What a compilation replaces in its folder."""
 
 
@@ -156,7 +166,7 @@ def write_manifest(output: Path, inputs: str, files: Mapping[str, str]) -> None:
 def file_hashes(output: Path) -> dict[str, str]:
     """Of every file of the build but `data/`, the manifest itself and what comes after it, by relative path."""
     later = {"manifest.json", "check.json", "report.html", "trace.npz", "trace.html", "bisect.vcd"}
-    emitted = (p for target in TARGETS for p in (output / target).rglob("*"))
+    emitted = (p for target in ALL_TARGETS for p in (output / target).rglob("*"))
     files = [p for p in sorted([*output.iterdir(), *emitted]) if p.is_file()]
     return {
         str(p.relative_to(output)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.name not in later

@@ -68,6 +68,9 @@ def compile_(
     target: Annotated[str, typer.Option(help="Comma-separated: what the design is written as.")] = ",".join(
         ALL_TARGETS
     ),
+    bus_bits: Annotated[
+        int | None, typer.Option(help="Width of the ports to memory: 32 to 512; the board's by default.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
@@ -88,6 +91,7 @@ def compile_(
             folding=folding,
             argmax=argmax,
             targets=split_names("--target", target, ",".join(ALL_TARGETS)),  # type: ignore[arg-type]  # CompileConfig refuses others
+            bus_bits=bus_bits,
             output=output or Path("build") / model.stem,
             progress=progress,
         )

@@ -92,6 +92,7 @@ class Design:
             "network": self.graph.name,
             "board": self.board.name,
             "mhz": self.mhz,
+            "bus_bits": self.board.memory_bits,
             "units": units,
             "fifos": fifos,
             "outputs": outputs,

@@ -17,6 +17,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewright.config import BUS_BITS
 from gatewright.design.plan import Design
 from gatewright.design.structure import Link, Structure
 from gatewright.emit import rtl
@@ -29,8 +30,6 @@ from gatewright.ir.op import package_root
 from gatewright.ir.types import Stream
 from gatewright.runtime.kernel_map import EDGE, EDGE_BYTES, Argument, KernelEdge, KernelMap
 
-BUS_BITS = (32, 64, 128, 256, 512)
-"""Widths of a memory port."""
 LEAST_WINDOW = 4096
 """Bytes of registers: the least that an address map of a board deals in."""
 LEAST_STATUS = 0x100

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gatewright.boards import load_board
 from gatewright.build import Array, Build, load_array, load_inputs
 from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.errors import ConfigError, DataError, GatewrightError, MissingTargetError, MissingToolError
@@ -258,7 +257,7 @@ def _golden(case: Case) -> StageResult:
 def _csim(case: Case) -> StageResult:
     """The emitted HLS project in C simulation: its values; a C program has no cycles."""
     build = case.build
-    folder, bus = build.emitted("hls"), load_board(build.summary()["board"]).memory_bits
+    folder, bus = build.emitted("hls"), build.bus_bits
     return compare(case, "csim", run_csim(build.structure, folder, case.integers, bus, progress=case.progress))
 
 
