@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import io
 import json
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewright.board.archive import MANIFEST, npz, write_archive, write_folder
+from gatewright.board.archive import MANIFEST, npz, read_files, write_archive, write_folder
 from gatewright.errors import ConfigError
 
 
@@ -103,3 +105,70 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     for write in (lambda p: write_folder(files(), p), lambda p: write_archive(files(), "net", p)):
         with pytest.raises(ConfigError, match=r"file/b cannot be written .*choose another with -o"):
             write(tmp_path / "file" / "b")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def whole(**contents: bytes) -> dict[str, bytes]:
+    """A small bundle with true digests."""
+    named = {"run.py": b"print(1)\n", **contents}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in named.items()}
+    return named | {MANIFEST: json.dumps({"files": digests}).encode()}
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, Path]:
+    """The same bundle as a folder and as an archive."""
+    write_folder(whole(), tmp_path / "folder")
+    write_archive(whole(), "net", tmp_path / "net.tar.gz")
+    return tmp_path / "folder", tmp_path / "net.tar.gz"
+
+
+def test_folder_and_archive_are_read_alike(both: tuple[Path, Path]) -> None:
+    assert read_files(both[0]) == read_files(both[1]) == whole()
+
+
+def test_what_lies_beside_the_bundles_own_files_is_left_out(both: tuple[Path, Path]) -> None:
+    (both[0] / "__pycache__").mkdir()
+    (both[0] / "__pycache__" / "x.pyc").write_bytes(b"")
+    assert read_files(both[0]) == whole()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\x"])
+def test_a_name_outside_is_refused(tmp_path: Path, name: str) -> None:
+    write_archive(whole(**{name: b""}), "net", tmp_path / "net.tar.gz")
+    with pytest.raises(ConfigError, match="lies outside the bundle: it is none of ours"):
+        read_files(tmp_path / "net.tar.gz")
+
+
+def test_an_archive_cut_anywhere_is_told(both: tuple[Path, Path], tmp_path: Path) -> None:
+    data = both[1].read_bytes()
+    for keep in range(0, len(data), 7):
+        (tmp_path / "cut").write_bytes(data[:keep])
+        with pytest.raises(ConfigError, match=r"cut is no bundle|cut lacks|is damaged"):
+            read_files(tmp_path / "cut")
+
+
+def test_a_changed_byte_of_an_archive_is_told_or_does_no_harm(both: tuple[Path, Path], tmp_path: Path) -> None:
+    data = both[1].read_bytes()
+    for at in range(0, len(data), 3):
+        (tmp_path / "x").write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        with contextlib.suppress(ConfigError):
+            assert read_files(tmp_path / "x") == whole()
+
+
+def test_a_missing_file_and_a_damaged_one_are_named(both: tuple[Path, Path]) -> None:
+    (both[0] / "run.py").write_bytes(b"print(2)\n")
+    with pytest.raises(ConfigError, match=r"run\.py is damaged: make the bundle again"):
+        read_files(both[0])
+    (both[0] / "run.py").unlink()
+    with pytest.raises(ConfigError, match=r"lacks run\.py: make the bundle again"):
+        read_files(both[0])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}', '{"files": ["run.py"]}'])
+def test_a_damaged_manifest_is_told(both: tuple[Path, Path], text: str) -> None:
+    (both[0] / MANIFEST).write_text(text)
+    with pytest.raises(ConfigError, match="is no bundle"):
+        read_files(both[0])

@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatewright.board.archive import MANIFEST, packed, write_folder
-from gatewright.board.deploy import Place, check_root, copy, deploy, probe, verify_command
+from gatewright.board.deploy import Place, check_root, copy, install, probe, run_verify, verify_command
 from gatewright.board.ssh import Remote
 from gatewright.errors import ConfigError, GatewrightError, ToolError
 
@@ -98,6 +99,12 @@ def bundle(folder: Path, *, kind: str | None = "bit", run: str = RUN, **contents
     }  # fmt: skip
     write_folder(files | {MANIFEST: json.dumps(record).encode()}, folder)
     return folder
+
+
+def deploy(source: Path, remote: Remote, *, verify: bool = True, **options: Any) -> bool:
+    """As the command does it."""
+    place = install(source, remote, verify=verify, **options)
+    return not verify or run_verify(remote, place)
 
 
 def read(folder: Path) -> dict[str, bytes]:

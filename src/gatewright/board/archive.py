@@ -139,6 +139,8 @@ def read_files(path: Path) -> dict[str, bytes]:
         ) from error
     files = {MANIFEST: get(MANIFEST)}
     for name, digest in digests.items():
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise ConfigError(f"{path}: {name!r} lies outside the bundle: it is none of ours")
         try:
             files[name] = get(name)
         except (OSError, KeyError) as error:
@@ -150,6 +152,7 @@ def read_files(path: Path) -> dict[str, bytes]:
 
 def _unpacked(path: Path) -> dict[str, bytes]:
     """The files of an archive, without its one top folder."""
-    with tarfile.open(path, "r:gz") as archive:
+    whole = gzip.decompress(path.read_bytes())  # at once, so that its checksum is looked at whatever is read
+    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
         members = ((m, archive.extractfile(m)) for m in archive if m.isfile())
         return {m.name.partition("/")[2]: data.read() for m, data in members if data is not None}

@@ -61,7 +61,7 @@ class Found:
     manifest: str
 
 
-def deploy(
+def install(
     bundle: str | Path,
     remote: Remote,
     *,
@@ -71,8 +71,8 @@ def deploy(
     device: str | None = None,
     verify: bool = True,
     progress: Progress = silent,
-) -> bool:
-    """Copy a bundle to a board and run its `verify` there, whose report goes to this process' stdout.
+) -> Place:
+    """Copy a bundle to a board, where `run_verify` can run it.
 
     Args:
         bundle: a bundle's folder or archive.
@@ -81,11 +81,11 @@ def deploy(
         python: the interpreter on the board.
         sudo: run as root by way of sudo, which PYNQ needs for any other user.
         device: what the driver there is told to use instead of the board's FPGA, such as a virtual board's HOST:PORT.
-        verify: whether to run it.
+        verify: whether it is to be run; if not, nothing is asked of the board's Python.
         progress: called with the name of each step, and with bytes as they go.
 
     Returns:
-        Whether everything asked for was done and all integers agreed.
+        Where it is.
 
     Raises:
         ConfigError: no bundle, or one that this board cannot run.
@@ -103,10 +103,7 @@ def deploy(
         _check_python(remote, place)
         check_root(remote, place, found)
     copy(remote, place, files, progress)
-    if not verify:
-        return True
-    progress(f"verifying on {remote.host}")
-    return run_verify(remote, place)
+    return place
 
 
 def _remote_path(path: str) -> str:

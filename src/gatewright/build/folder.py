@@ -165,7 +165,7 @@ def write_manifest(output: Path, inputs: str, files: Mapping[str, str]) -> None:
 
 def file_hashes(output: Path) -> dict[str, str]:
     """Of every file of the build but `data/`, the manifest itself and what comes after it, by relative path."""
-    later = {"manifest.json", "check.json", "report.html", "trace.npz", "trace.html", "bisect.vcd"}
+    later = {"manifest.json", "check.json", "bundle.tar.gz", "report.html", "trace.npz", "trace.html", "bisect.vcd"}
     emitted = (p for target in ALL_TARGETS for p in (output / target).rglob("*"))
     files = [p for p in sorted([*output.iterdir(), *emitted]) if p.is_file()]
     return {
