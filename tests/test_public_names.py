@@ -12,6 +12,7 @@ import pytest
 import gatewright
 
 NAMES = {
+    "Accelerator",
     "Board",
     "Build",
     "GatewrightError",

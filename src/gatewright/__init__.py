@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from gatewright.ir.op import Op
     from gatewright.ir.serial import load_graph
     from gatewright.ir.types import Tensor
+    from gatewright.runtime.accelerator import Accelerator
     from gatewright.verify.check import check
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accelerator",
     "Board",
     "Build",
     "GatewrightError",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Accelerator": "gatewright.runtime.accelerator",
     "Board": "gatewright.boards",
     "Build": "gatewright.build",
     "GatewrightError": "gatewright.errors",

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place that talks to pynq: every call is timed, counted, and its failure told in our words."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from typing import Any, Callable
+
+import numpy as np
+
+from .bundle import Bundle
+from .errors import ConfigError, DeviceError, DeviceMemoryError, GatewrightError
+from .kernel_map import Argument
+from .packing import Bytes
+
+PORT = 7967
+"""Of PYNQ.remote."""
+_LOST = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
+
+
+class Buffer:
+    """Frames of an argument in device memory.
+
+    Attributes:
+        array: uint8 of shape (frames, frame_bytes), the host's side.
+        address: on the device's bus.
+    """
+
+    def __init__(self, device: Device, argument: Argument, frames: int) -> None:
+        self._device = device
+        what = f"allocating {frames * argument.frame_bytes:,} bytes for {argument.name!r}"
+        self._raw = device.call(what, device.allocate, (frames, argument.frame_bytes), argument)
+        self.array: Bytes = self._raw.view(np.ndarray)
+        self.array[...] = 0
+        self.address = int(device.call(f"asking where {argument.name!r} lies", lambda: self._raw.device_address))
+
+    def flush(self) -> None:
+        """Host to device."""
+        self._device.call("writing a buffer", self._raw.flush)
+
+    def invalidate(self) -> None:
+        """Device to host."""
+        self._device.call("reading a buffer", self._raw.invalidate)
+
+    def free(self) -> None:
+        """Give the memory back; the array must not be used any more."""
+        raw, self._raw = self._raw, None
+        self.array = np.zeros((0, 0), np.uint8)
+        if raw is not None:
+            self._device.call("freeing a buffer", raw.freebuffer)
+
+
+class Device:
+    """A device that a bundle's bitstream is loaded on.
+
+    Args:
+        bundle: what to load.
+        where: None for the machine's own, "HOST" or "HOST:PORT" for PYNQ.remote, or a device of pynq.
+        download: whether to load it, or to take what is there.
+
+    Attributes:
+        calls, seconds: of pynq so far.
+        lost: the device went away.
+        broken: the kernel hangs until its bitstream is loaded again.
+
+    Raises:
+        DeviceError: no pynq, no device, or one that refuses the bitstream.
+    """
+
+    def __init__(self, bundle: Bundle, where: object, download: bool) -> None:
+        self.calls, self.seconds = 0, 0.0
+        self.lost = self.broken = False
+        self.label = where if isinstance(where, str) else "the device"
+        self.remote = isinstance(where, str)
+        self._bundle = bundle
+        self._pynq = import_pynq()
+        self._channel: Any = None
+        self._device = self._connect(where)
+        try:
+            file = bundle.bitstream
+            self._overlay = self.call(f"loading {file.name}", self._load, str(file), download)
+            base, size = self._base_address(), bundle.kernel.control_bytes
+            self._mmio = self.call("opening the registers", self._pynq.MMIO, base, size, self._device)
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, offset: int) -> int:
+        """A register of 32 bits."""
+        return int(self.call(f"reading register 0x{offset:x}", self._mmio.read, offset))
+
+    def write(self, offset: int, value: int) -> None:
+        """A register of 32 bits."""
+        self.call(f"writing register 0x{offset:x}", self._mmio.write, offset, value)
+
+    def allocate(self, shape: tuple[int, int], argument: Argument) -> Any:
+        """A buffer of pynq's where the argument's port reaches it.
+
+        Raises:
+            DeviceMemoryError: there is no room.
+        """
+        try:
+            return self._pynq.allocate(shape, "u1", target=self._memory(argument))
+        except (MemoryError, RuntimeError, OSError) as error:
+            if _code(error) not in ("", "RESOURCE_EXHAUSTED"):
+                raise
+            raise DeviceMemoryError(
+                f"{self.label} has no room for {shape[0] * shape[1]:,} bytes for {argument.name!r} ({_text(error)}): "
+                "give a smaller buffer_bytes, or free what other programs hold; what was allocated before stays usable"
+            ) from error
+
+    def call(self, what: str, function: Callable[..., Any], *values: Any) -> Any:
+        """A call of pynq.
+
+        Raises:
+            DeviceError: it failed.
+        """
+        began = time.perf_counter()
+        try:
+            return function(*values)
+        except GatewrightError:
+            raise
+        except Exception as error:  # pynq, gRPC and drivers raise many types
+            raise self._failure(what, error) from error
+        finally:
+            self.seconds += time.perf_counter() - began
+            self.calls += 1
+
+    def close(self) -> None:
+        """Let go of the device; never fails."""
+        self._overlay = self._mmio = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _failure(self, what: str, error: Exception) -> DeviceError:
+        code = _code(error)
+        if code in _LOST:
+            self.lost = True
+            return DeviceError(
+                f"{self.label} stopped answering while {what} ({code}: {_text(error)}): see whether it is on; "
+                "the next run connects anew"
+            )
+        self.broken = self.broken or code == "INTERNAL"
+        return DeviceError(f"{self.label} failed while {what}: {f'{code}: ' if code else ''}{_text(error)}")
+
+    def _connect(self, where: object) -> Any:
+        if isinstance(where, str):
+            host, port = address(where)
+            try:
+                from pynq.pl_server.remote_device import RemoteDevice
+            except ImportError as error:
+                raise DeviceError(f"this pynq has no PYNQ.remote ({error}): pip install 'pynq>=4'") from error
+            try:
+                device = RemoteDevice(0, host, port)
+            except Exception as error:
+                raise DeviceError(
+                    f"no PYNQ.remote server answers at {host}:{port} ({_text(error)}): switch the board on, or start "
+                    "a virtual one with `gatewright board serve BUNDLE`"
+                ) from error
+            self._channel = device.client.channel
+            return device
+        if where is not None:
+            return where
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="No devices found")
+                return self._pynq.Device.active_device
+        except Exception as error:
+            raise DeviceError(
+                f"pynq finds no device on this machine ({_text(error)}): on a board be root and source "
+                "/etc/profile.d/pynq_venv.sh; for a remote or virtual board give its address, HOST or HOST:PORT"
+            ) from error
+
+    def _load(self, file: str, download: bool) -> Any:
+        """pynq asks the active device for some registers whatever device it is given, so it is the active one here."""
+        meta = self._pynq.Device
+        before = getattr(meta, "_active_device", None)
+        meta.active_device = self._device
+        try:
+            return self._pynq.Overlay(file, download=download, device=self._device)
+        finally:
+            if before is None:
+                del meta._active_device
+            else:
+                meta.active_device = before
+
+    def _instance(self) -> Any:
+        """What a .xclbin says of the kernel, on a card whose kernels pynq can call; else None."""
+        if (
+            not getattr(self._device, "capabilities", {}).get("CALLABLE")
+            or "REGISTER_RW" not in self._device.capabilities
+        ):
+            return None
+        kernel, found = self._bundle.kernel.kernel, self._overlay.ip_dict
+        for name in sorted(found):
+            if name.rpartition("_")[0] == kernel:
+                return found[name]
+        raise DeviceError(f"the bitstream has no kernel {kernel!r}; it has {sorted(found)!r}")
+
+    def _base_address(self) -> int:
+        instance = self._instance()
+        return self._bundle.base_address if instance is None else int(instance["phys_addr"])
+
+    def _memory(self, argument: Argument) -> Any:
+        """Where buffers of an argument belong: on a card the memory bank that the linker gave its port."""
+        instance = self._instance()
+        for register in () if instance is None else instance["registers"].values():
+            if register["address_offset"] == argument.register and register.get("memory"):
+                return self._device.get_memory_by_name(register["memory"])
+        return self._device
+
+
+def import_pynq() -> Any:
+    """pynq, without the one warning that its import gives.
+
+    Raises:
+        DeviceError: it is not installed, or does not load.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*pkg_resources.*")
+            import pynq
+    except Exception as error:  # it loads libraries of the board
+        raise DeviceError(
+            f"pynq cannot be loaded ({type(error).__name__}: {error}): on a board, source /etc/profile.d/pynq_venv.sh "
+            "first; elsewhere, pip install pynq"
+        ) from error
+    return pynq
+
+
+def address(where: str) -> tuple[str, int]:
+    """Host and port of "HOST" or "HOST:PORT"; an IPv6 address with a port stands in brackets.
+
+    Raises:
+        ConfigError: neither.
+    """
+    host, colon, port = where.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        return where, PORT
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"device={where!r}: give HOST or HOST:PORT, the port a number from 1 to 65535")
+    return host, int(port)
+
+
+def _code(error: BaseException) -> str:
+    """The status of a gRPC error by name; "" for any other."""
+    grpc = sys.modules.get("grpc")
+    if grpc is None or not isinstance(error, grpc.RpcError):
+        return ""
+    code = getattr(error, "code", lambda: None)()
+    return "UNKNOWN" if code is None else str(code.name)
+
+
+def _text(error: BaseException) -> str:
+    details = getattr(error, "details", None)
+    return str(details() if callable(details) else error) or type(error).__name__

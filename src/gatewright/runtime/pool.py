@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Buffers in device memory, kept from one batch to the next."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from .device import Buffer, Device
+from .errors import DeviceError, DeviceMemoryError
+from .kernel_map import KernelMap
+
+KEPT = 4
+"""Batch sizes whose buffers are kept."""
+
+
+@dataclass
+class Slot:
+    """A buffer for every argument of the kernel.
+
+    Attributes:
+        inputs, outputs: the buffers.
+        arguments: what the kernel's registers must hold, by offset: the buffers' addresses.
+    """
+
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    arguments: dict[int, int]
+
+    def free(self) -> None:
+        """Give all buffers back."""
+        for buffer in self.inputs + self.outputs:
+            buffer.free()
+
+
+class Pool:
+    """Two slots for every size of batch that was run lately, so that one is filled while the kernel works on the other.
+
+    pynq reads a buffer back whole, therefore a small batch does not use the buffers of a large one: sizes are rounded
+    up to an eighth of a power of two, and a few of them are kept.
+    """
+
+    def __init__(self, kernel: KernelMap, device: Device) -> None:
+        self._kernel, self._device = kernel, device
+        self._slots: OrderedDict[tuple[int, int], Slot] = OrderedDict()
+
+    def slot(self, frames: int, which: int, busy: Slot | None) -> Slot:
+        """A slot with room for so many frames.
+
+        Args:
+            which: 0 or 1, of the two of that size.
+            busy: the slot that the kernel works on, if any, which is not given back.
+
+        Raises:
+            DeviceMemoryError: no room for it, even without those of other sizes.
+        """
+        grain = max(1, 1 << max(0, frames.bit_length() - 4))
+        key = (-(-frames // grain) * grain, which)
+        if key not in self._slots:
+            if len(self._slots) >= 2 * KEPT:
+                self._slots.popitem(last=False)[1].free()
+            try:
+                slot = self._allocated(key[0])
+            except DeviceMemoryError:
+                if not self._drop_all_but(busy):
+                    raise
+                slot = self._allocated(key[0])
+            self._slots[key] = slot
+        self._slots.move_to_end(key)
+        return self._slots[key]
+
+    def close(self) -> None:
+        """Free everything; what a device that went away does not take back is left to it."""
+        while self._slots:
+            _, slot = self._slots.popitem()
+            try:
+                slot.free()
+            except DeviceError:
+                continue
+
+    def _drop_all_but(self, busy: Slot | None) -> bool:
+        """Whether anything was given back."""
+        idle = [key for key, slot in self._slots.items() if slot is not busy]
+        for key in idle:
+            self._slots.pop(key).free()
+        return bool(idle)
+
+    def _allocated(self, frames: int) -> Slot:
+        slot = Slot([], [], {})
+        try:
+            for i, argument in enumerate(self._kernel.arguments):
+                buffer = Buffer(self._device, argument, frames)
+                (slot.inputs if i < len(self._kernel.inputs) else slot.outputs).append(buffer)
+                if buffer.address % (self._kernel.bus_bits // 8):
+                    raise DeviceError(
+                        f"the buffer of {argument.name!r} lies at 0x{buffer.address:x}, which is no multiple of the "
+                        f"{self._kernel.bus_bits // 8} bytes of a bus word: use another memory"
+                    )
+                slot.arguments[argument.register] = buffer.address & 0xFFFFFFFF
+                slot.arguments[argument.register + 4] = buffer.address >> 32
+        except BaseException:
+            if not self._device.lost:
+                slot.free()
+            raise
+        return slot

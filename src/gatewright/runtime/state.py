@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the registers of a kernel hold, in words, and which FIFO holds a run up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Sequence
+
+from . import kernel_map as k
+from .kernel_map import KernelEdge, KernelMap
+
+Read = Callable[[int], int]
+FAULTS = (
+    "read SLVERR", "read DECERR", "write SLVERR", "write DECERR", "address not aligned", "no frames", "aborted",
+)  # fmt: skip
+"""By bit of the fault register."""
+
+
+@dataclass(frozen=True)
+class EdgeState:
+    """A FIFO, now and in this run.
+
+    Attributes:
+        edge: which.
+        fill: words in it.
+        offered, accepts: something stands at its input; it has room for it.
+        filled, taken: it has a word at its output; the consumer is ready for one.
+        stalled: cycles in which something waited at its input.
+        starved: cycles in which the consumer waited at its output.
+        words: that left it.
+    """
+
+    edge: KernelEdge
+    fill: int
+    offered: bool
+    accepts: bool
+    filled: bool
+    taken: bool
+    stalled: int
+    starved: int
+    words: int
+
+    @property
+    def full(self) -> bool:
+        """Whether it keeps its source waiting."""
+        return self.offered and not self.accepts
+
+    @property
+    def empty(self) -> bool:
+        """Whether it keeps its consumer waiting."""
+        return self.taken and not self.filled
+
+    def __str__(self) -> str:
+        e = self.edge
+        mood = "full" if self.full else "empty" if self.empty else "waits for its consumer" if self.filled else "idle"
+        return (
+            f"{e.name} ({e.source} -> {e.consumer}): {mood}, {self.fill} of {e.depth} words, {self.words} have left; "
+            f"stalled {self.stalled} cycles at its input, starved {self.starved} at its output"
+        )
+
+
+@dataclass(frozen=True)
+class KernelState:
+    """All registers of a kernel that say what it does.
+
+    Attributes:
+        control: of the control register: "start", "done", "idle", "ready".
+        frames: that the run was asked for.
+        frames_done: that wholly left the design.
+        cycles: of this run, or of the last one.
+        first_frame, last_frame: cycle at which the first and the newest frame had wholly left.
+        faults: what went wrong, in words of `FAULTS`.
+        read_faults, write_faults: bursts that memory answered with an error.
+        fault_address, fault_port: of the first of them.
+        aborting: an abort is going on.
+        edges: the FIFOs, in the order of the kernel's map.
+    """
+
+    control: tuple[str, ...]
+    frames: int
+    frames_done: int
+    cycles: int
+    first_frame: int
+    last_frame: int
+    faults: tuple[str, ...]
+    read_faults: int
+    write_faults: int
+    fault_address: int
+    fault_port: str
+    aborting: bool
+    edges: tuple[EdgeState, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.frames_done} of {self.frames} frames after {self.cycles} cycles; first at {self.first_frame}, "
+            f"newest at {self.last_frame}; control: {', '.join(self.control) or 'busy'}",
+            f"faults: {', '.join(self.faults) or 'none'}",
+            *map(str, self.edges),
+        ]
+        return "\n".join(lines)
+
+
+def read_state(kernel: KernelMap, read: Read, control: int | None = None) -> KernelState:
+    """Read all of it: some 20 registers, and four an edge.
+
+    Args:
+        read: reads a register of 32 bits at an offset.
+        control: what the control register held; else it is read, which clears "done".
+    """
+    value = read(k.CONTROL) if control is None else control
+    bits = (("start", k.START), ("done", k.DONE), ("idle", k.IDLE), ("ready", k.READY))
+    at = kernel.status
+    flags = read(at + k.FAULTS)
+    masters = {i: a.port for i, a in enumerate(kernel.arguments)}
+    return KernelState(
+        control=tuple(name for name, bit in bits if value & bit),
+        frames=read(kernel.frames_register),
+        frames_done=read(at + k.FRAMES),
+        cycles=read_long(read, at + k.CYCLES),
+        first_frame=read_long(read, at + k.FIRST_FRAME),
+        last_frame=read_long(read, at + k.LAST_FRAME),
+        faults=fault_names(flags),
+        read_faults=read(at + k.READ_FAULTS),
+        write_faults=read(at + k.WRITE_FAULTS),
+        fault_address=read_long(read, at + k.FAULT_ADDRESS),
+        fault_port=masters.get(read(at + k.FAULT_MASTER), "?"),
+        aborting=bool(read(at + k.ABORT) & 1),
+        edges=tuple(_edge_state(kernel, e, read) for e in range(len(kernel.edges))),
+    )
+
+
+def read_long(read: Read, offset: int) -> int:
+    """A counter of 64 bits whose halves are read one after the other, while it may go on."""
+    high = read(offset + 4)
+    while True:
+        low, again = read(offset), read(offset + 4)
+        if again == high:
+            return high << 32 | low
+        high = again
+
+
+def fault_names(flags: int) -> tuple[str, ...]:
+    """The set bits of the fault register, in words."""
+    return tuple(name for i, name in enumerate(FAULTS) if flags >> i & 1)
+
+
+def _edge_state(kernel: KernelMap, index: int, read: Read) -> EdgeState:
+    at = kernel.edge_register(index)
+    now, stalled, starved, words = (read(at + 4 * i) for i in range(4))
+    offered, accepts, filled, taken = (bool(now >> bit & 1) for bit in (31, 30, 29, 28))
+    return EdgeState(kernel.edges[index], now & 0xFFFFFF, offered, accepts, filled, taken, stalled, starved, words)
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """What holds a run up.
+
+    Attributes:
+        edge: the FIFO that says so; None where all are still.
+        text: in words.
+    """
+
+    edge: EdgeState | None
+    text: str
+
+
+def find_culprit(state: KernelState, inputs: Sequence[str]) -> Culprit:
+    """The FIFO that holds a run up, from one look at all of them while nothing moves.
+
+    It starts at the last FIFO whose consumer waits for a word, and asks why none comes, unit by unit towards the
+    inputs: a unit that itself waits for a word passes the question on; a unit whose other output is full is held up by
+    that FIFO, which is too shallow, or whose consumer waits for the first one; at an input, memory gives nothing; and a
+    unit that has what it needs, and room, and does nothing, is itself the culprit. Where no consumer waits, all is
+    full, and memory takes nothing.
+
+    Args:
+        inputs: names of the tensors that come from memory.
+    """
+    empty = [e for e in state.edges if e.empty]
+    if not empty:
+        full = [e for e in state.edges if e.full or e.filled]
+        if not full:
+            return Culprit(None, "no FIFO waits for anything: the kernel does not move data at all")
+        last = full[-1]
+        return Culprit(last, f"memory takes no results: {last}")
+    edge, seen = empty[-1], set()
+    while edge.edge.name not in seen:
+        seen.add(edge.edge.name)
+        unit = edge.edge.source
+        feeding = [e for e in state.edges if e.edge.consumer == unit]
+        held = [e for e in state.edges if e.edge.source == unit and e.full]
+        if held:
+            return Culprit(held[0], f"{_held(held[0], edge)}")
+        if not feeding:
+            if unit in inputs:
+                return Culprit(edge, f"memory gives no more of input {unit!r}: {edge}")
+            return Culprit(edge, f"{unit} gives nothing: {edge}")
+        waiting = [e for e in feeding if e.empty]
+        if not waiting:
+            return Culprit(feeding[0], f"{unit} takes nothing more and gives nothing, though it has room: {feeding[0]}")
+        edge = waiting[0]
+    return Culprit(edge, f"units wait for each other in a circle: {edge}")
+
+
+def _held(full: EdgeState, empty: EdgeState) -> str:
+    return (
+        f"{full.edge.source} is held up by a FIFO that is full, while another that it feeds is empty. Full is {full}. "
+        f"Empty is {empty}. The first is too shallow, or its consumer waits for the second"
+    )
