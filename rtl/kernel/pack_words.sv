@@ -59,7 +59,7 @@ module pack_words #(
   assign s_axis_tready = fits || AHEAD && first_q && rest == FILL_BITS'(WORD);
   assign take = s_axis_tvalid && s_axis_tready;
   assign sum = rest + FILL_BITS'(BEAT);
-  assign rounded = FILL_BITS'((FILL_BITS + 1)'(sum) + (FILL_BITS + 1)'(WORD - 1)) & ~FILL_BITS'(WORD - 1);
+  assign rounded = FILL_BITS'((FILL_BITS + 1)'(sum) + (FILL_BITS + 1)'(WORD - 1)) & ~(FILL_BITS'(WORD - 1));
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin

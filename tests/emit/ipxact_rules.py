@@ -50,7 +50,10 @@ def schema_faults(text: bytes) -> list[str]:
 def rule_faults(folder: Path) -> list[str]:
     """All else that is wrong with `component.xml` of a folder and the files that it names."""
     root = etree.parse(str(folder / "component.xml")).getroot()
-    return [*_files(root, folder), *_ports(root, folder), *_interfaces(root), *_clocks(root), *_registers(root)]
+    return [
+        *_files(root, folder), *_ports(root, folder), *_interfaces(root), *_clocks(root), *_registers(root),
+        *_memory_mapped(root),
+    ]  # fmt: skip
 
 
 def texts(node: etree._Element, path: str) -> list[str]:
@@ -217,9 +220,9 @@ def _widths(name: str, bus: etree._Element, maps: dict[str, str], ports: Ports) 
         for signal in signals.split("|"):
             if signal in maps and (value is None or ports.get(maps[signal], ("", 0))[1] != int(value) * unit):
                 yield f"{name}: {parameter}={value} and {ports.get(maps[signal])} of {signal} do not match"
-    for data, mask in (("WDATA", "WSTRB"),):
-        if data in maps and ports[maps[data]][1] != 8 * ports[maps[mask]][1]:
-            yield f"{name}: {mask} does not match {data}"
+    data, strobes = (ports.get(maps.get(signal, ""), ("", 0))[1] for signal in ("WDATA", "WSTRB"))
+    if data != 8 * strobes:
+        yield f"{name}: WSTRB does not match WDATA"
 
 
 def _clocks(root: etree._Element) -> Iterator[str]:
@@ -262,3 +265,31 @@ def _registers(root: etree._Element) -> Iterator[str]:
             busif = _value(register, "ASSOCIATED_BUSIF")
             if busif is not None and busif not in names:
                 yield f"register {name}: {busif} is no interface"
+
+
+def _memory_mapped(root: etree._Element) -> Iterator[str]:
+    """Masters reach all addresses and say which way; slaves answer what their address pins reach."""
+    ranges = {
+        texts(e, "s:name")[0]: int(texts(e, path)[0], 0)
+        for kind, path in (("addressSpace", "s:range"), ("memoryMap", "s:addressBlock/s:range"))
+        for e in root.iterfind(f".//s:{kind}", SPACES)
+    }
+    told = Counter(
+        parameters(r)["ASSOCIATED_BUSIF"]
+        for r in root.iterfind(".//s:register", SPACES)
+        if "ASSOCIATED_BUSIF" in parameters(r)
+    )
+    for bus in root.iterfind(".//s:busInterface", SPACES):
+        name, values = texts(bus, "s:name")[0], parameters(bus)
+        if bus.find("s:busType", SPACES).get(f"{ATTRIBUTE}name") != "aximm":
+            continue
+        side = bus.find("s:master", SPACES)
+        reference = (bus.find("s:slave", SPACES) if side is None else side).find("*", SPACES)
+        if reference is None or ranges.get(reference.get(reference.tag)) != 1 << int(values["ADDR_WIDTH"]):
+            yield f"{name}: its range is not what ADDR_WIDTH={values['ADDR_WIDTH']} reaches"
+        maps = texts(bus, ".//s:logicalPort/s:name")
+        mode = {(1, 0): "READ_ONLY", (0, 1): "WRITE_ONLY", (1, 1): "READ_WRITE"}["ARADDR" in maps, "AWADDR" in maps]
+        if values["READ_WRITE_MODE"] != mode:
+            yield f"{name}: READ_WRITE_MODE={values['READ_WRITE_MODE']} of a {mode} bus"
+        if side is not None and told[name] != 1:
+            yield f"{name}: {told[name]} registers hold its address"

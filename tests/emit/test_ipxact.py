@@ -342,7 +342,7 @@ def frames_of(design: Design, count: int) -> tuple[tuple[np.ndarray, ...], dict[
 
 def verilog(design: Design, folder: Path) -> list[Path]:
     """The Verilog files in order of compilation."""
-    paths = stream_ip.compile_order(design.structure, stream_ip.emit(design))
+    paths = stream_ip.compile_order(design.structure)
     return [folder / p for p in paths if not p.endswith(".mem")]
 
 
@@ -352,11 +352,7 @@ def test_a_dma_sends_a_batch_as_one_packet(name: str, tmp_path: Path) -> None:
     stream_ip.emit(design).write(tmp_path)
     _, packed = frames_of(design, 6)
     np.savez(tmp_path / "frames.npz", **packed)
-    sources = [
-        tmp_path / p
-        for p in stream_ip.compile_order(design.structure, stream_ip.emit(design))
-        if not p.endswith(".mem")
-    ]
+    sources = [tmp_path / p for p in stream_ip.compile_order(design.structure) if not p.endswith(".mem")]
     variables = {"FRAMES": str(tmp_path / "frames.npz")}
     assert run_cocotb(sources, "net_stream", BENCH, env=variables, folder=tmp_path) == 1
 
@@ -364,11 +360,7 @@ def test_a_dma_sends_a_batch_as_one_packet(name: str, tmp_path: Path) -> None:
 def test_the_packaged_design_has_the_timing_of_the_design(tmp_path: Path) -> None:
     design = small()
     stream_ip.emit(design).write(tmp_path)
-    sources = [
-        tmp_path / p
-        for p in stream_ip.compile_order(design.structure, stream_ip.emit(design))
-        if not p.endswith(".mem")
-    ]
+    sources = [tmp_path / p for p in stream_ip.compile_order(design.structure) if not p.endswith(".mem")]
     inputs, _ = frames_of(design, 4)
     group = group_of(design.structure)
     flat = [x.reshape(len(x), -1) for x in inputs]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -270,6 +271,12 @@ def test_bad_parameters_are_refused(name: str, parameters: Parameters, message: 
     assert "USERFATAL" in complaint
     assert f"{source.stem} %m: " in complaint or f"{source.stem} {source.stem}" in complaint
     assert message in complaint
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_casts_are_in_brackets_behind_an_operator(source: Path) -> None:
+    """Yosys 0.70 reads `~BITS'(x)` as `(~BITS)'(x)`, without a word: the operator is lost. `~(BITS'(x))` it reads."""
+    assert re.findall(r"[-~!&|^+]\w+'\(", source.read_text()) == []
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)

@@ -17,7 +17,7 @@ from gatewright.build.samples import check_data, store_samples, stored_inputs
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
-from gatewright.emit import cpp_names, hls_project, kernel, rtl, stream_ip, systemc
+from gatewright.emit import cpp_names, hls_project, kernel_ip, rtl, stream_ip, systemc
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls_vectors import VECTOR_FRAMES, vectors
 from gatewright.errors import ConfigError
@@ -32,7 +32,7 @@ from gatewright.progress import Progress, silent
 
 EMITTERS: Mapping[Target, Callable[[Design], FileSet]] = {
     "rtl": stream_ip.emit,
-    "kernel": lambda design: kernel.emit(design, design.board.memory_bits),
+    "kernel": lambda design: kernel_ip.emit(design, design.board.memory_bits),
     "hls": lambda design: hls_project.emit(design.structure, design.board, design.mhz),
     "systemc": lambda design: systemc.emit(design.structure, design.mhz),
 }

@@ -33,22 +33,21 @@ class Pin:
 
 @dataclass(frozen=True)
 class Field:
-    """Bits of a register."""
+    """A bit of a register; `effect` is what an access does beside it, as in IP-XACT: ("readAction", "clear")."""
 
     name: str
     offset: int
-    width: int
     access: str
     description: str
+    effect: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Register:
-    """A register of 32 bits, or of 64 that two accesses reach; access as in IP-XACT, such as "read-only"."""
+    """A register that can be read and written, of 32 bits, or of 64 that two accesses reach."""
 
     name: str
     offset: int
-    access: str
     description: str
     bits: int = 32
     fields: tuple[Field, ...] = ()
@@ -64,7 +63,7 @@ class Interface:
         pins: by their names in the bus' definition, in the order of the top level's ports.
         parameters: of the bus.
         registers: behind an AXI4-Lite slave.
-        range_bytes: that a memory-mapped slave answers, or that a master reaches.
+        range_bytes: that an AXI4-Lite slave answers, or that an AXI4 master reaches.
     """
 
     name: str
@@ -82,12 +81,14 @@ class Component:
     """A packaged top level.
 
     Attributes:
-        top: module, of the last source, whose ports are the interfaces' pins in their order.
+        library: what kind of core it is, in the IP catalog.
+        top: module, of the last Verilog source, whose ports are the interfaces' pins in their order.
         title, description: for people.
         sources: paths from the component's folder: Verilog in order of compilation, then memory files.
         revision: a number that differs where the sources do.
     """
 
+    library: Literal["network", "kernel"]
     top: str
     title: str
     description: str

@@ -16,7 +16,7 @@ from gatewright.emit.ipxact import FAMILIES, Bus, Component, Interface, Register
 
 SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 XILINX = "http://www.xilinx.com"
-VENDOR, LIBRARY, VERSION = "gatewright", "network", "1.0"
+VENDOR, VERSION = "gatewright", "1.0"
 
 _LIBRARIES: Mapping[Bus, str] = {
     "axis": "interface", "aximm": "interface", "clock": "signal", "reset": "signal", "interrupt": "signal",
@@ -31,6 +31,8 @@ _VIEWS = (
     ("xilinx_anylanguagesynthesis", "Synthesis", ":vivado.xilinx.com:synthesis"),
     ("xilinx_anylanguagebehavioralsimulation", "Simulation", ":vivado.xilinx.com:simulation"),
 )
+BLOCK = "reg0"
+"""What a block of registers is called."""
 _SETTABLE = ("FREQ_HZ",)
 """Parameters whose value is a default: a block design puts that of its clock in its place."""
 
@@ -60,7 +62,12 @@ def xml(component: Component) -> str:
     ElementTree.register_namespace("spirit", SPIRIT)
     ElementTree.register_namespace("xilinx", XILINX)
     root = ElementTree.Element(_tag("component"))
-    for name, value in (("vendor", VENDOR), ("library", LIBRARY), ("name", component.name), ("version", VERSION)):
+    for name, value in (
+        ("vendor", VENDOR),
+        ("library", component.library),
+        ("name", component.name),
+        ("version", VERSION),
+    ):
         _add(root, name, value)
     buses = _add(root, "busInterfaces")
     for interface in component.interfaces:
@@ -129,7 +136,9 @@ def _address_spaces(root: ElementTree.Element, component: Component) -> None:
     for master in masters:
         space = _add(spaces, "addressSpace")
         _add(space, "name", master.name)
-        _add(space, "range", str(master.range_bytes), format="long")
+        # No integer of 64 bits holds it: bits, of which the number is said.
+        bits = str(master.range_bytes.bit_length())
+        _add(space, "range", hex(master.range_bytes), format="bitString", bitStringLength=bits)
         _add(space, "width", str(master.parameters["DATA_WIDTH"]), format="long")
 
 
@@ -140,32 +149,34 @@ def _memory_maps(root: ElementTree.Element, component: Component) -> None:
         memory_map = _add(maps, "memoryMap")
         _add(memory_map, "name", slave.name)
         block = _add(memory_map, "addressBlock")
-        _add(block, "name", "reg0")
+        _add(block, "name", BLOCK)
         _add(block, "baseAddress", "0", format="long")
         _add(block, "range", str(slave.range_bytes), format="long")
         _add(block, "width", "32", format="long")
         _add(block, "usage", "register")
         _add(block, "access", "read-write")
         for register in slave.registers:
-            _register(block, register, f"{slave.name.upper()}.REG0.{register.name.upper()}")
+            _register(block, register, f"REGPARAM_VALUE.{slave.name}.{BLOCK}.{register.name}".upper())
 
 
-def _register(block: ElementTree.Element, register: Register, path: str) -> None:
+def _register(block: ElementTree.Element, register: Register, owner: str) -> None:
     element = _add(block, "register")
     _add(element, "name", register.name)
     _add(element, "description", register.description)
     _add(element, "addressOffset", hex(register.offset))
     _add(element, "size", str(register.bits), format="long")
-    _add(element, "volatile", "true" if register.access == "read-only" else "false")
-    _add(element, "access", register.access)
+    _add(element, "access", "read-write")
     for item in register.fields:
-        bits = _add(element, "field")
-        _add(bits, "name", item.name)
-        _add(bits, "description", item.description)
-        _add(bits, "bitOffset", str(item.offset))
-        _add(bits, "bitWidth", str(item.width), format="long")
-        _add(bits, "access", item.access)
-    _parameters(element, register.parameters, f"REGPARAM_VALUE.{path}")
+        bit = _add(element, "field")
+        _add(bit, "name", item.name)
+        _add(bit, "description", item.description)
+        _add(bit, "bitOffset", str(item.offset))
+        _add(bit, "bitWidth", "1", format="long")
+        _add(bit, "volatile", "true")
+        _add(bit, "access", item.access)
+        if item.effect is not None:
+            _add(bit, *item.effect)
+    _parameters(element, register.parameters, owner)
 
 
 def _model(root: ElementTree.Element, component: Component) -> None:

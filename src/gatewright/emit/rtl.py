@@ -55,13 +55,8 @@ def emit(design: Structure) -> FileSet:
     files = FileSet()
     for path in kernel_sources(design):
         files.add(f"kernels/{path.name}", path.read_text())
-    for unit in design.units:
-        for name, memory in unit.memories.items():
-            for i, part in enumerate(memory if isinstance(memory, tuple) else (memory,)):
-                files.add(
-                    _memory_file(unit, name, i if isinstance(memory, tuple) else None),
-                    "\n".join(part.hex_lines()) + "\n",
-                )
+    for name, memory in memory_files(design):
+        files.add(name, "\n".join(memory.hex_lines()) + "\n")
     files.add(f"{design.name}.sv", top(design))
     return files
 
@@ -87,6 +82,18 @@ def kernel_sources(design: Structure) -> list[Path]:
             )
         paths.append(path)
     return paths
+
+
+def memory_files(design: Structure) -> list[tuple[str, Memory]]:
+    """The memory files beside the top level, and what is in them."""
+    found: list[tuple[str, Memory]] = []
+    for unit in design.units:
+        for name, memory in unit.memories.items():
+            if isinstance(memory, tuple):
+                found += [(_memory_file(unit, name, i), part) for i, part in enumerate(memory)]
+            else:
+                found.append((_memory_file(unit, name), memory))
+    return found
 
 
 def top_ports(design: Structure) -> tuple[list[tuple[str, Stream]], list[tuple[str, Stream]]]:

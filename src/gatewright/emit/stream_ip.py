@@ -45,21 +45,22 @@ def component(design: Design, sources: FileSet) -> Component:
     buses = interfaces(structure, design.graph)
     clock, reset = clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz)
     return Component(
+        library="network",
         top=f"{structure.name}_stream",
         title=f"{structure.name} (AXI4-Stream)",
         description=f"The network {structure.name} between AXI4-Stream ports, made by Gatewright for "
         f"{design.board.name} at {design.mhz:g} MHz",
         interfaces=(clock, reset, *buses),
-        sources=compile_order(structure, sources),
+        sources=compile_order(structure),
         family=design.board.family,
         revision=revision(sources),
     )
 
 
-def compile_order(structure: Structure, files: FileSet) -> tuple[str, ...]:
+def compile_order(structure: Structure) -> tuple[str, ...]:
     """Verilog in order of compilation, then memory files."""
     kernels = [f"kernels/{path.name}" for path in rtl.kernel_sources(structure)]
-    memories = [path for path, _ in files if path.endswith(".mem")]
+    memories = [name for name, _ in rtl.memory_files(structure)]
     return (*kernels, f"{structure.name}.sv", f"{structure.name}_stream.v", *memories)
 
 
