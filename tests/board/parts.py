@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
 
-from gatewright.board.fabric import Design, Process
+from gatewright.board.fabric import Design
 from gatewright.board.machine import Machine
 from gatewright.board.network import Server
 from gatewright.board.protocol import messages
 from gatewright.boards import load_board
 from gatewright.runtime.kernel_map import Argument, KernelMap
+from gatewright.sim.kernel import KernelProcess
 
 ZYNQ, ULTRASCALE = ("pynq-z1", "pynq-z2"), ("ultra96-v2", "zcu104", "kv260")
 
@@ -34,7 +37,7 @@ def kernel_map() -> KernelMap:
 def design(start: Any = None, **changes: Any) -> Design:
     """A design; tests that program it say how it starts."""
 
-    def never() -> Process:
+    def never() -> KernelProcess:
         raise AssertionError("this test starts no simulation")
 
     values = {
@@ -59,7 +62,7 @@ def served(board: str = "pynq-z1", wait_seconds: float = 5.0, **changes: Any) ->
     """A server on a free port with one design."""
     log: list[str] = []
     machine = Machine(load_board(board), [design(**changes)], log.append)
-    server = Server(machine, port=0, log=log.append, wait_seconds=wait_seconds)
+    server = Server(machine, "127.0.0.1", 0, log.append, lambda text: None, wait_seconds)
     server.start()
     try:
         yield Served(server, machine, log)
@@ -116,3 +119,21 @@ def _call(channel: grpc.Channel, service: str, method: Any) -> Any:
         return list(answers) if method.server_streaming else answers
 
     return run
+
+
+def refused(code: str, call: Any, *arguments: Any, **fields: Any) -> str:
+    """The text with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments, **fields)
+    assert caught.value.code().name == code, caught.value.details()
+    text: str = caught.value.details()
+    return text
+
+
+def until(condition: Any) -> None:
+    """Wait for what another thread or process brings about."""
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came about")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from gatewright.board.files import FIRMWARE, MANAGER, VirtualFiles
 from gatewright.board.refusal import Refusal
 
-PROGRAMMED: list[str] = []
+PROGRAMMED: list[tuple[str, bytes]] = []
 
 
-def files(program: object = None) -> VirtualFiles:
+def files(program: Any = None) -> VirtualFiles:
     PROGRAMMED.clear()
-    return VirtualFiles({"/proc/version": b"Linux\n", "xrt_device": b"edge"}, program or PROGRAMMED.append)  # type: ignore[arg-type]
+    fixed = {"/proc/version": b"Linux\n", "xrt_device": b"edge"}
+    return VirtualFiles(fixed, program or (lambda *given: PROGRAMMED.append(given)))
 
 
 def test_what_is_there() -> None:
@@ -59,25 +61,33 @@ def test_no_name_of_firmware(name: str) -> None:
     assert caught.value.code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED)
 
 
+def test_scratch_files() -> None:
+    f = files()
+    f.write("/tmp/a", b"1")
+    assert f.read("/tmp/a") == b"1"
+    with pytest.raises(Refusal, match="takes no file '/tmp/a/b'"):
+        f.write("/tmp/a/b", b"1")
+
+
 def test_programming() -> None:
     f = files()
     f.write(FIRMWARE + "a.bin", b"data")
     assert f.read(FIRMWARE + "a.bin") == b"data"
     f.write(MANAGER + "flags", b"0")
     f.write(MANAGER + "firmware", b"a.bin")
-    assert PROGRAMMED == ["a.bin"]
+    assert PROGRAMMED == [("a.bin", b"data")]
     assert f.read(MANAGER + "state") == b"operating\n"
 
 
 def test_programming_with_what_was_not_uploaded() -> None:
     f = files()
-    with pytest.raises(Refusal, match="/lib/firmware/a.bin was not uploaded"):
+    with pytest.raises(Refusal, match="'/lib/firmware/a.bin' was not uploaded"):
         f.write(MANAGER + "firmware", b"a.bin\n")
     assert f.state == "firmware request error"
 
 
 def test_a_refused_bitstream_is_removed_so_that_the_next_is_uploaded() -> None:
-    def refuse(name: str) -> None:
+    def refuse(name: str, data: bytes) -> None:
         raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, "cut")
 
     f = files(refuse)

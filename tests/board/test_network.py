@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,7 @@ import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.board.parts import Client, Served, served
-from tests.board.test_services import refused
+from tests.board.parts import Client, Served, refused, served, until
 
 from gatewright.board.network import Server, checked_host
 from gatewright.board.protocol import messages
@@ -37,15 +35,6 @@ def board() -> Iterator[Served]:
 def client(board: Served) -> Iterator[Client]:
     with Client(board.server.port) as it:
         yield it
-
-
-def until(condition: Any) -> None:
-    """Wait for what another thread or process brings about."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it never came about")
 
 
 def ends_well(board: Served, client: Client, package: str, method: Any, sent: Any) -> None:
@@ -185,7 +174,7 @@ def test_a_port_that_is_taken() -> None:
         served() as it,
         pytest.raises(ConfigError, match=f"port {it.server.port} of 127.0.0.1 cannot be listened on.*--port"),
     ):
-        Server(it.machine, port=it.server.port)
+        Server(it.machine, "127.0.0.1", it.server.port, it.log.append, it.log.append, 1.0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.5", "0.0.0.0", "10.0.0.1"])

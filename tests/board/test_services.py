@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.board.parts import Client, Served, design, served
+from tests.board.parts import Client, Served, design, refused, served
 
 from gatewright.board.files import FIRMWARE, MANAGER
 from gatewright.board.protocol import messages
@@ -31,15 +31,6 @@ def client(connection: Client) -> Client:
     """With nothing left of the test before."""
     connection.remote_device.shutdown()
     return connection
-
-
-def refused(code: str, call: Any, *arguments: Any, **fields: Any) -> str:
-    """The text with which a call is refused."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(*arguments, **fields)
-    assert caught.value.code().name == code, caught.value.details()
-    text: str = caught.value.details()
-    return text
 
 
 def test_every_call_that_pynq_declares_is_answered(client: Client) -> None:
@@ -178,7 +169,9 @@ def test_windows_and_words(client: Client) -> None:
     refused("OUT_OF_RANGE", client.mmio.read, mmio_id=window, offset=2**64 - 4, length=4)
     refused("INVALID_ARGUMENT", client.mmio.write, mmio_id=window, data=b"abc")
     refused("INVALID_ARGUMENT", client.mmio.write, mmio_id=window)
-    refused("OUT_OF_RANGE", client.mmio.write, mmio_id=window, offset=12, data=b"12345678")
+    text = refused("INVALID_ARGUMENT", client.mmio.write, mmio_id=window, offset=0, data=b"12345678")
+    assert "write 4 bytes at a time" in text
+    refused("OUT_OF_RANGE", client.mmio.write, mmio_id=window, offset=16, data=b"1234")
     refused("NOT_FOUND", client.mmio.read, mmio_id="x" * 1_000_000, length=4)
     for fields in (
         {"base_addr": 2**64 - 4, "length": 8},
@@ -204,7 +197,8 @@ def test_device_memory_through_a_window(client: Client, board: Served) -> None:
     name = client.buffer.allocate(size=16).buffer_id
     address = client.buffer.physical_address(buffer_id=name).address
     window = client.mmio.get_mmio(base_addr=address, length=16).mmio_id
-    client.mmio.write(mmio_id=window, offset=4, data=b"\x01\x02\x03\x04\x05\x06\x07\x08")
+    client.mmio.write(mmio_id=window, offset=4, data=b"\x01\x02\x03\x04")
+    client.mmio.write(mmio_id=window, offset=8, data=b"\x05\x06\x07\x08")
     assert client.mmio.read(mmio_id=window, offset=8, length=4).data == 0x08070605
     client.buffer.invalidate(buffer_id=name)
     assert client.buffer.read(buffer_id=name)[0].data == bytes(4) + b"\x01\x02\x03\x04\x05\x06\x07\x08" + bytes(4)
@@ -244,7 +238,9 @@ def test_pins(client: Client) -> None:
     refused("FAILED_PRECONDITION", client.gpio.write, gpio_id=again, value=0)
     client.gpio.unexport(gpio_id=pin)
     assert not client.gpio.is_exported(gpio_id=pin).is_exported
-    for call in (client.gpio.read, client.gpio.write, client.gpio.unexport):
+    client.gpio.unexport(gpio_id=pin)
+    refused("NOT_FOUND", client.gpio.unexport, gpio_id="960")
+    for call in (client.gpio.read, client.gpio.write):
         refused("NOT_FOUND", call, gpio_id=pin)
     for index, direction in ((905, "in"), (1024, "in"), (-1, "in"), (910, "inout"), (910, "")):
         refused("INVALID_ARGUMENT", client.gpio.get_gpio, index=index, direction=direction)

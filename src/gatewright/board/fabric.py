@@ -9,46 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import grpc
-import numpy as np
 
-from gatewright.board.memory import Bytes, DeviceMemory
+from gatewright.board.memory import DeviceMemory
 from gatewright.board.refusal import Refusal
-from gatewright.errors import GatewrightError, SimulationError
+from gatewright.errors import ConfigError, GatewrightError, SimulationError
+from gatewright.sim.kernel import Fault, KernelProcess
 
 _START, _AUTO_RESTART = 0x01, 0x80
 _SHARE, _SLACK = 4, 100_000
 """A poll goes on for this many times the predicted length of the run, and this many cycles more."""
 _SLICE_SECONDS = 0.2
 """Between two looks at whether the client still waits."""
-
-
-class Process(Protocol):
-    """A kernel that is simulated, as `gatewright.sim.kernel` runs it."""
-
-    @property
-    def memory(self) -> Bytes:
-        """(bytes,) device memory, shared with the simulation."""
-
-    @property
-    def cycles(self) -> int:
-        """Of the kernel's clock so far."""
-
-    def read(self, offset: int) -> int:
-        """A register, by AXI4-Lite."""
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register, by AXI4-Lite."""
-
-    def wait(self, cycles: int) -> bool:
-        """Go on until the run ends (true) or for so many cycles."""
-
-    def reset(self) -> None:
-        """Reset the kernel; memory stays."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +52,22 @@ class Design:
     mhz: float
     interval: int
     latency: int
-    start: Callable[[], AbstractContextManager[Process]]
+    start: Callable[[], KernelProcess]
 
 
 class Fabric:
     """What is programmed, and its simulation.
 
     Args:
-        memory: device memory; its contents move to the simulation's and back.
-        log: told of programming and runs.
-        poll_cycles: share of a poll; None for what the prediction says.
+        memory: device memory; its contents move to each new simulation's.
+        log: told of runs.
+        poll_ms: of the board's time, for which a poll goes on; None for what the prediction says.
     """
 
-    def __init__(self, memory: DeviceMemory, log: Callable[[str], None], poll_cycles: int | None = None) -> None:
-        self._memory, self._log, self._poll_cycles = memory, log, poll_cycles
-        self._own = memory.data
+    def __init__(self, memory: DeviceMemory, log: Callable[[str], None], poll_ms: float | None = None) -> None:
+        self._memory, self._log, self._poll_ms = memory, log, poll_ms
         self._design: Design | None = None
-        self._process: Process | None = None
-        self._stack = ExitStack()
+        self._process: KernelProcess | None = None
         self._frames = 1
         self._running = self._restarts = False
         self._begun = (0, 0.0)
@@ -117,7 +90,7 @@ class Fabric:
         """
         self.close()
         try:
-            self._process = self._stack.enter_context(design.start())
+            self._process = design.start()
         except GatewrightError as error:
             raise Refusal(
                 grpc.StatusCode.INTERNAL, f"the simulation of {design.name} does not start: {error}"
@@ -126,14 +99,11 @@ class Fabric:
         self._design = design
 
     def close(self) -> None:
-        """Take the design out; device memory stays."""
-        if self._memory.data is not self._own:
-            self._own = np.zeros(len(self._own), np.uint8)
-            self._memory.move_to(self._own)
+        """Take the design out; device memory stays as it is."""
+        if self._process is not None:
+            self._process.close()
         self._design = self._process = None
         self._running, self._frames = False, 1
-        stack, self._stack = self._stack, ExitStack()
-        stack.close()
 
     def reset(self) -> None:
         """Reset the kernel, as after programming."""
@@ -146,6 +116,22 @@ class Fabric:
             self._process.reset()
         except SimulationError:  # it had broken off
             self.program(self._design)
+
+    def inject(self, fault: Fault) -> None:
+        """Let bursts of the kernel go wrong from now on, until it is programmed again.
+
+        Raises:
+            ConfigError: nothing is programmed.
+        """
+        self._simulated().inject(fault)
+
+    def mend(self) -> None:
+        """No more faults.
+
+        Raises:
+            ConfigError: nothing is programmed.
+        """
+        self._simulated().mend()
 
     def read(self, address: int, waited_for: Callable[[], bool]) -> int:
         """A register of the kernel; `waited_for` says whether somebody still wants the answer.
@@ -176,7 +162,12 @@ class Fabric:
                 self._running, self._restarts = True, bool(value & _AUTO_RESTART)
                 self._begun = (process.cycles, time.monotonic())
 
-    def _ready(self) -> tuple[Design, Process]:
+    def _simulated(self) -> KernelProcess:
+        if self._process is None:
+            raise ConfigError("the virtual board is not programmed: faults need a kernel to meet")
+        return self._process
+
+    def _ready(self) -> tuple[Design, KernelProcess]:
         if self._design is None or self._process is None:
             raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, "no bitstream is loaded: download one first")
         return self._design, self._process
@@ -190,11 +181,11 @@ class Fabric:
             raise Refusal(grpc.StatusCode.INTERNAL, text) from error
 
     def _share(self, design: Design) -> int:
-        if self._poll_cycles is not None:
-            return self._poll_cycles
+        if self._poll_ms is not None:
+            return max(1, round(self._poll_ms * design.mhz * 1e3))
         return _SHARE * (design.latency + self._frames * design.interval) + _SLACK
 
-    def _advance(self, design: Design, process: Process, waited_for: Callable[[], bool]) -> None:
+    def _advance(self, design: Design, process: KernelProcess, waited_for: Callable[[], bool]) -> None:
         left, step = self._share(design), 10_000
         while left > 0:
             if not waited_for():
@@ -207,7 +198,7 @@ class Fabric:
             took = time.monotonic() - began
             step = step * 2 if took < _SLICE_SECONDS / 2 else max(step // 2, 1) if took > _SLICE_SECONDS else step
 
-    def _finished(self, design: Design, process: Process) -> None:
+    def _finished(self, design: Design, process: KernelProcess) -> None:
         cycles, seconds = process.cycles - self._begun[0], time.monotonic() - self._begun[1]
         self._log(
             f"{design.name}: {self._frames:,} frames in {cycles:,} cycles, {cycles / design.mhz / 1e3:,.3f} ms at "

@@ -12,7 +12,7 @@ import grpc
 
 from gatewright.board.refusal import Refusal, malformed, quoted, unknown
 
-FIRMWARE = "/lib/firmware/"
+FIRMWARE, SCRATCH = "/lib/firmware/", "/tmp/"
 MANAGER = "/sys/class/fpga_manager/fpga0/"
 _LONGEST_PATH, _LONGEST_NAME = 4096, 255
 _CAPACITY, _MOST = 256 << 20, 256
@@ -26,15 +26,16 @@ class VirtualFiles:
 
     Attributes:
         fixed: contents of what cannot be written.
-        program: called with a file's name when it is written to the FPGA manager; raises `Refusal` where that failed.
-        firmware: contents of what was uploaded, by name.
+        program: called with name and contents of a file whose name is written to the FPGA manager; raises `Refusal`
+            where that failed.
+        uploaded: contents by path.
         state: of the FPGA manager.
         flags: of the FPGA manager, as written.
     """
 
     fixed: dict[str, bytes]
-    program: Callable[[str], None]
-    firmware: dict[str, bytes] = field(default_factory=dict)
+    program: Callable[[str, bytes], None]
+    uploaded: dict[str, bytes] = field(default_factory=dict)
     state: str = "unknown"
     flags: str = "0"
 
@@ -47,17 +48,15 @@ class VirtualFiles:
         path = _plain(path)
         if path in (MANAGER + "state", MANAGER + "flags"):
             return f"{self.state if path.endswith('state') else self.flags}\n".encode()
-        if path.startswith(FIRMWARE) and path[len(FIRMWARE) :] in self.firmware:
-            return self.firmware[path[len(FIRMWARE) :]]
-        if path not in self.fixed:
+        there = {**self.fixed, **self.uploaded}
+        if path not in there:
             unknown(f"the virtual board has no file {quoted(path)}")
-        return self.fixed[path]
+        return there[path]
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder."""
         path = _plain(path)
-        there = [*self.fixed, *(FIRMWARE + name for name in ("", *self.firmware)), MANAGER + "state", MANAGER + "flags",
-                 MANAGER + "firmware"]  # fmt: skip
+        there = [*self.fixed, *self.uploaded, FIRMWARE, SCRATCH, *(MANAGER + n for n in ("state", "flags", "firmware"))]
         return any(f"{name}/".startswith(f"{path.rstrip('/')}/") for name in there)
 
     def room(self, path: str) -> int:
@@ -67,8 +66,8 @@ class VirtualFiles:
             Refusal: no path at all.
         """
         path = _plain(path)
-        others = sum(len(data) for name, data in self.firmware.items() if FIRMWARE + name != path)
-        return _CAPACITY - others if path.startswith(FIRMWARE) else _SMALL
+        others = sum(len(data) for other, data in self.uploaded.items() if other != path)
+        return _CAPACITY - others if path.startswith((FIRMWARE, SCRATCH)) else _SMALL
 
     def write(self, path: str, data: bytes) -> None:
         """Write a whole file, or what an attribute of the FPGA manager does when it is written.
@@ -83,46 +82,47 @@ class VirtualFiles:
             self.flags = _flags(data)
         elif path == MANAGER + "firmware":
             self._program(data)
-        elif path.startswith(FIRMWARE):
-            name = firmware_name(path[len(FIRMWARE) :])
-            if len(self.firmware) >= _MOST and name not in self.firmware:
-                raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{FIRMWARE} already holds {_MOST} files")
-            self.firmware[name] = data
+        elif posixpath.dirname(path) + "/" in (FIRMWARE, SCRATCH):
+            file_name(posixpath.basename(path))
+            if len(self.uploaded) >= _MOST and path not in self.uploaded:
+                raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the virtual board already holds {_MOST} files")
+            self.uploaded[path] = data
         else:
             raise Refusal(
                 grpc.StatusCode.PERMISSION_DENIED,
-                f"the virtual board takes no file {quoted(path)}: it takes {FIRMWARE}NAME, and flags and firmware "
-                f"below {MANAGER}",
+                f"the virtual board takes no file {quoted(path)}: it takes {FIRMWARE}NAME, {SCRATCH}NAME, and flags "
+                f"and firmware below {MANAGER}",
             )
 
     def _program(self, written: bytes) -> None:
-        name = firmware_name(written.decode("utf-8", "replace").rstrip("\n\0"))
-        if name not in self.firmware:
+        name = file_name(written.decode("utf-8", "replace").rstrip("\n\0"))
+        path = FIRMWARE + name
+        if path not in self.uploaded:
             self.state = "firmware request error"
-            unknown(f"{FIRMWARE}{quoted(name)[1:-1]} was not uploaded")
+            unknown(f"{quoted(path)} was not uploaded")
         self.state = "write"
         try:
             if int(self.flags, 16) & 1:
                 raise Refusal(
                     grpc.StatusCode.UNIMPLEMENTED, f"partial bitstreams (flags {self.flags}) are not simulated"
                 )
-            self.program(name)
+            self.program(name, self.uploaded[path])
         except Refusal:
             self.state = "write error"
             # PYNQ uploads nothing over a file of the same name: a cut file would stay for ever.
-            del self.firmware[name]
+            del self.uploaded[path]
             raise
         self.state = "operating"
 
 
-def firmware_name(name: str) -> str:
-    """The name of a file in /lib/firmware.
+def file_name(name: str) -> str:
+    """A name of a file in one of the two folders.
 
     Raises:
         Refusal: no name of a file.
     """
     if not name or len(name) > _LONGEST_NAME or not re.fullmatch(r"[^/\0\n]+", name) or name in (".", ".."):
-        malformed(f"{quoted(name)} is no name of a file in {FIRMWARE}: give 1 to {_LONGEST_NAME} characters, no slash")
+        malformed(f"{quoted(name)} is no name of a file: give 1 to {_LONGEST_NAME} characters, no slash")
     return name
 
 

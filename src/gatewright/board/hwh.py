@@ -15,15 +15,11 @@ from xml.etree import ElementTree
 
 from gatewright.board.ps import CLOCKS, ProcessingSystem, processing_system
 from gatewright.boards import Board
+from gatewright.emit.ipxact import Field
+from gatewright.emit.kernel_ip import HANDSHAKE
 from gatewright.runtime.kernel_map import KernelMap
 
 _AXI = "xilinx.com:interface:aximm:1.0"
-_CONTROL = {"AP_START": 0, "AP_DONE": 1, "AP_IDLE": 2, "AP_READY": 3, "AUTO_RESTART": 7, "INTERRUPT": 9}
-_READ_ONLY = ("AP_DONE", "AP_IDLE", "AP_READY", "INTERRUPT")
-_INTERRUPTS = {
-    "GIER": (0x4, {"ENABLE": 0}), "IP_IER": (0x8, {"CHAN0_INT_EN": 0, "CHAN1_INT_EN": 1}),
-    "IP_ISR": (0xC, {"CHAN0_INT_ST": 0, "CHAN1_INT_ST": 1}),
-}  # fmt: skip
 
 
 def instance(kernel: KernelMap) -> str:
@@ -158,26 +154,24 @@ def _kernel(modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: P
 
 def _registers(parent: ElementTree.Element, kernel: KernelMap) -> None:
     """The registers that a caller writes: control, interrupts, addresses, number of frames."""
-    _register(parent, "CTRL", 0x0, "Control", _CONTROL)
-    for name, (offset, fields) in _INTERRUPTS.items():
-        _register(parent, name, offset, "Interrupts", fields)
-    for port in kernel.arguments:
+    for register in HANDSHAKE:
+        _register(parent, register.name, register.offset, register.description, register.fields)
+    for argument in kernel.arguments:
         # As Vitis writes them: PYNQ reads no 64 bits at once over the network.
         for half, text in enumerate(("lower", "upper")):
-            about = f"Address of the frames of {port.name}, {text} half"
-            _register(parent, f"{port.name}_{half + 1}", port.register + 4 * half, about, {})
-    _register(parent, "frames", kernel.frames_register, "How many frames to run", {})
+            about = f"Address of the frames of {argument.name}, {text} half"
+            _register(parent, f"{argument.name}_{half + 1}", argument.register + 4 * half, about, ())
+    _register(parent, "frames", kernel.frames_register, "How many frames to run", ())
 
 
-def _register(parent: ElementTree.Element, name: str, offset: int, about: str, fields: Mapping[str, int]) -> None:
+def _register(parent: ElementTree.Element, name: str, offset: int, about: str, fields: tuple[Field, ...]) -> None:
     register = _add(parent, "REGISTER", NAME=name)
     _properties(register, DESCRIPTION=about, ADDRESS_OFFSET=f"0x{offset:X}", SIZE="32", ACCESS="read-write",
                 IS_ENABLED="true")  # fmt: skip
     inside = _add(register, "FIELDS")
-    for field, bit in (fields or {name: 0}).items():
-        access = "read-only" if field in _READ_ONLY else "read-write"
-        _properties(_add(inside, "FIELD", NAME=field), DESCRIPTION=about, BIT_OFFSET=str(bit), ACCESS=access,
-                    BIT_WIDTH="1" if fields else "32")  # fmt: skip
+    for field in fields or (Field(name, 0, "read-write", about),):
+        _properties(_add(inside, "FIELD", NAME=field.name), DESCRIPTION=field.description,
+                    BIT_OFFSET=str(field.offset), ACCESS=field.access, BIT_WIDTH="1" if fields else "32")  # fmt: skip
 
 
 def _properties(parent: ElementTree.Element, **properties: str) -> None:

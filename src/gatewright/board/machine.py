@@ -29,16 +29,16 @@ class Machine:
         board: its record.
         designs: what it can be programmed with.
         log: told of what happens.
-        poll_cycles: see `Fabric`.
+        poll_ms: see `Fabric`.
 
     Raises:
         ConfigError: the board has no processing system.
     """
 
-    def __init__(self, board: Board, designs: Sequence[Design], log: Log, poll_cycles: int | None = None) -> None:
+    def __init__(self, board: Board, designs: Sequence[Design], log: Log, poll_ms: float | None = None) -> None:
         self.ps = processing_system(board)
         self.memory = DeviceMemory(board.memory_base, np.zeros(board.memory_bytes, np.uint8))
-        self.fabric = Fabric(self.memory, log, poll_cycles)
+        self.fabric = Fabric(self.memory, log, poll_ms)
         self.pins = Pins(*self.ps.pins, labels=("zynqmp_gpio" if board.family == "xcup" else "zynq_gpio",))
         self.files = VirtualFiles(_fixed_files(board, self.ps.architecture, self.ps.compatible), self._program)
         self.registers = dict(self.ps.registers)
@@ -84,16 +84,17 @@ class Machine:
         return self._read(address, waited_for) & (1 << 8 * length) - 1
 
     def write(self, window: str, offset: int, data: bytes) -> None:
-        """Write whole words from an offset on.
+        """Write a word at an offset.
 
         Raises:
-            Refusal: outside the window, no whole words, or nothing answers there.
+            Refusal: outside the window, not one word, or nothing answers there.
         """
-        if not data or len(data) % _WORD:
-            malformed(f"{len(data):,} bytes to write: give a multiple of 4")
-        address = self._address(window, offset, len(data))
-        for i in range(0, len(data), _WORD):
-            self._write(address + i, int.from_bytes(data[i : i + _WORD], "little"))
+        if len(data) != _WORD:
+            malformed(
+                f"{len(data):,} bytes to write: the server on a board writes the first word and drops the others, so "
+                "write 4 bytes at a time"
+            )
+        self._write(self._address(window, offset, _WORD), int.from_bytes(data, "little"))
 
     def set_clock(self, index: int, first: int, second: int, mhz: int) -> None:
         """Set a clock of the programmable logic: to both dividers, or where these are 0 to a frequency.
@@ -170,8 +171,7 @@ class Machine:
     def _clocks(self) -> list[float]:
         return [self.ps.clock_mhz(self.registers, i) for i in range(CLOCKS)]
 
-    def _program(self, name: str) -> None:
-        data = self.files.firmware[name]
+    def _program(self, name: str, data: bytes) -> None:
         design = next((d for d in self._designs if d.bitstream == data), None)
         if design is None:
             raise Refusal(

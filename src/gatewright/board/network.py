@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual board: a server that the real `pynq` library takes for a board with PYNQ.remote.
+"""The virtual board on the network: one client at a time, one call at a time, and no call takes the server down.
 
 It speaks gRPC without authentication, as PYNQ.remote does, and therefore listens on the loopback interface unless it
 is told another address.
@@ -24,9 +24,8 @@ from gatewright.board.refusal import Refusal, malformed
 from gatewright.board.services import BufferService, DeviceService, GpioService, MmioService
 from gatewright.board.turns import Turns, connected, shown
 from gatewright.errors import ConfigError
+from gatewright.sim.kernel import Fault
 
-PORT = 7967
-"""Where PYNQ looks for a board unless it is told another port."""
 _THREADS = 64
 _REAP_SECONDS = 0.5
 _OPTIONS = (
@@ -35,10 +34,6 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-
-def silent(text: str) -> None:
-    """A log that nobody reads."""
 
 
 class Server:
@@ -58,11 +53,11 @@ class Server:
     def __init__(
         self,
         machine: Machine,
-        host: str = "127.0.0.1",
-        port: int = PORT,
-        log: Log = silent,
-        trace: Log = silent,
-        wait_seconds: float = 10.0,
+        host: str,
+        port: int,
+        log: Log,
+        trace: Log,
+        wait_seconds: float,
     ) -> None:
         self._machine, self._log, self._trace = machine, log, trace
         self._lock, self._stopping = threading.RLock(), threading.Event()
@@ -90,6 +85,16 @@ class Server:
         """Serve from now on, in threads of its own."""
         self._server.start()
         self._reaper.start()
+
+    def inject(self, fault: Fault) -> None:
+        """See `Fabric.inject`."""
+        with self._lock:
+            self._machine.fabric.inject(fault)
+
+    def mend(self) -> None:
+        """See `Fabric.mend`."""
+        with self._lock:
+            self._machine.fabric.mend()
 
     def stop(self) -> None:
         """Break off calls that are running (their clients get an error), and free everything."""

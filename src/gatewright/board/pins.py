@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import grpc
@@ -81,12 +82,15 @@ class Pins:
         self.values[pin] = value
 
     def release(self, name: str) -> None:
-        """Give a pin back.
+        """Give a pin back; one that was given back before stays so, as on a board.
 
         Raises:
-            Refusal: it is not taken.
+            Refusal: no name of a pin.
         """
-        del self.directions[self._pin(name)], self.exported[name]
+        if not re.fullmatch(r"gpio\d+", name):
+            unknown(f"there is no pin {quoted(name)}")
+        pin = self.exported.pop(name, None)
+        self.directions.pop(pin or 0, None)
 
     def release_all(self) -> None:
         """Give all pins back."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from gatewright.board.files import FIRMWARE, MANAGER, firmware_name
+from gatewright.board.files import FIRMWARE, MANAGER, file_name
 from gatewright.board.machine import Machine
 from gatewright.board.protocol import Message, messages
 from gatewright.board.refusal import Refusal, malformed
@@ -55,7 +55,7 @@ class DeviceService:
 
     def set_bitstream_attrs(self, request: Message, context: Any) -> Message:
         """Name the bitstream that `download` brings."""
-        name = firmware_name(request.binfile_name)
+        name = file_name(request.binfile_name)
         if request.partial:
             raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"{name}: partial bitstreams are not simulated")
         self._machine.attributes = name

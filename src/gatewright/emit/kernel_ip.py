@@ -95,7 +95,7 @@ def _control(found: KernelMap, design: Design) -> Interface:
         _pins(CONTROL, kernel.control_pins(found)),
         parameters,
         "registers",
-        (*_HANDSHAKE, *_arguments(found, design)),
+        (*HANDSHAKE, *_arguments(found, design)),
         found.control_bytes,
     )
 
@@ -134,7 +134,7 @@ def _arguments(found: KernelMap, design: Design) -> list[Register]:
 
 _CLEARED = ("readAction", "clear")
 _TOGGLED = ("modifiedWriteValue", "oneToToggle")
-_HANDSHAKE = (
+HANDSHAKE = (
     Register("CTRL", registers.CONTROL, "Control (ap_ctrl_hs)", fields=(
         Field("AP_START", 0, "read-write", "Start; clears itself when the run is done"),
         Field("AP_DONE", 1, "read-only", "The run is done", _CLEARED),
