@@ -84,7 +84,7 @@ def test_the_hardware_handoff_has_the_same_registers(packaged: tuple[Design, Pat
         offset, size = int(rules.texts(register, "s:addressOffset")[0], 0), int(rules.texts(register, "s:size")[0])
         places += range(offset, offset + size // 8, 4)
         names, bits = rules.texts(register, "s:field/s:name"), rules.texts(register, "s:field/s:bitOffset")
-        mine[rules.texts(register, "s:name")[0]] = {n.upper(): int(b) for n, b in zip(names, bits, strict=True)}
+        mine[rules.texts(register, "s:name")[0]] = {n: int(b) for n, b in zip(names, bits, strict=True)}
     other = ElementTree.fromstring(hwh.emit(kernel, design.board, 0x4000_0000, design.mhz))
     theirs, theirs_at = {}, []
     for register in other.iter("REGISTER"):
