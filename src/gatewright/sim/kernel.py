@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the emitted kernel with memory behind its masters, as a board does."""
+"""Runs the emitted kernel with memory behind its masters, as a host of a board does: batches of frames, one at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gatewright.runtime.kernel_map import KernelMap
+import numpy as np
+import numpy.typing as npt
+
+from gatewright.boards import PAGE
+from gatewright.errors import ConfigError, SimulationError
+from gatewright.runtime import kernel_map as regs
+from gatewright.runtime.kernel_map import Argument, KernelMap
+from gatewright.runtime.packing import frame_images, read_images
+from gatewright.runtime.types import IntArray
 from gatewright.sim.kernel_build import compile_kernel
 from gatewright.sim.kernel_memory import Fault, MemoryModel
 from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess
 from gatewright.sim.verilator import Optimise
 
-__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "MemoryModel", "build_kernel"]
+__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "Status", "build_kernel",
+           "buffer_bytes", "launch", "place", "read_status", "run_batch"]  # fmt: skip
 
 
 def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
@@ -35,4 +46,140 @@ def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
         folder=folder / "rtl",
         optimise=optimise,
         control_bytes=kernel.control_bytes,
+    )
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the status registers say of a run.
+
+    Attributes:
+        cycles: from start to done.
+        first_frame, last_frame: cycles, from the start, after which the first and the newest frame had left the design.
+        frames: that left it.
+        faults: the flags.
+        read_faults, write_faults: bursts that were answered with an error.
+        fault_address, fault_master: of the first of them.
+    """
+
+    cycles: int
+    first_frame: int
+    last_frame: int
+    frames: int
+    faults: int
+    read_faults: int
+    write_faults: int
+    fault_address: int
+    fault_master: int
+
+    @property
+    def interval(self) -> float | None:
+        """Cycles between frames, on average over the run; None for one frame."""
+        return (self.last_frame - self.first_frame) / (self.frames - 1) if self.frames > 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRun:
+    """What a batch gave.
+
+    Attributes:
+        outputs: per output port, int64 of shape (frames, elements).
+        status: of the run.
+    """
+
+    outputs: tuple[IntArray, ...]
+    status: Status
+
+
+def read_status(process: KernelProcess, kernel: KernelMap) -> Status:
+    """The status registers."""
+
+    def word(offset: int) -> int:
+        return process.read(kernel.status + offset)
+
+    def long(offset: int) -> int:
+        return word(offset) | word(offset + 4) << 32
+
+    return Status(
+        cycles=long(regs.CYCLES),
+        first_frame=long(regs.FIRST_FRAME),
+        last_frame=long(regs.LAST_FRAME),
+        frames=word(regs.FRAMES),
+        faults=word(regs.FAULTS),
+        read_faults=word(regs.READ_FAULTS),
+        write_faults=word(regs.WRITE_FAULTS),
+        fault_address=long(regs.FAULT_ADDRESS),
+        fault_master=word(regs.FAULT_MASTER),
+    )
+
+
+def launch(process: KernelProcess, kernel: KernelMap, addresses: Sequence[int], frames: int) -> None:
+    """Write the arguments, and start.
+
+    Args:
+        addresses: of the frames of each input, then of those of each output.
+    """
+    for argument, address in zip(kernel.arguments, addresses, strict=True):
+        process.write(argument.register, address & 0xFFFFFFFF)
+        process.write(argument.register + 4, address >> 32)
+    process.write(kernel.frames_register, frames)
+    process.write(regs.CONTROL, regs.START)
+
+
+def buffer_bytes(argument: Argument, frames: int) -> int:
+    """Bytes of a port's frames, in whole pages."""
+    return -(-argument.frame_bytes * frames // PAGE) * PAGE
+
+
+def place(kernel: KernelMap, frames: int, base: int) -> tuple[int, ...]:
+    """Addresses of all ports' frames, one behind the other in whole pages."""
+    sizes = [buffer_bytes(a, frames) for a in kernel.arguments]
+    return tuple(base + sum(sizes[:i]) for i in range(len(sizes)))
+
+
+def view(process: KernelProcess, argument: Argument, address: int, frames: int) -> npt.NDArray[np.uint8]:
+    """The frames of a port in device memory: uint8 of shape (frames, bytes).
+
+    Raises:
+        ConfigError: they do not lie in it.
+    """
+    start, size = address - process.base, argument.frame_bytes * frames
+    if start < 0 or start + size > len(process.memory):
+        raise ConfigError(f"{frames} frames of {argument.name!r} at {address:#x} do not lie in device memory")
+    return process.memory[start : start + size].reshape(frames, argument.frame_bytes)
+
+
+def run_batch(
+    process: KernelProcess,
+    kernel: KernelMap,
+    inputs: Sequence[IntArray],
+    patience: int,
+    addresses: Sequence[int] | None = None,
+) -> KernelRun:
+    """Let the kernel compute a batch.
+
+    Args:
+        inputs: per input, int64 of shape (frames, ...) in stream order.
+        patience: cycles after which it is given up.
+        addresses: as `launch` takes them; by default one port's frames behind the other's.
+
+    Raises:
+        ConfigError: the frames do not fit into device memory.
+        SimulationError: it is not done in time, reports a fault, or breaks off.
+    """
+    frames = len(inputs[0])
+    addresses = place(kernel, frames, process.base) if addresses is None else addresses
+    views = [view(process, a, at, frames) for a, at in zip(kernel.arguments, addresses, strict=True)]
+    for argument, x, memory in zip(kernel.inputs, inputs, views, strict=False):
+        memory[:] = frame_images(x.reshape(frames, -1), argument.stream, kernel.bus_bits)
+    launch(process, kernel, addresses, frames)
+    done = process.wait(patience)
+    status = read_status(process, kernel)
+    if not done:
+        raise SimulationError(f"{kernel.kernel} is not done after {patience} cycles: {status}")
+    if status.faults or not process.read(regs.CONTROL) & regs.DONE or status.frames != frames:
+        raise SimulationError(f"{kernel.kernel} ends a batch of {frames} frames with {status}")
+    outputs = zip(kernel.outputs, views[len(kernel.inputs) :], strict=True)
+    return KernelRun(
+        tuple(read_images(memory.tobytes(), frames, a.stream, kernel.bus_bits) for a, memory in outputs), status
     )

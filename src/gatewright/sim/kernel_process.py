@@ -63,12 +63,14 @@ class KernelProcess:
     """A running kernel; for one thread at a time. Leaving it as a context, or `close`, ends it.
 
     Attributes:
-        memory: uint8 of all device memory; element 0 lies at the model's `base`.
+        memory: uint8 of all device memory.
+        base: address of its first byte.
         cycles: of the board's clock since the reset.
     """
 
     def __init__(self, model: KernelModel, memory: MemoryModel) -> None:
         self.model = model
+        self.base = memory.base
         self.cycles = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         with tempfile.TemporaryFile() as file:
