@@ -56,7 +56,7 @@ def test_every_stage(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netlist, "AFFORDABLE_LUTS", 100)  # gates have tests of their own
     results = {r.name: r for r in check(build.directory)}
     assert list(results) == list(STAGES)
-    ran = ("float", "qat", "golden", "csim", "systemc", "rtl")
+    ran = ("float", "qat", "golden", "csim", "systemc", "rtl", "kernel")
     assert [results[n].status for n in ran] == ["ok"] * len(ran)
     assert {results[n].frames for n in ran} == {40}
     for name in ("netlist", "netlist_cxxrtl"):

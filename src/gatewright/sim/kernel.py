@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the emitted kernel with memory behind its masters, as a host of a board does: batches of frames, one at a time."""
+"""Runs the emitted kernel with memory behind its masters, as a board's host does: batches of frames, one at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess
 from gatewright.sim.verilator import Optimise
 
 __all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "Status", "build_kernel",
-           "buffer_bytes", "launch", "place", "read_status", "run_batch"]  # fmt: skip
+           "buffer_bytes", "check_hash", "launch", "place", "read_status", "run_batch"]  # fmt: skip
 
 
 def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
@@ -111,6 +111,19 @@ def read_status(process: KernelProcess, kernel: KernelMap) -> Status:
         fault_address=long(regs.FAULT_ADDRESS),
         fault_master=word(regs.FAULT_MASTER),
     )
+
+
+def check_hash(process: KernelProcess, kernel: KernelMap) -> None:
+    """Whether the registers say that this is the kernel of a record.
+
+    Raises:
+        SimulationError: it is none of ours, or another one.
+    """
+    magic = process.read(kernel.status + regs.MAGIC)
+    words = [process.read(kernel.status + regs.HASH + 4 * i) for i in range(4)]
+    found = b"".join(w.to_bytes(4, "little") for w in words).hex()
+    if magic != regs.MAGIC_WORD or found != kernel.hash:
+        raise SimulationError(f"{kernel.kernel} says that it is {found} ({magic:#x}), where {kernel.hash} is expected")
 
 
 def launch(process: KernelProcess, kernel: KernelMap, addresses: Sequence[int], frames: int) -> None:

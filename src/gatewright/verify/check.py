@@ -284,6 +284,13 @@ def _netlist(name: str, simulator: str) -> Callable[[Case], StageResult]:
     return stage
 
 
+def _kernel(case: Case) -> StageResult:
+    """The kernel in Verilator, between a host and the board's memory."""
+    from gatewright.verify.kernel import kernel_stage  # which uses what stands here
+
+    return kernel_stage(case, "kernel")
+
+
 def _hls4ml(case: Case) -> StageResult:
     """The design as a project of hls4ml, in its C simulation."""
     from gatewright.verify.hls4ml import hls4ml_stage  # which uses what stands here
@@ -301,22 +308,28 @@ def timed(case: Case, name: str, run: RtlRun) -> StageResult:
         predicted_interval_cycles=predicted["interval_cycles"],
         predicted_latency_cycles=predicted["latency_cycles"],
     )
-    wrong = _mispredicted(result)
-    return replace(result, status="failed", reason=wrong) if wrong and result.status == "ok" else result
+    return judged(result)
 
 
 TOLERANCE = 0.02
 """How far measured cycles may be from their prediction, relatively."""
 
 
-def _mispredicted(result: StageResult) -> str:
-    """Which cycles are not as predicted; an interval counts once the pipeline is full."""
+def judged(result: StageResult) -> StageResult:
+    """A stage's result, failed where its cycles are not as predicted."""
     for what in ("interval", "latency"):
         measured, predicted = getattr(result, f"{what}_cycles"), getattr(result, f"predicted_{what}_cycles")
         settled = what == "latency" or result.frames >= PREDICTED_FRAMES
-        if settled and measured is not None and abs(measured - predicted) > TOLERANCE * predicted:
-            return f"{what} of {measured} cycles, where {predicted} were predicted: this hardware is not the design's"
-    return ""
+        if settled and (wrong := mispredicted(what, measured, predicted)):
+            return replace(result, status="failed", reason=wrong) if result.status == "ok" else result
+    return result
+
+
+def mispredicted(what: str, measured: float | None, predicted: float | None) -> str:
+    """Why cycles are not as predicted, where both are known; an interval counts once the pipeline is full."""
+    if measured is None or predicted is None or abs(measured - predicted) <= TOLERANCE * predicted:
+        return ""
+    return f"{what} of {measured} cycles, where {predicted} were predicted: this hardware is not the design's"
 
 
 def compare(case: Case, name: str, outputs: tuple[IntArray, ...]) -> StageResult:
@@ -363,6 +376,7 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     "csim": _csim,
     "systemc": _systemc,
     "rtl": _rtl,
+    "kernel": _kernel,
     "netlist": _netlist("netlist", "verilator"),
     "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),
     "hls4ml": _hls4ml,

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel as a board runs it: registers written, frames fetched from memory and written back, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gatewright.boards import load_board
+from gatewright.design.plan import PREDICTED_FRAMES
+from gatewright.emit.kernel import burst_words, kernel_map
+from gatewright.errors import SimulationError
+from gatewright.runtime.kernel_map import KernelMap
+from gatewright.runtime.types import Stream
+from gatewright.sim.kernel import (
+    KernelProcess,
+    KernelRun,
+    MemoryModel,
+    buffer_bytes,
+    build_kernel,
+    check_hash,
+    run_batch,
+)
+from gatewright.sim.rtl import LONG_RUN, PATIENCE
+from gatewright.verify.check import TOLERANCE, Case, StageResult, compare, judged, mispredicted
+
+BATCH = 1000
+"""Frames of a batch at most; the first is of one frame, whose latency is that of an empty pipe."""
+START_CYCLES = 6
+"""From the start of a batch of one frame to its first beat, where memory answers at once."""
+SPARE_CYCLES = 100_000
+"""Beyond the prediction, before a batch is given up."""
+
+
+def kernel_stage(case: Case, name: str) -> StageResult:
+    """Compile the kernel, run all frames in batches and compare.
+
+    Raises:
+        GatewrightError: the build has no kernel or another design's; a tool is missing; the simulation breaks off.
+    """
+    build, summary = case.build, case.build.summary()
+    kernel = KernelMap.load(build.emitted("kernel") / "kernel.json")
+    expected = kernel_map(build.design_graph, build.structure, kernel.bus_bits).hash
+    if kernel.hash != expected:
+        raise SimulationError(
+            f"{build.directory}/kernel is of the design {kernel.hash}, and design.json is {expected}: compile again"
+        )
+    work = case.frames * max(u.schedule.steps for u in build.structure.units) * len(build.structure.units)
+    case.progress("compiling the kernel")
+    model = build_kernel(build.directory, "fast_run" if work > LONG_RUN else "fast_build")
+    memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
+    with model.start(memory) as process:
+        check_hash(process, kernel)
+        runs = list(_batches(case, kernel, process))
+    outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
+    longest = max(runs, key=lambda r: r.status.frames).status
+    interval = longest.interval if longest.frames >= PREDICTED_FRAMES else None
+    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.frames)
+    result = replace(
+        compare(case, name, tuple(outputs[i] for i in build.structure.leaves)),
+        latency_cycles=runs[0].status.first_frame,
+        predicted_latency_cycles=predicted_latency(kernel, memory, build.structure.inputs, summary["latency_cycles"]),
+    )
+    wrong = mispredicted("interval", interval, predicted)
+    result = replace(result, status="failed", reason=wrong) if wrong and result.status == "ok" else judged(result)
+    return replace(result, interval_cycles=_whole(interval), predicted_interval_cycles=_whole(predicted))
+
+
+def _whole(cycles: float | None) -> int | None:
+    return None if cycles is None else round(cycles)
+
+
+def _batches(case: Case, kernel: KernelMap, process: KernelProcess) -> Iterator[KernelRun]:
+    """All frames of a case: the first alone, the others in as few batches as memory and `BATCH` allow."""
+    summary = case.build.summary()
+    room = len(process.memory) // sum(buffer_bytes(a, 1) for a in kernel.arguments)
+    most, done = 1, 0
+    while done < case.frames:
+        case.progress("running the kernel", done, case.frames)
+        frames = min(most, case.frames - done)
+        patience = PATIENCE * (summary["latency_cycles"] + frames * summary["interval_cycles"]) + SPARE_CYCLES
+        yield run_batch(process, kernel, [x[done : done + frames] for x in case.integers], patience)
+        done += frames
+        most = max(1, min(BATCH, room))
+
+
+def predicted_interval(kernel: KernelMap, memory: MemoryModel, interval: int, frames: int) -> float | None:
+    """Cycles between frames of a batch: those of the design, or of the port whose frames take longest to pass.
+
+    None where that is an output and the batch is short: its first frames leave the design for a buffer.
+    """
+    word = kernel.bus_bits // 8
+    rate = min(word, memory.bytes_per_cycle or word)
+    inputs, outputs = (max(a.frame_bytes for a in ports) / rate for ports in (kernel.inputs, kernel.outputs))
+    buffered = 2 * burst_words(kernel.bus_bits) * word
+    short = TOLERANCE / 2 * frames * max(a.frame_bytes for a in kernel.outputs) < buffered
+    return None if outputs > max(interval, inputs) and short else max(interval, inputs, outputs)
+
+
+def predicted_latency(kernel: KernelMap, memory: MemoryModel, inputs: Sequence[Stream], latency: int) -> int | None:
+    """Cycles from the start of a batch of one frame to its last beat out of the design.
+
+    Exact where memory gives every beat in the cycle in which the design could take it, as its own latency assumes; None
+    where a port is narrower than a beat, or memory slower than the port.
+    """
+    word = kernel.bus_bits // 8
+    if any(s.width > kernel.bus_bits for s in inputs) or (memory.bytes_per_cycle or word) < word:
+        return None
+    return START_CYCLES + memory.latency_cycles + latency
