@@ -268,7 +268,11 @@ def test_synthesised_resources_stand_beside_predicted_ones(copy: Build) -> None:
     ("name", "content", "message"),
     [
         ("prediction.json", "{", "prediction.json: not a readable prediction"),
-        ("prediction.json", '{"interval_cycles": 1, "latency_cycles": 2, "bus_bits": 64}', "prediction.json: network is None"),
+        (
+            "prediction.json",
+            '{"interval_cycles": 1, "latency_cycles": 2, "bus_bits": 64}',
+            "prediction.json: network is None",
+        ),
         ("proof.json", "[{}]", "proof.json: an entry lacks 'node'"),
         ("proof.json", "nothing", "proof.json: not readable"),
         ("design.json", "{}", "design.json: .*compile the model again|graph format None"),

@@ -15,14 +15,15 @@ from gatewright.errors import ConfigError, SimulationError
 from gatewright.runtime import kernel_map as regs
 from gatewright.runtime.kernel_map import Argument, KernelMap
 from gatewright.runtime.packing import frame_images, read_images
+from gatewright.runtime.state import KernelState, find_culprit, read_state
 from gatewright.runtime.types import IntArray
 from gatewright.sim.kernel_build import compile_kernel
 from gatewright.sim.kernel_memory import Fault, MemoryModel
 from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess
 from gatewright.sim.verilator import Optimise
 
-__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "Status", "build_kernel",
-           "buffer_bytes", "check_hash", "launch", "place", "read_status", "run_batch"]  # fmt: skip
+__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "buffer_bytes",
+           "build_kernel", "check_hash", "launch", "place", "run_batch"]  # fmt: skip
 
 
 def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
@@ -49,68 +50,23 @@ def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
     )
 
 
-@dataclass(frozen=True)
-class Status:
-    """What the status registers say of a run.
-
-    Attributes:
-        cycles: from start to done.
-        first_frame, last_frame: cycles, from the start, after which the first and the newest frame had left the design.
-        frames: that left it.
-        faults: the flags.
-        read_faults, write_faults: bursts that were answered with an error.
-        fault_address, fault_master: of the first of them.
-    """
-
-    cycles: int
-    first_frame: int
-    last_frame: int
-    frames: int
-    faults: int
-    read_faults: int
-    write_faults: int
-    fault_address: int
-    fault_master: int
-
-    @property
-    def interval(self) -> float | None:
-        """Cycles between frames, on average over the run; None for one frame."""
-        return (self.last_frame - self.first_frame) / (self.frames - 1) if self.frames > 1 else None
-
-
 @dataclass(frozen=True, eq=False)
 class KernelRun:
     """What a batch gave.
 
     Attributes:
         outputs: per output port, int64 of shape (frames, elements).
-        status: of the run.
+        state: all registers at its end.
     """
 
     outputs: tuple[IntArray, ...]
-    status: Status
+    state: KernelState
 
-
-def read_status(process: KernelProcess, kernel: KernelMap) -> Status:
-    """The status registers."""
-
-    def word(offset: int) -> int:
-        return process.read(kernel.status + offset)
-
-    def long(offset: int) -> int:
-        return word(offset) | word(offset + 4) << 32
-
-    return Status(
-        cycles=long(regs.CYCLES),
-        first_frame=long(regs.FIRST_FRAME),
-        last_frame=long(regs.LAST_FRAME),
-        frames=word(regs.FRAMES),
-        faults=word(regs.FAULTS),
-        read_faults=word(regs.READ_FAULTS),
-        write_faults=word(regs.WRITE_FAULTS),
-        fault_address=long(regs.FAULT_ADDRESS),
-        fault_master=word(regs.FAULT_MASTER),
-    )
+    @property
+    def interval(self) -> float | None:
+        """Cycles between frames, on average over the batch; None for one frame."""
+        s = self.state
+        return (s.last_frame - s.first_frame) / (s.frames_done - 1) if s.frames_done > 1 else None
 
 
 def check_hash(process: KernelProcess, kernel: KernelMap) -> None:
@@ -187,12 +143,13 @@ def run_batch(
         memory[:] = frame_images(x.reshape(frames, -1), argument.stream, kernel.bus_bits)
     launch(process, kernel, addresses, frames)
     done = process.wait(patience)
-    status = read_status(process, kernel)
+    state = read_state(kernel, process.read)
     if not done:
-        raise SimulationError(f"{kernel.kernel} is not done after {patience} cycles: {status}")
-    if status.faults or not process.read(regs.CONTROL) & regs.DONE or status.frames != frames:
-        raise SimulationError(f"{kernel.kernel} ends a batch of {frames} frames with {status}")
+        culprit = find_culprit(state, [a.name for a in kernel.inputs])
+        raise SimulationError(f"{kernel.kernel} is not done after {patience} cycles: {culprit.text}\n{state}")
+    if "done" not in state.control or state.faults or state.frames_done != frames:
+        raise SimulationError(f"{kernel.kernel} ends a batch of {frames} frames wrongly:\n{state}")
     outputs = zip(kernel.outputs, views[len(kernel.inputs) :], strict=True)
     return KernelRun(
-        tuple(read_images(memory.tobytes(), frames, a.stream, kernel.bus_bits) for a, memory in outputs), status
+        tuple(read_images(memory.tobytes(), frames, a.stream, kernel.bus_bits) for a, memory in outputs), state
     )

@@ -55,12 +55,12 @@ def kernel_stage(case: Case, name: str) -> StageResult:
         check_hash(process, kernel)
         runs = list(_batches(case, kernel, process))
     outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
-    longest = max(runs, key=lambda r: r.status.frames).status
-    interval = longest.interval if longest.frames >= PREDICTED_FRAMES else None
-    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.frames)
+    longest = max(runs, key=lambda r: r.state.frames)
+    interval = longest.interval if longest.state.frames >= PREDICTED_FRAMES else None
+    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.state.frames)
     result = replace(
         compare(case, name, tuple(outputs[i] for i in build.structure.leaves)),
-        latency_cycles=runs[0].status.first_frame,
+        latency_cycles=runs[0].state.first_frame,
         predicted_latency_cycles=predicted_latency(kernel, memory, build.structure.inputs, summary["latency_cycles"]),
     )
     wrong = mispredicted("interval", interval, predicted)
