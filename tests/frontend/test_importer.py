@@ -145,6 +145,7 @@ def test_names_outputs_and_identity(tmp_path) -> None:
     assert import_model(tmp_path / "my net-2.onnx", "other").name == "other"
     (tmp_path / "my net-2.onnx").rename(tmp_path / "2%.onnx")
     assert import_model(tmp_path / "2%.onnx").name == "n_2"
+    assert import_model(tmp_path / "2%.onnx", "_my__net_-_2__").name == "my_net_2"
 
 
 def test_output_named_like_its_node() -> None:

@@ -45,7 +45,8 @@ def check_names(graph: onnx.GraphProto) -> None:
 
 
 def identifier(name: str) -> str:
-    base = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "network"
+    """A name that modules, kernels and the IP catalog can have: the last knows no two underscores in a row."""
+    base = re.sub(r"[\W_]+", "_", name, flags=re.ASCII).strip("_") or "network"
     return base if not base[0].isdigit() else f"n_{base}"
 
 
