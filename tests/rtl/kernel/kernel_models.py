@@ -2,7 +2,8 @@
 """A kernel between cocotbext-axi's models: a master of its registers, and memories that can answer with errors.
 
 `KERNEL` names its kernel.json, `FRAMES` an npz file with the frames at every port: uint8 of shape (frames, bytes), what
-an input reads and what an output must write.
+an input reads and what an output must write. `INTERVAL` is that of the design inside, predicted, and `STEADY` the
+number of last frames that come at a steady pace.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Kernel:
         self.dut, self.map = dut, KernelMap.load(os.environ["KERNEL"])
         self.memory = Memory()
         self.frames = dict(np.load(os.environ["FRAMES"]))
+        self.interval, self.steady = int(os.environ["INTERVAL"]), int(os.environ["STEADY"])
         cocotb.start_soon(Clock(dut.ap_clk, PERIOD_NS, unit="ns").start())
         clocking = (dut.ap_clk, dut.ap_rst_n)
         bus = AxiLiteBus.from_prefix(dut, "s_axi_control")
@@ -97,7 +99,9 @@ class Kernel:
             self._answer(getattr(slave, channel))
         self.bursts = {a.port: ChannelWatch(self, a.port, "ar", ("addr", "len")) for a in self.map.inputs}
         self.bursts |= {a.port: ChannelWatch(self, a.port, "aw", ("addr", "len")) for a in self.map.outputs}
-        self.beats = {a.port: ChannelWatch(self, a.port, "w", ("data", "strb", "last")) for a in self.map.outputs}
+        self.beats = {a.port: ChannelWatch(self, a.port, "r", ("data", "last")) for a in self.map.inputs}
+        self.beats |= {a.port: ChannelWatch(self, a.port, "w", ("data", "strb", "last")) for a in self.map.outputs}
+        self.answers = {a.port: ChannelWatch(self, a.port, "b", ("resp",)) for a in self.map.outputs}
 
     def _slave(self, kind: Any, bus: Any, argument: Argument) -> Any:
         pins = bus.from_prefix(self.dut, f"m_axi_{argument.port}")
@@ -195,6 +199,31 @@ class Kernel:
                     f"frame {i} of {argument.name}: {got.hex()}, not {want[i].tobytes().hex()}"
                 )
 
+    async def settle(self) -> None:
+        """Until it is idle, aborted or not."""
+        for _ in range(PATIENCE_CYCLES):
+            await RisingEdge(self.dut.ap_clk)
+            if int(self.dut.i_core.idle.value):
+                return
+        raise AssertionError(f"not idle after {PATIENCE_CYCLES} cycles")
+
+    def forget_outputs(self) -> None:
+        """Wipe what has been written, so that it cannot pass for the next run's."""
+        for address, length in self.memory.writes:
+            self.memory.cells.write(address, bytes(length))
+        self.memory.writes.clear()
+
+    def forget_bursts(self) -> None:
+        for watch in self.bursts.values():
+            watch.taken.clear()
+
+    def check_answered(self) -> None:
+        """Every burst that was asked for has had all its beats, and every write its response."""
+        for port, watch in self.bursts.items():
+            assert sum(length + 1 for _, length in watch.taken) == len(self.beats[port].taken), port
+        for port, watch in self.answers.items():
+            assert len(watch.taken) == len(self.bursts[port].taken), port
+
     async def run(self, count: int, base: int = HIGH, offset: int = 0) -> dict[str, int]:
         places = await self.launch(count, base, offset)
         await self.finish()
@@ -207,6 +236,48 @@ class Kernel:
         channels += [c for s in self.writers for c in (s.aw_channel, s.w_channel, s.b_channel)]
         for channel in channels:
             channel.set_pause_generator(pauses(begin, end))
+
+
+class Counts:
+    """What the kernel's counters should say, from the pins of the design inside it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.core = kernel, kernel.dut.i_core
+        one = len(kernel.map.outputs) == 1
+        prefixes = ["m_axis"] if one else [f"m{i}_axis" for i in range(len(kernel.map.outputs))]
+        self.ends = [[getattr(self.core, f"{p}_t{n}") for n in ("valid", "ready", "last")] for p in prefixes]
+        self.fill = [0] * len(kernel.map.edges)
+        self.changed = True
+        self.clear()
+        cocotb.start_soon(self._count())
+
+    def clear(self) -> None:
+        self.cycles = 0
+        self.edges = [[0, 0, 0] for _ in self.fill]
+        self.last_beats: list[list[int]] = [[] for _ in self.ends]
+
+    def probe(self, edge: int) -> int:
+        return int(self.core.probe.value) >> 4 * edge & 15
+
+    def frame_ends(self) -> list[int]:
+        """Cycle of the run in which the last beat of each frame left by the last output."""
+        return [max(ends) for ends in zip(*self.last_beats, strict=True)]
+
+    async def _count(self) -> None:
+        while True:
+            await RisingEdge(self.kernel.dut.ap_clk)
+            probe, running = int(self.core.probe.value), int(self.core.running.value)
+            for i, counts in enumerate(self.edges):
+                s_valid, s_ready, m_valid, m_ready = (probe >> 4 * i + k & 1 for k in (3, 2, 1, 0))
+                self.fill[i] += (s_valid & s_ready) - (m_valid & m_ready)
+                self.changed |= bool(s_valid & s_ready or m_valid & m_ready)
+                if running:
+                    steps = s_valid & ~s_ready & 1, m_ready & ~m_valid & 1, m_valid & m_ready
+                    self.edges[i] = [c + s for c, s in zip(counts, steps, strict=True)]
+            for beats, pins in zip(self.last_beats, self.ends, strict=True):
+                if running and all(int(p.value) for p in pins):
+                    beats.append(self.cycles)
+            self.cycles += running
 
 
 def pauses(begin: float, end: float) -> Iterator[bool]:
