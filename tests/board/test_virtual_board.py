@@ -30,18 +30,6 @@ from gatewright.sim.kernel import Fault
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A small network's bundle for every Zynq board."""
-    home = tmp_path_factory.mktemp("bundles")
-    model, y = two_layers()
-    path = model.save(home / "net.onnx", y)
-    for board in ZYNQ + ULTRASCALE:
-        compile_model(path, board, fps=1e6, targets=["rtl", "kernel"], output=home / f"{board}-build")
-        bundle(home / f"{board}-build").write(home / board)
-    return {board: home / board for board in ZYNQ + ULTRASCALE}
-
-
 def command(path: Path, board: VirtualBoard, *actions: str) -> list[str]:
     return [sys.executable, "-m", "tests.board.pynq_client", str(path), str(board.port), *actions]
 

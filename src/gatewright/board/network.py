@@ -20,7 +20,7 @@ import grpc
 
 from gatewright.board.machine import Log, Machine
 from gatewright.board.protocol import Malformed, Message, handlers
-from gatewright.board.refusal import Refusal, malformed
+from gatewright.board.refusal import Refusal, malformed, quoted
 from gatewright.board.services import BufferService, DeviceService, GpioService, MmioService
 from gatewright.board.turns import Turns, connected, shown
 from gatewright.errors import ConfigError
@@ -43,7 +43,7 @@ class Server:
         machine: the board.
         host, port: where it listens; port 0 takes a free one.
         log: told of clients that come and go, and of faults of the server itself.
-        trace: told of every call.
+        trace: told of every call; None for nobody.
         wait_seconds: how long a client waits for its turn.
 
     Raises:
@@ -56,7 +56,7 @@ class Server:
         host: str,
         port: int,
         log: Log,
-        trace: Log,
+        trace: Log | None,
         wait_seconds: float,
     ) -> None:
         self._machine, self._log, self._trace = machine, log, trace
@@ -119,12 +119,16 @@ class Server:
 
     def _around(self, request: Any, context: Any, function: Callable[..., Any]) -> Any:
         """Run a call: its client's turn, nothing else at the same time, and its errors as gRPC's."""
-        self._trace(f"{shown(context.peer())}: {function.__qualname__}")
+        call = ""
+        if self._trace is not None:
+            call = f"{shown(context.peer())}: {function.__qualname__}({_told(request)})"
+            self._trace(call)
         try:
             return self._answer(request, context, function)
         except Refusal as refusal:
-            self._trace(f"{shown(context.peer())}: {function.__qualname__}: {refusal.code.name}: {refusal.text}")
             code, text = refusal.code, refusal.text
+            if self._trace is not None:
+                self._trace(f"{call}: {code.name}: {text}")
         except grpc.RpcError:
             # The client broke its own stream of requests off.
             code, text = grpc.StatusCode.CANCELLED, "the client broke off"
@@ -184,6 +188,12 @@ def checked_host(host: str) -> str:
             f"address itself to serve there all the same"
         )
     return address
+
+
+def _told(request: Any) -> str:
+    """What a request asks, in a few words; nothing of a stream, which is still to come."""
+    fields = request.ListFields() if hasattr(request, "ListFields") else ()
+    return ", ".join(f"{field.name}={quoted(value)}" for field, value in fields)
 
 
 def _checked(requests: Iterator[Message]) -> Iterator[Message]:

@@ -51,7 +51,7 @@ class VirtualBoard:
         optimise: "fast_run" for long simulations, "fast_build" for short ones.
         wait_seconds: how long a client waits while another one has the board.
         log: told of programming, runs, clocks and clients.
-        trace: told of every call.
+        trace: told of every call, with what it asks.
 
     Attributes:
         host: the address that it listens on.
@@ -76,7 +76,7 @@ class VirtualBoard:
         optimise: Optimise = "fast_build",
         wait_seconds: float = 10.0,
         log: Log = unheard,
-        trace: Log = unheard,
+        trace: Log | None = None,
     ) -> None:
         if not 0 <= port < 1 << 16:
             raise ConfigError(f"port={port!r}: use 1 to 65535, or 0 for a free one")

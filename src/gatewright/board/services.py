@@ -18,8 +18,8 @@ from gatewright.board.machine import Machine
 from gatewright.board.protocol import Message, messages
 from gatewright.board.refusal import Refusal, malformed
 
-_CHUNK = 1 << 20
-"""Bytes in a message of a stream; a client takes 4 MiB."""
+_CHUNK = (4 << 20) - 4096
+"""Bytes in a message of a stream: all that a client takes, because it appends each to all before."""
 Exclusive = Callable[[], AbstractContextManager[None]]
 
 

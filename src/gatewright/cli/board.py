@@ -59,16 +59,16 @@ def serve(
     board = VirtualBoard(
         bundles, host=host, port=port, poll_ms=poll_ms, latency_ns=latency_ns, gbytes_per_s=gbytes_per_s,
         faults=[parse_fault(text) for text in fault or ()], seed=seed, optimise="fast_run" if fast else "fast_build",
-        log=_said, trace=_said if verbose else _unsaid,
+        log=_said, trace=_said if verbose else None,
     )  # fmt: skip
-    with _until_stopped() as stopped:
-        with bars(error_console()) as progress:
-            board.start(progress)
-        try:
+    with bars(error_console()) as progress:
+        board.start(progress)
+    try:
+        with _until_stopped() as stopped:
             _greet(board)
             stopped.wait()
-        finally:
-            board.close()
+    finally:
+        board.close()
     _said("stopped")
 
 
@@ -108,10 +108,6 @@ def _greet(board: VirtualBoard) -> None:
 
 def _said(text: str) -> None:
     error_console().print(Text(text), soft_wrap=True)
-
-
-def _unsaid(text: str) -> None:
-    pass
 
 
 @contextmanager
