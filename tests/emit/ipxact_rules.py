@@ -73,7 +73,7 @@ def _files(root: etree._Element, folder: Path) -> Iterator[str]:
     for paths in code.values():
         yield from _order(paths, folder)
         yield from _memories(paths, folder)
-    kinds = {".v": "verilogSource", ".sv": "systemVerilogSource", ".tcl": "tclSource", ".mem": "mem"}
+    kinds = {".v": "verilogSource", ".sv": "systemVerilogSource", ".tcl": "tclSource", ".mem": "mif"}
     for file in root.iterfind(".//s:file", SPACES):
         path, kind = texts(file, "s:name")[0], texts(file, "*")[1]
         if kinds[Path(path).suffix] != kind:

@@ -129,6 +129,20 @@ def test_parameters_of_the_buses(packaged: tuple[Design, Path]) -> None:
     assert told == [f"{n}: {stream_ip.layout(p.stream)}" for n, p in zip(named, ports, strict=True)]
 
 
+def test_inputs_that_nothing_drives(packaged: tuple[Design, Path]) -> None:
+    """AXI's defaults: ready where no TREADY comes, nothing offered, no TLAST."""
+    _, folder = packaged
+    root = rules.etree.parse(str(folder / "component.xml")).getroot()
+    defaults = {
+        rules.texts(p, "s:name")[0]: rules.texts(p, "s:wire/s:driver/s:defaultValue")
+        for p in root.iterfind("s:model/s:ports/s:port", rules.SPACES)
+    }
+    ports = rules.component_ports(root)
+    for name, default in defaults.items():
+        driven = ports[name][0] == "out" or name in ("clk", "rst_n")
+        assert default == ([] if driven else ["1"] if name.endswith("tready") else ["0"]), name
+
+
 def test_the_layout_in_words() -> None:
     assert stream_ip.layout(Stream(3, 5, 7, True)) == (
         "7 beats a frame, 5 elements of 3 bits a beat, signed, element 0 in the low bits, 1 bit of padding above"

@@ -64,6 +64,11 @@ def test_another_reader_finds_what_kernel_json_says(packaged: tuple[Design, Path
         signals = {m.logicalPort.name: m.physicalPort.name for m in buses[name].portMaps.portMap}
         assert signals == {s: f"{name}_{s.lower()}" for s in signals}
         assert ("ARADDR" in signals, "AWADDR" in signals) == (i < len(kernel.inputs), i >= len(kernel.inputs))
+    root = rules.etree.parse(str(folder / "component.xml")).getroot()
+    marks = root.iterfind(".//x:sdxKernelAttributes/*", rules.SPACES)
+    assert [(rules.etree.QName(e).localname, e.text) for e in marks] == [
+        ("sdx_kernel", "true"), ("sdx_kernel_type", "rtl"),
+    ]  # fmt: skip
     (memory,) = component.memoryMaps.memoryMap
     (block,) = memory.addressBlock
     assert (memory.name, block.range) == ("s_axi_control", kernel.control_bytes)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A component as IP-XACT (IEEE 1685-2009), which Vivado's IP catalog reads as it lies.
 
-Xilinx' extensions are those without which the catalog does not offer the IP: families, a place in the catalog, a
-revision. Names of buses, views, environments and parameters are those that Vivado's packager writes (UG1118).
+Xilinx' extensions are those without which the catalog does not offer the IP (families, a place in the catalog, a
+revision), and what marks a kernel of Vitis. Names of buses, views, environments and parameters are those that Vivado's
+packager writes (UG1118).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from gatewright.emit.files import FileSet
-from gatewright.emit.ipxact import FAMILIES, Bus, Component, Interface, Register
+from gatewright.emit.ipxact import FAMILIES, Bus, Component, Interface, Pin, Register
 
 SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 XILINX = "http://www.xilinx.com"
@@ -25,7 +26,7 @@ _FILE_TYPES: Mapping[str, tuple[str, str]] = {
     ".sv": ("fileType", "systemVerilogSource"),
     ".v": ("fileType", "verilogSource"),
     ".tcl": ("fileType", "tclSource"),
-    ".mem": ("userFileType", "mem"),
+    ".mem": ("userFileType", "mif"),  # memory initialisation, as Vitis HLS calls what its own ROMs read
 }
 _VIEWS = (
     ("xilinx_anylanguagesynthesis", "Synthesis", ":vivado.xilinx.com:synthesis"),
@@ -192,15 +193,33 @@ def _model(root: ElementTree.Element, component: Component) -> None:
             _add(view, "modelName", component.top)
         _add(_add(view, "fileSetRef"), "localName", f"{name}_view_fileset")
     ports = _add(model, "ports")
-    for pin in component.pins:
-        port = _add(ports, "port")
-        _add(port, "name", pin.name)
-        wire = _add(port, "wire")
-        _add(wire, "direction", pin.direction)
-        if pin.width is not None:
-            vector = _add(wire, "vector")
-            _add(vector, "left", str(pin.width - 1), format="long")
-            _add(vector, "right", "0", format="long")
+    for interface in component.interfaces:
+        for signal, pin in interface.pins.items():
+            _port(ports, pin, _unconnected(interface, signal, pin))
+
+
+def _port(ports: ElementTree.Element, pin: Pin, unconnected: str | None) -> None:
+    port = _add(ports, "port")
+    _add(port, "name", pin.name)
+    wire = _add(port, "wire")
+    _add(wire, "direction", pin.direction)
+    if pin.width is not None:
+        vector = _add(wire, "vector")
+        _add(vector, "left", str(pin.width - 1), format="long")
+        _add(vector, "right", "0", format="long")
+    kind = _add(_add(wire, "wireTypeDefs"), "wireTypeDef")
+    _add(kind, "typeName", "wire")
+    for view, _, _ in _VIEWS:
+        _add(kind, "viewNameRef", view)
+    if unconnected is not None:
+        _add(_add(wire, "driver"), "defaultValue", unconnected, format="long")
+
+
+def _unconnected(interface: Interface, signal: str, pin: Pin) -> str | None:
+    """What an input of AXI takes where the other side has no such signal; the rest must be connected."""
+    if pin.direction == "out" or interface.bus not in ("axis", "aximm"):
+        return None
+    return "1" if signal.endswith("READY") else "0"
 
 
 def _file_set(sets: ElementTree.Element, view: str, paths: tuple[str, ...]) -> None:
@@ -224,3 +243,7 @@ def _extensions(root: ElementTree.Element, component: Component) -> None:
     ElementTree.SubElement(taxonomies, _tag("taxonomy", XILINX)).text = "/UserIP"
     ElementTree.SubElement(core, _tag("displayName", XILINX)).text = component.title
     ElementTree.SubElement(core, _tag("coreRevision", XILINX)).text = str(component.revision)
+    if component.library == "kernel":
+        attributes = ElementTree.SubElement(core, _tag("sdxKernelAttributes", XILINX))
+        for name, value in (("sdx_kernel", "true"), ("sdx_kernel_type", "rtl")):
+            ElementTree.SubElement(attributes, _tag(name, XILINX)).text = value
