@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models import small_network, two_layers
+from tests.models import Builder, small_network, two_layers
 
 from gatewright.board.archive import MANIFEST, write_archive, write_folder
 from gatewright.board.bitstream import VirtualBitstream, sources_digest
 from gatewright.board.bundle import bundle
 from gatewright.build import Build, compile_model
+from gatewright.runtime.device import import_pynq
 from gatewright.runtime.kernel_map import KernelMap
 
 
@@ -46,6 +47,19 @@ def make(home: Path, name: str, onnx: Path, fps: float, shape: tuple[int, ...]) 
     return Made(build, files, home / name, x)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_of_pynq(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keeps what pynq remembers of bitstreams, in files that all processes share, in a folder of this process."""
+    import_pynq()
+    from pynq.pl_server import embedded_device, global_state, remote_device
+
+    folder = tmp_path_factory.mktemp("pynq")
+    global_state.STATE_DIR = str(folder)
+    for module in (embedded_device, remote_device):
+        module.__file__ = str(folder / "module.py")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def mlp(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Two matrix products with a ReLU between."""
@@ -60,6 +74,24 @@ def residual(tmp_path_factory: pytest.TempPathFactory) -> Made:
     home = tmp_path_factory.mktemp("residual")
     b, y = small_network()
     return make(home, "residual", b.save(home / "residual.onnx", y), 1e5, (2, 6, 6))
+
+
+@pytest.fixture(scope="session")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Two inputs and three outputs, of which two leave the hardware as one stream and one is a softmax on the host."""
+    home = tmp_path_factory.mktemp("several")
+    b = Builder((8,))
+    left, right = b.quant("x", 0.125, 4), b.quant(b.input("other in", (6,)), 1 / 12, 6)
+    left = b.node("MatMul", left, b.weight(np.random.default_rng(2).integers(-7, 8, (8, 5)), 0.25))
+    right = b.node("MatMul", right, b.weight(np.random.default_rng(3).integers(-7, 8, (6, 5)), 0.25))
+    sums = b.node("Add", b.quant(left, 0.5, 5), b.quant(right, 0.5, 5))
+    path = b.save(home / "several.onnx", right, sums, b.node("Softmax", sums))
+    build = compile_model(path, "zcu104", fps=1e6, targets=["rtl", "kernel"], output=home / "several_build")
+    rng = np.random.default_rng(0)
+    np.savez(home / "x.npz", **{"x": np.float32(rng.normal(size=(40, 8))), "other in": rng.normal(size=(40, 6))})
+    files = bundle(build.directory, data=home / "x.npz").files
+    write_folder(files, home / "several")
+    return Made(build, files, home / "several", np.zeros(0))
 
 
 def rebundled(files: Mapping[str, bytes], changes: Mapping[str, bytes], bitstream: bool = True) -> dict[str, bytes]:

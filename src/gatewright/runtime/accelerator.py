@@ -154,6 +154,7 @@ class Accelerator:
 
     def state(self) -> KernelState:
         """All registers of the kernel and the state of its FIFOs."""
+        self._check_open()
         with self._lock:
             return self._ready().state()
 
@@ -201,10 +202,13 @@ class Accelerator:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _checked(self, x: Given, integers: bool) -> list[Array]:
-        """The inputs as matrices (frames, elements), in the order of the kernel's arguments."""
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(f"{self.bundle.name}: the accelerator is closed: open it again to run more")
+
+    def _checked(self, x: Given, integers: bool) -> list[Array]:
+        """The inputs as matrices (frames, elements), in the order of the kernel's arguments."""
+        self._check_open()
         inputs = self.bundle.inputs
         names = [i.name for i in inputs]
         if isinstance(x, Mapping):

@@ -6,7 +6,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from typing import Any, Callable
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from .packing import Bytes
 
 PORT = 7967
 """Of PYNQ.remote."""
+_LOADS = 2
+"""Attempts to load a bitstream before the last one; see `forget_state`."""
 _LOST = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
 
 
@@ -132,6 +135,7 @@ class Device:
         """Let go of the device; never fails."""
         self._overlay = self._mmio = None
         if self._channel is not None:
+            self._forget_clocks()
             self._channel.close()
             self._channel = None
 
@@ -150,7 +154,8 @@ class Device:
         if isinstance(where, str):
             host, port = address(where)
             try:
-                from pynq.pl_server.remote_device import RemoteDevice
+                with quiet():
+                    from pynq.pl_server.remote_device import RemoteDevice
             except ImportError as error:
                 raise DeviceError(f"this pynq has no PYNQ.remote ({error}): pip install 'pynq>=4'") from error
             try:
@@ -165,8 +170,7 @@ class Device:
         if where is not None:
             return where
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="No devices found")
+            with quiet():
                 return self._pynq.Device.active_device
         except Exception as error:
             raise DeviceError(
@@ -177,15 +181,33 @@ class Device:
     def _load(self, file: str, download: bool) -> Any:
         """pynq asks the active device for some registers whatever device it is given, so it is the active one here."""
         meta = self._pynq.Device
+        self._forget_clocks()
         before = getattr(meta, "_active_device", None)
         meta.active_device = self._device
         try:
-            return self._pynq.Overlay(file, download=download, device=self._device)
+            for _ in range(_LOADS):
+                try:
+                    return self._overlay_of(file, download)
+                except Exception as error:
+                    if _code(error):
+                        raise
+                    forget_state()
+            return self._overlay_of(file, download)
         finally:
             if before is None:
                 del meta._active_device
             else:
                 meta.active_device = before
+
+    def _forget_clocks(self) -> None:
+        """pynq sets clocks through the first device that a process opened, also for others, and after it is gone."""
+        if self.remote:
+            with suppress(AttributeError):
+                del self._pynq.Clocks._real_instance
+
+    def _overlay_of(self, file: str, download: bool) -> Any:
+        with quiet():
+            return self._pynq.Overlay(file, download=download, device=self._device)
 
     def _instance(self) -> Any:
         """What a .xclbin says of the kernel, on a card whose kernels pynq can call; else None."""
@@ -214,14 +236,13 @@ class Device:
 
 
 def import_pynq() -> Any:
-    """pynq, without the one warning that its import gives.
+    """pynq.
 
     Raises:
         DeviceError: it is not installed, or does not load.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*pkg_resources.*")
+        with quiet():
             import pynq
     except Exception as error:  # it loads libraries of the board
         raise DeviceError(
@@ -229,6 +250,26 @@ def import_pynq() -> Any:
             "first; elsewhere, pip install pynq"
         ) from error
     return pynq
+
+
+def forget_state() -> None:
+    """Drop what pynq remembers of the last bitstream, in files that all processes of a machine share: one that was half
+    written, or is gone between two looks, would make loading fail from then on."""
+    from pynq.pl_server.global_state import clear_global_state
+
+    with suppress(OSError):
+        clear_global_state()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings that pynq gives about itself and about machines that are no boards."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        for text in (".*pkg_resources.*", "No devices found"):
+            warnings.filterwarnings("ignore", message=text)
+        yield
 
 
 def address(where: str) -> tuple[str, int]:
