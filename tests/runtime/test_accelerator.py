@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gatewright.board.server import VirtualBoard
 from tests.runtime.conftest import Made
 
+from gatewright.board.server import VirtualBoard
 from gatewright.errors import ClosedError, ConfigError, DataError, RunTimeout
 from gatewright.runtime import Accelerator, engine
 
@@ -30,7 +31,7 @@ def opened(made: Made, **options: Any) -> Iterator[tuple[Accelerator, list[str]]
 
 def calls(trace: list[str]) -> Counter[str]:
     """By name, such as `MmioService.read`."""
-    return Counter(line.rpartition(" ")[2] for line in trace)
+    return Counter(name for line in trace for name in re.findall(r"\w+Service\.\w+", line)[:1])
 
 
 @pytest.fixture(scope="module")

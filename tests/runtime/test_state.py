@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -73,7 +74,8 @@ def test_fault_names() -> None:
 
 
 FULL, EMPTY, WAITS, QUIET = 0b1010, 0b0101, 0b0110, 0b0100
-"""Something offered and no room; consumer ready and no word; a word that the consumer does not take; nothing."""
+"""Something offered and no room; consumer ready and no word; a word that the consumer does not take; no word, and the
+consumer does not say that it waits."""
 
 
 def state(joins: list[tuple[str, str]], moods: list[int]) -> KernelState:
@@ -93,17 +95,21 @@ RESIDUAL = [("x", "a"), ("a", "conv"), ("a", "add"), ("conv", "add"), ("add", "y
     ("joins", "moods", "guilty", "text"),
     [
         # The skip FIFO is full, so the fork cannot feed the convolution that the addition waits for.
-        (RESIDUAL, [FULL, EMPTY, FULL, EMPTY, EMPTY], "f2",
+        (RESIDUAL, [FULL, EMPTY, FULL, QUIET, EMPTY], "f2",
          "a is held up by a FIFO that is full, while another that it feeds is empty. Full is f2 (a -> add): full"),
         (RESIDUAL, [EMPTY] * 5, "f0", "memory gives no more of input 'x': f0 (x -> a): empty, 0 of 4 words"),
-        (RESIDUAL, [FULL] * 5, "f4", "memory takes no results: f4 (add -> y): full, 4 of 4 words"),
+        (RESIDUAL, [FULL] * 5, "f4", "memory takes no results of y: f4 (add -> y): full, 4 of 4 words"),
         (RESIDUAL, [FULL, WAITS, WAITS, EMPTY, EMPTY], "f1", "conv takes nothing more and gives nothing, though"),
-        ([("x", "a"), ("a", "y")], [QUIET, QUIET], None, "no FIFO waits for anything"),
+        ([], [], None, "no FIFO of this design says why"),
+        # All of the input has come, and the one output is blocked: what is empty upstream is not to blame.
+        ([("x", "a"), ("a", "b")], [EMPTY, FULL], "f1", "memory takes no results of b: f1 (a -> b): full"),
+        # Of two outputs one is blocked, and starves the other by way of the fork.
+        ([("x", "a"), ("a", "b"), ("a", "c")], [FULL, EMPTY, FULL], "f2", "memory takes no results of c: f2"),
         ([("x", "a"), ("z", "a"), ("a", "y")], [FULL, EMPTY, EMPTY], "f1", "memory gives no more of input 'z'"),
         ([("b", "a"), ("a", "b"), ("a", "y")], [EMPTY, EMPTY, EMPTY], "f0", "units wait for each other in a circle"),
         ([("u", "y")], [EMPTY], "f0", "u gives nothing"),
         # Words stand at the end and nothing is starved: the write side is to blame, not the last FIFO that is full.
-        (RESIDUAL, [FULL, FULL, FULL, WAITS, WAITS], "f4", "memory takes no results: f4 (add -> y): waits for its"),
+        (RESIDUAL, [FULL, FULL, FULL, WAITS, WAITS], "f4", "memory takes no results of y: f4 (add -> y): waits"),
     ],
 )  # fmt: skip
 def test_who_is_to_blame(joins: list[tuple[str, str]], moods: list[int], guilty: str | None, text: str) -> None:
@@ -118,3 +124,8 @@ def test_it_always_ends() -> None:
     for _ in range(2000):
         joins = [(rng.choice(units), rng.choice(units)) for _ in range(rng.randrange(8))]
         assert find_culprit(state(joins, [rng.choice(moods) for _ in joins]), ["x"]).text
+
+
+def test_all_frames_are_out_but_not_written() -> None:
+    done = replace(state(RESIDUAL, [EMPTY] * 5), frames_done=9)
+    assert find_culprit(done, ["x"]).text == "all frames have left the design, but memory has not taken all results"

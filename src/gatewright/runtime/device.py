@@ -106,8 +106,9 @@ class Device:
         """
         try:
             return self._pynq.allocate(shape, "u1", target=self._memory(argument))
-        except (MemoryError, RuntimeError, OSError) as error:
-            if _code(error) not in ("", "RESOURCE_EXHAUSTED"):
+        except Exception as error:
+            ours = isinstance(error, (MemoryError, RuntimeError, OSError)) and not _code(error)
+            if not ours and _code(error) != "RESOURCE_EXHAUSTED":
                 raise
             raise DeviceMemoryError(
                 f"{self.label} has no room for {shape[0] * shape[1]:,} bytes for {argument.name!r} ({_text(error)}): "

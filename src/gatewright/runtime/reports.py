@@ -216,7 +216,7 @@ def _output_report(
         with np.errstate(invalid="ignore"):  # infinite values, which are equal
             difference = np.where((real == want) | (np.isnan(real) & np.isnan(want)), 0.0, np.abs(real - want))
         error = float(difference.max()) if difference.size else 0.0
-        close = bool((difference <= FLOAT_TOLERANCE * np.maximum(1.0, np.abs(want))).all())
+        close = bool(((difference == 0) | (difference <= FLOAT_TOLERANCE * np.maximum(1.0, np.abs(want)))).all())
     return OutputReport(name, int((~wrong.any(axis=1)).sum()), first, error, first is None and close)
 
 

@@ -47,12 +47,12 @@ class EdgeState:
 
     @property
     def empty(self) -> bool:
-        """Whether it keeps its consumer waiting."""
-        return self.taken and not self.filled
+        """Whether it has nothing for its consumer, which may not say that it waits: a join takes both words or none."""
+        return not self.filled
 
     def __str__(self) -> str:
         e = self.edge
-        mood = "full" if self.full else "empty" if self.empty else "waits for its consumer" if self.filled else "idle"
+        mood = "full" if self.full else "empty" if self.empty else "waits for its consumer"
         return (
             f"{e.name} ({e.source} -> {e.consumer}): {mood}, {self.fill} of {e.depth} words, {self.words} have left; "
             f"stalled {self.stalled} cycles at its input, starved {self.starved} at its output"
@@ -171,38 +171,45 @@ class Culprit:
 def find_culprit(state: KernelState, inputs: Sequence[str]) -> Culprit:
     """The FIFO that holds a run up, from one look at all of them while nothing moves.
 
-    It starts at the last FIFO whose consumer waits for a word, and asks why none comes, unit by unit towards the
-    inputs: a unit that itself waits for a word passes the question on; a unit whose other output is full is held up by
-    that FIFO, which is too shallow, or whose consumer waits for the first one; at an input, memory gives nothing; and a
-    unit that has what it needs, and room, and does nothing, is itself the culprit. Where no consumer waits, all is
-    full, and memory takes nothing.
+    It starts at the units behind which there is only memory. One that has a word on every input and takes none is held
+    up by memory. Else one of its FIFOs is empty, and the question is why, unit by unit towards the inputs: a unit that
+    lacks a word itself passes it on; a unit another FIFO of which is full is held up by that one, which is too shallow,
+    or whose consumer waits for the first; at an input, memory gives nothing; a unit that has what it needs and room for
+    its results is itself to blame.
 
     Args:
         inputs: names of the tensors that come from memory.
     """
-    empty = [e for e in state.edges if e.empty]
-    if not empty:
-        full = [e for e in state.edges if e.full or e.filled]
-        if not full:
-            return Culprit(None, "no FIFO waits for anything: the kernel does not move data at all")
-        last = full[-1]
-        return Culprit(last, f"memory takes no results: {last}")
-    edge, seen = empty[-1], set()
+    sources = {e.edge.source for e in state.edges}
+    last = [e for e in state.edges if e.edge.consumer not in sources]
+    if state.frames_done >= state.frames:
+        return Culprit(None, "all frames have left the design, but memory has not taken all results")
+    for unit in dict.fromkeys(e.edge.consumer for e in last):
+        feeding = [e for e in last if e.edge.consumer == unit]
+        if not any(e.empty for e in feeding):
+            return Culprit(feeding[-1], f"memory takes no results of {unit}: {feeding[-1]}")
+    lacking = [e for e in last or state.edges if e.empty]
+    return _why(lacking[-1], state, inputs) if lacking else Culprit(None, "no FIFO of this design says why")
+
+
+def _why(edge: EdgeState, state: KernelState, inputs: Sequence[str]) -> Culprit:
+    """Why a FIFO is empty."""
+    seen: set[str] = set()
     while edge.edge.name not in seen:
         seen.add(edge.edge.name)
         unit = edge.edge.source
         feeding = [e for e in state.edges if e.edge.consumer == unit]
         held = [e for e in state.edges if e.edge.source == unit and e.full]
         if held:
-            return Culprit(held[0], f"{_held(held[0], edge)}")
+            return Culprit(held[0], _held(held[0], edge))
+        if unit in inputs:
+            return Culprit(edge, f"memory gives no more of input {unit!r}: {edge}")
         if not feeding:
-            if unit in inputs:
-                return Culprit(edge, f"memory gives no more of input {unit!r}: {edge}")
             return Culprit(edge, f"{unit} gives nothing: {edge}")
-        waiting = [e for e in feeding if e.empty]
-        if not waiting:
+        lacking = [e for e in feeding if e.empty]
+        if not lacking:
             return Culprit(feeding[0], f"{unit} takes nothing more and gives nothing, though it has room: {feeding[0]}")
-        edge = waiting[0]
+        edge = lacking[0]
     return Culprit(edge, f"units wait for each other in a circle: {edge}")
 
 
