@@ -58,7 +58,7 @@ class Served:
 
 
 @contextmanager
-def served(board: str = "pynq-z1", wait_seconds: float = 5.0, **changes: Any) -> Iterator[Served]:
+def served(board: str = "pynq-z1", wait_seconds: float = 60.0, **changes: Any) -> Iterator[Served]:
     """A server on a free port with one design."""
     log: list[str] = []
     machine = Machine(load_board(board), [design(**changes)], log.append)
@@ -73,9 +73,9 @@ def served(board: str = "pynq-z1", wait_seconds: float = 5.0, **changes: Any) ->
 class Client:
     """A connection of its own with a method per call, such as `client.buffer.allocate(size=4)`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         # Channels of one process share connections unless told not to.
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
+        self.channel = grpc.insecure_channel(f"{host}:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
         for package, module in messages().items():
             setattr(self, package, _Service(self.channel, next(iter(module.DESCRIPTOR.services_by_name.values()))))
 
@@ -132,7 +132,7 @@ def refused(code: str, call: Any, *arguments: Any, **fields: Any) -> str:
 
 def until(condition: Any) -> None:
     """Wait for what another thread or process brings about."""
-    for _ in range(600):
+    for _ in range(2400):
         if condition():
             return
         time.sleep(0.05)

@@ -162,6 +162,31 @@ def test_many_waiting_clients_do_not_block_the_one_that_is_served() -> None:
             thread.join()
 
 
+def test_a_client_that_breaks_off_in_mid_stream(board: Served, client: Client) -> None:
+    name = client.buffer.allocate(size=10).buffer_id
+
+    def pieces() -> Iterator[Any]:
+        yield messages()["buffer"].BufferWriteRequest(buffer_id=name, data=b"abc")
+        raise RuntimeError("the network is gone")
+
+    call = client.channel.stream_unary(
+        "/buffer.RemoteBuffer/write", request_serializer=lambda m: m.SerializeToString(), response_deserializer=bytes
+    )
+    with pytest.raises(grpc.RpcError):
+        call(pieces())
+    client.buffer.freebuffer(buffer_id=name)
+    assert not [line for line in board.log if "fault of the virtual board" in line]
+
+
+def test_a_fault_of_our_own_is_an_error_of_that_call_and_stands_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served() as it, Client(it.server.port) as client:
+        monkeypatch.setattr(it.machine.memory, "flush", lambda name: 1 / 0)
+        text = refused("INTERNAL", client.buffer.flush, buffer_id="x")
+        assert text == "a fault of the virtual board: ZeroDivisionError: division by zero"
+        assert any("ZeroDivisionError" in line and "BufferService.flush" in line for line in it.log)
+        assert client.buffer.allocate(size=1).buffer_id
+
+
 def test_the_end_of_the_server_is_an_error_for_its_clients() -> None:
     with served() as it, Client(it.server.port) as client:
         client.buffer.allocate(size=4096)

@@ -89,7 +89,7 @@ def test_options_reach_the_board(bundles: dict[str, Path]) -> None:
 def test_no_bundle(tmp_path: Path) -> None:
     result = run(tmp_path)
     assert result.exit_code == 1
-    assert "is no bundle" in result.output
+    assert "no bundle.json here" in result.output
 
 
 def test_faults_of_the_command_line() -> None:

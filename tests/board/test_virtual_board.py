@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from gatewright.board.bundle import bundle
 from gatewright.board.server import VirtualBoard
 from gatewright.boards import load_board
 from gatewright.build import compile_model
-from gatewright.errors import ConfigError
+from gatewright.errors import BundleError, ConfigError
 from gatewright.runtime import kernel_map as registers
 from gatewright.sim.kernel import Fault
 
@@ -316,6 +318,42 @@ def test_a_simulation_that_breaks_off_is_told_and_the_next_download_works(rig: R
     assert rig.run()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nonsense_in_the_registers_harms_nobody(rig: Rig, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    offsets = [0, 4, 8, 12, 0x0C + rig.kernel.status, *range(0x10, rig.kernel.frames_register, 4)]
+    for _ in range(150):
+        action = rng.integers(10)
+        try:
+            if action == 0:
+                rig.write(registers.CONTROL, int(rng.choice([1, 0x81, 0])))
+            elif action == 1:
+                rig.write(rig.kernel.frames_register, int(rng.integers(0, 5)))
+            elif action < 6:
+                rig.write(int(rng.choice(offsets[1:])), int(rng.integers(0, 1 << 32)))
+            else:
+                rig.read(4 * int(rng.integers(rig.kernel.control_bytes // 4)))
+        except grpc.RpcError as error:
+            assert error.code().name == "INTERNAL"  # an error response of the kernel
+    rig.program()
+    assert rig.run()
+
+
+def test_a_server_on_another_address(bundles: dict[str, Path]) -> None:
+    with VirtualBoard([bundles["pynq-z2"]], host="127.0.0.9", port=0) as board:
+        assert board.address == f"127.0.0.9:{board.port}"
+        with Client(board.port, "127.0.0.9") as client:
+            rig = Rig(board, client, bundles["pynq-z2"])
+            rig.program()
+            assert rig.run()
+        with pytest.raises(ConfigError, match=f"already serves on 127.0.0.9:{board.port}: close it first"):
+            board.start()
+        until(lambda: board.client is None)
+    board.close()
+    with board, Client(board.port, "127.0.0.9") as client:
+        Rig(board, client, bundles["pynq-z2"]).program()
+
+
 def test_one_board_with_several_designs(bundles: dict[str, Path], tmp_path: Path) -> None:
     model, y = two_layers(hidden=6)
     compile_model(model.save(tmp_path / "other.onnx", y), "pynq-z2", fps=1e6, targets=["rtl", "kernel"],
@@ -343,18 +381,35 @@ def test_bundles_for_two_boards_are_two_servers(bundles: dict[str, Path]) -> Non
 
 
 def test_rtl_that_is_not_the_bitstreams_is_refused(bundles: dict[str, Path], tmp_path: Path) -> None:
-    import hashlib
-    import shutil
-
     shutil.copytree(bundles["pynq-z2"], tmp_path / "copy")
     changed = tmp_path / "copy" / "rtl" / "net.sv"
     changed.write_text(changed.read_text() + "// changed\n")
-    with pytest.raises(ConfigError, match="rtl/net.sv is damaged"):
+    with pytest.raises(BundleError, match="rtl/net.sv is damaged"):
         VirtualBoard([tmp_path / "copy"])
     record = json.loads((tmp_path / "copy" / "bundle.json").read_text())
     record["files"]["rtl/net.sv"] = hashlib.sha256(changed.read_bytes()).hexdigest()
     (tmp_path / "copy" / "bundle.json").write_text(json.dumps(record))
     with pytest.raises(ConfigError, match="was not made of the RTL beside it: make the bundle again"):
+        VirtualBoard([tmp_path / "copy"])
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"memory": {}}, "tells no memory of a board"),
+        ({"memory": 3}, "tells no memory of a board"),
+        ({"bitstream": None}, "holds no bitstream"),
+        ({"bitstream": {"file": "x.bit", "kind": "bit"}}, "holds a real bitstream"),
+        ({"board": "no-board"}, "board 'no-board' is unknown"),
+    ],
+)
+def test_records_of_no_virtual_board(
+    bundles: dict[str, Path], tmp_path: Path, change: dict[str, Any], text: str
+) -> None:
+    shutil.copytree(bundles["pynq-z2"], tmp_path / "copy")
+    file = tmp_path / "copy" / "bundle.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(ConfigError, match=text):
         VirtualBoard([tmp_path / "copy"])
 
 

@@ -58,8 +58,8 @@ class VirtualBoard:
         port: the port, also where 0 was asked for; both after `start`.
 
     Raises:
-        ConfigError: no bundle, bundles for several boards, a damaged one, or an option out of range.
-        MissingToolError: pynq or grpcio is not installed.
+        BundleError: no bundle, or a damaged one.
+        ConfigError: bundles for several boards, or an option out of range.
     """
 
     def __init__(
@@ -87,8 +87,6 @@ class VirtualBoard:
             raise ConfigError(f"latency_ns={latency_ns!r} must be 0 or more")
         self.host, self.port = host, port
         self.sources: list[Source] = read_sources([Path(b) for b in bundles])
-        for source in self.sources:
-            source.bitstream()
         board = self.sources[0].board
         self.board = replace(
             board,
@@ -109,7 +107,7 @@ class VirtualBoard:
     @property
     def files(self) -> list[str]:
         """Names of the bitstreams that it can be programmed with."""
-        return [source.record["bitstream"]["file"] for source in self.sources]
+        return [source.file for source in self.sources]
 
     @property
     def client(self) -> str | None:
@@ -120,7 +118,7 @@ class VirtualBoard:
         """Compile the kernels, or find them compiled, and serve in threads of its own.
 
         Raises:
-            ConfigError: the port is taken, or the host no address.
+            ConfigError: the port is taken, the host no address, or it serves already.
             MissingToolError: pynq or grpcio is not installed.
             ToolError: Verilator or g++ is missing, or rejects a kernel.
         """
@@ -132,6 +130,8 @@ class VirtualBoard:
         from gatewright.board.network import Server, checked_host
 
         checked_host(self.host)
+        if self._server is not None:
+            raise ConfigError(f"the virtual board already serves on {self.address}: close it first")
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatewright-board-")))
             designs = [self._design(i, source, folder, progress) for i, source in enumerate(self.sources)]
@@ -172,9 +172,9 @@ class VirtualBoard:
         return self._server
 
     def _design(self, index: int, source: Source, folder: Path, progress: Progress) -> Design:
-        progress(f"simulation of {source.record['name']}")
+        progress(f"simulation of {source.bundle.name}")
         began = time.monotonic()
-        memory = MemoryModel.of_board(self.board, source.record["mhz"], self._seed)
+        memory = MemoryModel.of_board(self.board, source.bundle.mhz, self._seed)
         home = folder / str(index)
         home.mkdir()
         design = source.design(home, replace(memory, faults=self._faults), self._optimise)
