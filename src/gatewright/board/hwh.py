@@ -157,10 +157,11 @@ def _registers(parent: ElementTree.Element, kernel: KernelMap) -> None:
     for register in HANDSHAKE:
         _register(parent, register.name, register.offset, register.description, register.fields)
     for argument in kernel.arguments:
+        name = ascii(argument.name)[1:-1]  # models have names with characters that no XML can hold
         # As Vitis writes them: PYNQ reads no 64 bits at once over the network.
         for half, text in enumerate(("lower", "upper")):
-            about = f"Address of the frames of {argument.name}, {text} half"
-            _register(parent, f"{argument.name}_{half + 1}", argument.register + 4 * half, about, ())
+            about = f"Address of the frames of {name}, {text} half"
+            _register(parent, f"{name}_{half + 1}", argument.register + 4 * half, about, ())
     _register(parent, "frames", kernel.frames_register, "How many frames to run", ())
 
 

@@ -102,11 +102,6 @@ class Component:
         """In the IP catalog, whose names have no two underscores in a row."""
         return re.sub("_+", "_", self.top).strip("_")
 
-    @property
-    def pins(self) -> tuple[Pin, ...]:
-        """All ports of the top level."""
-        return tuple(pin for interface in self.interfaces for pin in interface.pins.values())
-
 
 def revision(sources: FileSet) -> int:
     """A number for the sources, so that a project which holds an older IP sees that it changed."""

@@ -115,7 +115,7 @@ def _master(found: KernelMap, index: int) -> Interface:
         f"NUM_{way[0]}_OUTSTANDING": OUTSTANDING,
         f"NUM_{way[1]}_OUTSTANDING": 0,
     }
-    what = f"{'reads' if reads else 'writes'} frames of {argument.name!r}, {argument.frame_bytes} bytes each"
+    what = f"{'reads' if reads else 'writes'} frames of {ascii(argument.name)}, {argument.frame_bytes} bytes each"
     return Interface(
         bus, "aximm", "master", _pins(bus, kernel.master_pins(found, index)), parameters, what, range_bytes=1 << 64
     )
@@ -125,7 +125,7 @@ def _arguments(found: KernelMap, design: Design) -> list[Register]:
     """Addresses and the number of frames, under the names that the HLS kernel gives them."""
     ins, outs = argument_names(design.structure)
     addresses = [
-        Register(name, a.register, f"Address of the frames of {a.name!r}", 64,
+        Register(name, a.register, f"Address of the frames of {ascii(a.name)}", 64,
                  parameters={"ASSOCIATED_BUSIF": f"m_axi_{a.port}"})
         for name, a in zip((*ins, *outs), found.arguments, strict=True)
     ]  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structure -> the whole folder `rtl`: the design, and its packaging as an IP with AXI4-Stream ports.
+"""Design -> the whole folder `rtl`: the design, and its packaging as an IP with AXI4-Stream ports.
 
 <name>_stream.v      the top level of the IP: Vivado takes no SystemVerilog there (UG1118 "Top-Level HDL Requirements"),
                      nor as a module in a block design (UG994 "Limitations of the Module Reference Feature")
@@ -17,7 +17,6 @@ from gatewright.emit import ipxact_xml, rtl
 from gatewright.emit.files import FileSet
 from gatewright.emit.ipxact import Component, Interface, Pin, clock_and_reset, revision
 from gatewright.errors import ConfigError
-from gatewright.ir.graph import Graph
 from gatewright.ir.types import Stream
 
 CLOCK, RESET = "clk", "rst_n"
@@ -33,7 +32,7 @@ def emit(design: Design) -> FileSet:
     if rtl.is_taken(f"{name}_stream"):
         raise ConfigError(f"the design cannot be called {name!r}, because {name}_stream is a kernel: rename it")
     files = rtl.emit(design.structure)
-    files.add(f"{name}_stream.v", wrapper(design.structure, design.graph))
+    files.add(f"{name}_stream.v", wrapper(design))
     for path, text in ipxact_xml.emit(component(design, files)):
         files.add(path, text)
     return files
@@ -42,15 +41,13 @@ def emit(design: Design) -> FileSet:
 def component(design: Design, sources: FileSet) -> Component:
     """The IP's description."""
     structure = design.structure
-    buses = interfaces(structure, design.graph)
-    clock, reset = clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz)
     return Component(
         library="network",
         top=f"{structure.name}_stream",
         title=f"{structure.name} (AXI4-Stream)",
         description=f"The network {structure.name} between AXI4-Stream ports, made by Gatewright for "
         f"{design.board.name} at {design.mhz:g} MHz",
-        interfaces=(clock, reset, *buses),
+        interfaces=interfaces(design),
         sources=compile_order(structure),
         family=design.board.family,
         revision=revision(sources),
@@ -64,17 +61,19 @@ def compile_order(structure: Structure) -> tuple[str, ...]:
     return (*kernels, f"{structure.name}.sv", f"{structure.name}_stream.v", *memories)
 
 
-def interfaces(structure: Structure, graph: Graph) -> tuple[Interface, ...]:
-    """The AXI4-Stream ports, inputs first."""
-    ins, outs = rtl.top_ports(structure)
-    names = [repr(i.name) for i in graph.inputs]
+def interfaces(design: Design) -> tuple[Interface, ...]:
+    """Clock, reset, and the AXI4-Stream ports, inputs first."""
+    ins, outs = rtl.top_ports(design.structure)
+    # As ASCII on one line: they stand in comments, and models have names of any kind.
+    names = [ascii(i.name) for i in design.graph.inputs]
     leaving: list[list[str]] = [[] for _ in outs]
-    for output, i in zip(graph.outputs, structure.leaves, strict=True):
-        leaving[i].append(repr(output.name))
-    return (
+    for output, i in zip(design.graph.outputs, design.structure.leaves, strict=True):
+        leaving[i].append(ascii(output.name))
+    buses = (
         *(_interface(*port, "slave", f"input {n}") for port, n in zip(ins, names, strict=True)),
         *(_interface(*port, "master", f"output {' and '.join(n)}") for port, n in zip(outs, leaving, strict=True)),
     )
+    return (*clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz), *buses)
 
 
 def _interface(prefix: str, stream: Stream, mode: Literal["slave", "master"], what: str) -> Interface:
@@ -114,18 +113,18 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n > 1)}"
 
 
-def wrapper(structure: Structure, graph: Graph) -> str:
+def wrapper(design: Design) -> str:
     """The plain-Verilog top level around the design.
 
     A frame that comes in is so many beats, whatever TLAST says: a DMA marks the end of a transfer, which may hold many
     frames.
     """
-    name, buses = structure.name, interfaces(structure, graph)
-    clock, reset = clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), 1)
-    pins = [pin for i in (clock, reset, *buses) for pin in i.pins.values()]
+    name, found = design.structure.name, interfaces(design)
+    clock, reset, *buses = found
+    pins = [pin for interface in found for pin in interface.pins.values()]
     nets = {pin.name: pin.name for pin in pins}
     body = []
-    for prefix, stream in rtl.top_ports(structure)[0]:
+    for prefix, stream in rtl.top_ports(design.structure)[0]:
         nets[f"{prefix}_tlast"] = f"{prefix}_frame_last"
         body += _frame_counter(prefix, stream)
     about = {CLOCK: _association(clock), RESET: _polarity(reset)}
