@@ -45,10 +45,13 @@ def emit(design: Design, bus_bits: int) -> FileSet:
         bus_bits: width of the memory ports: 32, 64, 128, 256 or 512.
 
     Raises:
-        ConfigError: another width; an operator has no RTL kernel.
+        ConfigError: another width; an operator has no RTL kernel; a name is taken.
     """
     kernel = kernel_map(design.graph, design.structure, bus_bits)
     files, name = FileSet(), design.structure.name
+    for end in ("kernel", "core", "probed"):
+        if rtl.is_taken(f"{name}_{end}"):
+            raise ConfigError(f"the design cannot be called {name!r}, because {name}_{end} is a kernel: rename it")
     for path in library():
         files.add(f"lib/{path.name}", path.read_text())
     files.add(f"{name}_probed.sv", rtl.top(design.structure, probed=True))

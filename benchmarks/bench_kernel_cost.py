@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the AXI kernel costs around the demonstration's design: Yosys' cells of every module of its own, by bus width."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from common import OUT, report
+
+from gatewright.boards import load_board
+from gatewright.build import Build
+from gatewright.demo import run_demo
+from gatewright.design.structure import Structure
+from gatewright.emit import kernel, rtl
+from gatewright.synth.plan import Part, needed
+from gatewright.synth.yosys import synthesise
+
+RESOURCES = ("LUT", "FF", "BRAM36")
+INSTANCE = re.compile(r"^  (\w+) #\((.*)\) (i_\w+) \($", re.MULTILINE)
+BUSES = (64, 128, 512)
+
+
+def parts(build: Build, bus_bits: int) -> list[Part]:
+    """The instances of the core, the design inside left out."""
+    design: Structure = build.structure
+    paths = [*kernel.library(), *rtl.kernel_sources(design)]
+    sources = {p.stem: p for p in paths}
+    text = kernel.core(design, kernel.kernel_map(build.design_graph, design, bus_bits))
+    found = []
+    for module, values, name in INSTANCE.findall(text):
+        # The hash is a constant of 128 bits whose value costs nothing.
+        parameters = {k: int(v) for k, v in re.findall(r"\.(\w+)\((\d+)\)", values)}
+        found.append(Part(name, module, parameters, {}, needed(module, sources)))
+    return found
+
+
+def main() -> None:
+    """Build the demonstration, synthesise what is around it, and add it up by module."""
+    folder = OUT / "demo"
+    if not (folder / "manifest.json").is_file():
+        run_demo(folder)
+    build = Build.open(folder)
+    family = load_board(build.summary()["board"]).family
+    rows = []
+    for bus_bits in BUSES:
+        found = parts(build, bus_bits)
+        netlists = synthesise(found, family)
+        for module in dict.fromkeys(p.module for p in found):
+            total: Counter[str] = Counter()
+            names = [p.name for p in found if p.module == module]
+            for name in names:
+                total.update(netlists[name].resources)
+            rows.append({"bus": bus_bits, "module": module, "instances": len(names), **{r: total[r] for r in RESOURCES}})
+        whole = {r: sum(row[r] for row in rows if row["bus"] == bus_bits) for r in RESOURCES}
+        rows.append({"bus": bus_bits, "module": "all", "instances": len(found), **whole})
+    report("kernel_cost", rows)
+
+
+if __name__ == "__main__":
+    main()
