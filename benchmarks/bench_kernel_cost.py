@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the AXI kernel costs around the demonstration's design: Yosys' cells of every module of its own, by bus width."""
+"""What the AXI kernel costs around the demonstration's design: Yosys' cells of its own modules, by bus width."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def main() -> None:
             names = [p.name for p in found if p.module == module]
             for name in names:
                 total.update(netlists[name].resources)
-            rows.append({"bus": bus_bits, "module": module, "instances": len(names), **{r: total[r] for r in RESOURCES}})
+            cells = {r: total[r] for r in RESOURCES}
+            rows.append({"bus": bus_bits, "module": module, "instances": len(names), **cells})
         whole = {r: sum(row[r] for row in rows if row["bus"] == bus_bits) for r in RESOURCES}
         rows.append({"bus": bus_bits, "module": "all", "instances": len(found), **whole})
     report("kernel_cost", rows)

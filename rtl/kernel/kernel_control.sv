@@ -47,21 +47,23 @@ module kernel_control #(
 );
   localparam int INDEX_BITS = ADDRESS_BITS - 2;
   localparam int FRAMES = 4 + 3 * PORTS;  // index of its word
-  localparam int EDGE = STATUS / 4 + 32;
-  localparam int END = EDGE + 4 * EDGES;
+  localparam int SHOWN = 32 + 4 * EDGES;  // words behind STATUS
+  localparam int SHOWN_BITS = $clog2(SHOWN);
 
   if (PORTS < 1 || EDGES < 1 || STATUS != 1 << $clog2(STATUS) || STATUS <= 4 * FRAMES) begin : g_bad_map
     $fatal(1, "kernel_control %m: STATUS=%0d must be a power of two behind the arguments of PORTS=%0d, EDGES=%0d >= 1",
            STATUS, PORTS, EDGES);
   end
-  if (ADDRESS_BITS < 31 && 4 * END > 1 << ADDRESS_BITS) begin : g_bad_window
+  if (ADDRESS_BITS < 31 && STATUS + 4 * SHOWN > 1 << ADDRESS_BITS) begin : g_bad_window
     $fatal(1, "kernel_control %m: ADDRESS_BITS=%0d cannot reach EDGES=%0d behind STATUS=%0d",
            ADDRESS_BITS, EDGES, STATUS);
   end
 
-  logic address_q, data_q, write, set_control, read_q;
+  logic address_q, data_q, write, set_control, read_q, in_shown;
   logic [INDEX_BITS-1:0] to_q, from_q;
-  logic [31:0] written_q, mask, register, data;
+  logic [31:0] written_q, mask, register;
+  logic [32*SHOWN-1:0] shown;
+  logic [INDEX_BITS-1:0] place;
   logic [3:0] strobe_q;
   logic auto_restart_q, done_q, ready_q, global_q;
   logic [1:0] enable_q, raised_q;
@@ -154,10 +156,12 @@ module kernel_control #(
         end
       end
     endcase
-    data = register;
-    for (int i = 0; i < 32; i++) if (from_q == INDEX_BITS'(STATUS / 4 + i)) data = status[32*i+:32];
-    for (int i = 0; i < 4 * EDGES; i++) if (from_q == INDEX_BITS'(EDGE + i)) data = edges[32*i+:32];
   end
+
+  // An index instead of a case: the words of a few hundred edges are a multiplexer of four inputs a LUT.
+  assign shown = {edges, status};
+  assign place = from_q - INDEX_BITS'(STATUS / 4);
+  assign in_shown = from_q >= INDEX_BITS'(STATUS / 4) && place < INDEX_BITS'(SHOWN);
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -168,7 +172,7 @@ module kernel_control #(
       s_axi_rvalid <= read_q || s_axi_rvalid && !s_axi_rready;
     end
     if (s_axi_arready) from_q <= s_axi_araddr[ADDRESS_BITS-1:2];
-    if (read_q) s_axi_rdata <= data;
+    if (read_q) s_axi_rdata <= in_shown ? shown[{place[SHOWN_BITS-1:0], 5'd0}+:32] : register;
   end
 endmodule
 `default_nettype wire
