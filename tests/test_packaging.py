@@ -60,6 +60,11 @@ def test_the_extra_board_brings_what_pynq_needs_and_does_not_say(unpacked: Path)
     assert {"Requires-Dist: pynq>=4", "Requires-Dist: setuptools<81", "Requires-Dist: grpcio>=1.60"} <= needed
 
 
+def test_pytest_finds_the_plugin(unpacked: Path) -> None:
+    (points,) = unpacked.glob("*.dist-info/entry_points.txt")
+    assert "[pytest11]\ngatewright.pytest_plugin = gatewright.pytest_plugin\n" in points.read_text()
+
+
 def test_set_up_installs_the_extra_board() -> None:
     (extras,) = re.findall(r"^EXTRAS=(.+)$", (ROOT / "scripts" / "setup.sh").read_text(), re.MULTILINE)
     assert "board" in extras.split(",")

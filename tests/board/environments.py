@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Virtual environments as a board has them: NumPy and pynq alone, made once and kept."""
+"""Virtual environments as boards have them, made once and kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,17 @@ import pytest
 from gatewright.sim.cache import cache_folder, cached, digest
 
 ROOT = Path(__file__).parents[2]
-OLD = ("3.8", "3.9")
-"""Versions of Python that PYNQ images had, oldest first; the driver is written for the first."""
+OLDEST = ("3.8", "3.9")
+"""The oldest versions of Python that the driver runs with."""
+WITH_PYNQ = ("3.10",)
+"""The oldest version that pynq 4 works with: it needs a pynqmetadata that older ones do not get."""
 _OFFLINE = ("NewConnectionError", "Name or service not known", "Temporary failure in name resolution")
 
 
-def old_python() -> str | None:
-    """An interpreter as old as those of PYNQ images, where there is one."""
+def python_of(versions: Sequence[str]) -> str | None:
+    """An interpreter of one of these versions, the first that there is."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    for version in OLD:
+    for version in versions:
         found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python3")))]
         for candidate in filter(None, found):
             if (
@@ -34,29 +37,22 @@ def old_python() -> str | None:
     return None
 
 
-def pynq_only(base: str) -> Path:
-    """The Python of an environment with NumPy, pynq and what they need, and nothing else."""
+def environment(base: str, *packages: str) -> Path:
+    """The Python of an environment with these packages, and what they need, and nothing else."""
     version = _output([base, "--version"])
-    pinned = (ROOT / "constraints.txt").read_text() if version == f"Python {sys.version.split()[0]}" else ""
-    folder = cached(cache_folder() / "environments", digest("pynq", base, version, pinned), _maker(base, bool(pinned)))
-    return folder / "bin" / "python"
-
-
-def _maker(base: str, pinned: bool):  # type: ignore[no-untyped-def]
-    """What makes it; only an environment as old as this one can have what this one has."""
+    same = version == f"Python {sys.version.split()[0]}"  # another version may have no release of what is pinned
+    pins = (ROOT / "constraints.txt").read_text() if same else ""
+    options = ["--constraint", str(ROOT / "constraints.txt")] if same else []
 
     def make(root: Path, folder: Path) -> None:
         subprocess.run([base, "-m", "venv", str(folder)], check=True)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        pip += ["--constraint", str(ROOT / "constraints.txt")] if pinned else []
-        done = subprocess.run(
-            [*pip, "numpy<2", "pynq>=4", "setuptools<81"], check=False, capture_output=True, text=True
-        )
+        done = subprocess.run([*pip, *options, *packages], check=False, capture_output=True, text=True)
         if done.returncode and any(sign in done.stderr for sign in _OFFLINE):
-            pytest.skip("no package index can be reached, from which an environment with pynq alone would come")
+            pytest.skip(f"no package index can be reached, from which an environment with {packages!r} would come")
         assert done.returncode == 0, done.stderr
 
-    return make
+    return cached(cache_folder() / "environments", digest(packages, base, version, pins), make) / "bin" / "python"
 
 
 def installed(python: Path) -> dict[str, str]:

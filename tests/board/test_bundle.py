@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +215,12 @@ def test_a_new_compilation_leaves_the_bundle_out_of_its_manifest(copy: Build) ->
     compile_model(copy.directory / "model.onnx", "pynq-z2", fps=2e6, targets=["rtl", "kernel"], output=copy.directory)
     manifest = json.loads((copy.directory / "manifest.json").read_text())["files"]
     assert not [name for name in manifest if name.startswith("bundle")]
+
+
+def test_the_readmes_commands_are_those_of_run_py(build: Build, tmp_path: Path) -> None:
+    bundle(build.directory).write(tmp_path / "b")
+    text = (tmp_path / "b" / "README.md").read_text()
+    assert "python3 run.py verify" in text and "python3 run.py benchmark" in text
+    done = subprocess.run([sys.executable, str(tmp_path / "b" / "run.py"), "--help"], capture_output=True, text=True,
+                          cwd=tmp_path, check=True)  # fmt: skip
+    assert "verify" in done.stdout and "benchmark" in done.stdout

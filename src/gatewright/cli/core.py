@@ -112,6 +112,9 @@ def check(
     labels: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Their labels, .npy.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Check the first N frames only.")] = None,
     stages: Annotated[str | None, typer.Option(help="Comma-separated stages, such as golden,rtl; else all.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="HOST[:PORT]", help="A board for the stage `board`; else it is simulated.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the same frames through every stage and compare with the golden integers."""
@@ -119,7 +122,9 @@ def check(
     from gatewright.verify.check import check as run_check
 
     with bars(error_console()) as progress:
-        results = run_check(directory, data=data, labels=labels, frames=frames, stages=requested, progress=progress)
+        results = run_check(
+            directory, data=data, labels=labels, frames=frames, stages=requested, device=device, progress=progress
+        )
     _report_stages(results, requested, as_json)
 
 

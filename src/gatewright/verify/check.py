@@ -94,6 +94,7 @@ class Case:
         labels: int64 classes, or None.
         requested: how many frames were asked for, or None: then a slow stage runs a few.
         asked: whether stages were asked for by name: then none is left out for what it costs.
+        device: HOST or HOST:PORT of a board for the stage `board`; None simulates one.
     """
 
     build: Build
@@ -105,6 +106,7 @@ class Case:
     progress: Progress = silent
     requested: int | None = None
     asked: bool = True
+    device: str | None = None
 
     @property
     def frames(self) -> int:
@@ -135,6 +137,7 @@ def check(
     labels: str | Path | Array | None = None,
     frames: int | None = None,
     stages: Sequence[str] | None = None,
+    device: str | None = None,
     progress: Progress = silent,
 ) -> list[StageResult]:
     """Run the same inputs through every stage of a build, and keep each stage's result in its `check.json`.
@@ -146,6 +149,7 @@ def check(
         labels: integer classes, one a frame: an array or a `.npy`; else those in the build, where `data` is not given.
         frames: run at most so many.
         stages: names from `STAGES`; all by default.
+        device: HOST or HOST:PORT of a board that serves PYNQ.remote, for the stage `board`; else it is simulated.
         progress: called with the name of each stage and its steps.
 
     Raises:
@@ -160,7 +164,7 @@ def check(
     build = Build.open(Path(directory))
     for name in build.changed():
         progress(f"changed since it was compiled: {name}")
-    case = replace(load_case(build, data, labels, frames, progress), asked=names is not None)
+    case = replace(load_case(build, data, labels, frames, progress), asked=names is not None, device=device)
     results = [_run_stage(name, case) for name in wanted]
     record.store(build, [r.to_json() for r in results], "stored" if data is None else "given", progress)
     return results
@@ -298,6 +302,13 @@ def _hls4ml(case: Case) -> StageResult:
     return hls4ml_stage(case, "hls4ml")
 
 
+def _board(case: Case) -> StageResult:
+    """The driver on a virtual board, or on a real one."""
+    from gatewright.verify.board import board_stage  # which uses what stands here
+
+    return board_stage(case, "board")
+
+
 def timed(case: Case, name: str, run: RtlRun) -> StageResult:
     """A stage's result from what the hardware gave, its cycles against their prediction too."""
     predicted = case.build.summary()
@@ -377,6 +388,7 @@ STAGES: Mapping[str, Callable[[Case], StageResult]] = {
     "systemc": _systemc,
     "rtl": _rtl,
     "kernel": _kernel,
+    "board": _board,
     "netlist": _netlist("netlist", "verilator"),
     "netlist_cxxrtl": _netlist("netlist_cxxrtl", "cxxrtl"),
     "hls4ml": _hls4ml,

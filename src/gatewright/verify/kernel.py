@@ -24,6 +24,7 @@ from gatewright.sim.kernel import (
     run_batch,
 )
 from gatewright.sim.rtl import LONG_RUN, PATIENCE
+from gatewright.sim.verilator import Optimise
 from gatewright.verify.check import TOLERANCE, Case, StageResult, compare, judged, mispredicted
 
 BATCH = 1000
@@ -47,9 +48,8 @@ def kernel_stage(case: Case, name: str) -> StageResult:
         raise SimulationError(
             f"{build.directory}/kernel is of the design {kernel.hash}, and design.json is {expected}: compile again"
         )
-    work = case.frames * max(u.schedule.steps for u in build.structure.units) * len(build.structure.units)
     case.progress("compiling the kernel")
-    model = build_kernel(build.directory, "fast_run" if work > LONG_RUN else "fast_build")
+    model = build_kernel(build.directory, optimise(case))
     memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
     with model.start(memory) as process:
         check_hash(process, kernel)
@@ -63,6 +63,18 @@ def kernel_stage(case: Case, name: str) -> StageResult:
         latency_cycles=runs[0].state.first_frame,
         predicted_latency_cycles=predicted_latency(kernel, memory, build.structure.inputs, summary["latency_cycles"]),
     )
+    return paced(result, interval, predicted)
+
+
+def optimise(case: Case) -> Optimise:
+    """How a kernel is compiled for so many frames; the same for all stages, so that it is compiled once."""
+    units = case.build.structure.units
+    work = case.frames * max(u.schedule.steps for u in units) * len(units)
+    return "fast_run" if work > LONG_RUN else "fast_build"
+
+
+def paced(result: StageResult, interval: float | None, predicted: float | None) -> StageResult:
+    """A result with its interval, which failed where that is not as predicted."""
     wrong = mispredicted("interval", interval, predicted)
     result = replace(result, status="failed", reason=wrong) if wrong and result.status == "ok" else judged(result)
     return replace(result, interval_cycles=_whole(interval), predicted_interval_cycles=_whole(predicted))
