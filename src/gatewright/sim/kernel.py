@@ -19,11 +19,11 @@ from gatewright.runtime.state import KernelState, find_culprit, read_state
 from gatewright.runtime.types import IntArray
 from gatewright.sim.kernel_build import compile_kernel
 from gatewright.sim.kernel_memory import Fault, MemoryModel
-from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess
+from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess, Spoilt
 from gatewright.sim.verilator import Optimise
 
-__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "buffer_bytes",
-           "build_kernel", "check_hash", "launch", "place", "run_batch"]  # fmt: skip
+__all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "Spoilt",
+           "buffer_bytes", "build_kernel", "check_hash", "launch", "place", "run_batch"]  # fmt: skip
 
 
 def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:

@@ -126,11 +126,7 @@ class Port {
     bursts_.push_back(burst);
     ++counts.bursts;
   }
-  /// What one beat of a burst is answered with.
-  Answer answer(const Burst &burst, std::uint64_t address) const {
-    if (burst.answer != kSilence && burst.spoilt(address, address + (word_ - 1))) return burst.answer;
-    return memory_.holds(address, word_) ? kOkay : kDecerr;
-  }
+  Answer unless_outside(std::uint64_t address) const { return memory_.holds(address, word_) ? kOkay : kDecerr; }
   std::string text(const Burst &burst) const {
     return prefix_ + ": a burst of " + std::to_string(burst.beats) + " beats of " + std::to_string(word_) +
            " bytes from " + hex(burst.address);
@@ -209,6 +205,11 @@ class ReadPort final : public Port {
     *rresp_ = kDecerr;
     std::memset(rdata_, kJunk, word_);
   }
+  /// What one beat of a burst is answered with.
+  Answer answer(const Burst &burst, std::uint64_t address) const {
+    const bool touched = address <= burst.last && address + (word_ - 1) >= burst.first;
+    return touched && burst.answer != kOkay && burst.answer != kSilence ? burst.answer : unless_outside(address);
+  }
   std::uint8_t *rvalid_, *rready_, *rlast_, *rresp_, *rdata_;
   Stall stall_;
   bool taken_ = false;
@@ -240,7 +241,7 @@ class WritePort final : public Port {
     if (taken_) idle();
     if (*bvalid_ || filled_ == 0 || stalled || now < bursts_.front().ready) return;
     if (bursts_.front().answer == kSilence) return;
-    *bresp_ = result(bursts_.front());
+    *bresp_ = answer(bursts_.front());
     if (*bresp_ != kOkay) ++counts.errors;
     *bvalid_ = 1;
   }
@@ -263,6 +264,10 @@ class WritePort final : public Port {
     *bvalid_ = 0;
     *bresp_ = kDecerr;
   }
+  /// Of all its beats: memory has whole pages, and a burst lies in one. One that fails writes nothing.
+  Answer answer(const Burst &burst) const {
+    return burst.answer != kOkay && burst.answer != kSilence ? burst.answer : unless_outside(burst.address);
+  }
   void take(std::uint64_t now) {
     Burst &burst = bursts_[filled_];
     const std::uint64_t address = burst.address + std::uint64_t{burst.done} * word_;
@@ -270,7 +275,7 @@ class WritePort final : public Port {
     if (last != (*wlast_ != 0))
       throw std::runtime_error(name_ + "_wlast is " + (last ? "0" : "1") + " at beat " + std::to_string(burst.done) +
                                " of" + text(burst).substr(prefix_.size() + 1));
-    if (answer(burst, address) == kOkay) store(address);
+    if (answer(burst) == kOkay) store(address);
     pace_.spend(now);
     ++counts.beats;
     ++burst.done;
@@ -289,13 +294,6 @@ class WritePort final : public Port {
       for (unsigned k = 0; k < count; ++k)
         if (strobe >> k & 1) to[i + k] = wdata_[i + k];
     }
-  }
-  Answer result(const Burst &burst) const {
-    for (unsigned i = 0; i < burst.beats; ++i) {
-      const Answer beat = answer(burst, burst.address + std::uint64_t{i} * word_);
-      if (beat != kOkay) return beat;
-    }
-    return kOkay;
   }
   Offer data_offer_;
   std::uint8_t *wready_, *bvalid_, *bready_, *bresp_;

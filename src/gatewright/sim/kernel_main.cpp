@@ -12,6 +12,8 @@
 //   wait CYCLES                                   until done or idle, 1, or so many cycles have passed, 0
 //   fault ANSWER RW FIRST LAST SKIP COUNT PORT    see Fault; RW is 1 for reads, 2 for writes, 3 for both
 //   mend                                          no more faults, and what was not answered is
+//   spoilt                                        bursts that faults met since the reset: port, whether a read, answer,
+//                                                 first and last byte
 //   counts                                        bursts, beats and error answers of each port; the interrupt last
 #include <poll.h>
 #include <sys/mman.h>
@@ -109,6 +111,7 @@ void Simulation::reset() {
   control_->reset(stalls_["control"], seed += 8);
   *clk_ = *rst_n_ = 0;
   seen_ = 0;
+  memory_.spoilt.clear();
   for (int i = 0; i < kResetCycles; ++i) {
     dut_->eval();
     clock();
@@ -262,6 +265,12 @@ std::string Simulation::execute(const std::string &line) {
     memory_.faults.clear();
     for (ReadPort &port : reads_) port.wake();
     for (WritePort &port : writes_) port.wake();
+  } else if (key == "spoilt") {
+    std::ostringstream text;
+    for (const Spoilt &burst : memory_.spoilt)
+      text << " " << burst.port << " " << burst.read << " " << unsigned{burst.answer} << " " << burst.address << " "
+           << burst.end;
+    answer = text.str();
   } else if (key == "counts") {
     answer = counts();
   } else {

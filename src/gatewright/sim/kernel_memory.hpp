@@ -86,9 +86,17 @@ struct Burst {
   unsigned beats = 0, done = 0;
   Answer answer = kOkay;
   std::uint64_t first = 1, last = 0;
-
-  bool spoilt(std::uint64_t begin, std::uint64_t end) const { return answer != kOkay && begin <= last && end >= first; }
 };
+
+/// A burst that a fault spoilt.
+struct Spoilt {
+  int port;
+  bool read;
+  Answer answer;
+  std::uint64_t address, end;  // of its first and its last byte
+};
+/// Of so many, notes are kept.
+constexpr std::size_t kMostSpoilt = 1000;
 
 struct Memory {
   std::uint8_t *data = nullptr;
@@ -96,6 +104,7 @@ struct Memory {
   double bytes_per_cycle = 0;
   unsigned outstanding = 1;
   std::vector<Fault> faults;
+  std::vector<Spoilt> spoilt;
 
   /// Whether `count` bytes from an address lie here.
   bool holds(std::uint64_t address, std::uint64_t count) const {
@@ -116,6 +125,7 @@ struct Memory {
       burst.answer = fault.answer;
       burst.first = fault.first;
       burst.last = fault.last;
+      if (spoilt.size() < kMostSpoilt) spoilt.push_back({port, read, fault.answer, burst.address, end});
       return;
     }
   }

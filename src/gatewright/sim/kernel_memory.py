@@ -14,7 +14,8 @@ Channel = Literal["ar", "r", "aw", "w", "b", "control"]
 """Of a master's memory, or all those of the host's own accesses."""
 Answer = Literal["slverr", "decerr", "silence"]
 
-_ANSWERS: Mapping[str, int] = {"slverr": 2, "decerr": 3, "silence": 4}
+ANSWERS: Mapping[Answer, int] = {"slverr": 2, "decerr": 3, "silence": 4}
+"""As the program numbers them."""
 _FOREVER = 1 << 62
 
 
@@ -24,7 +25,8 @@ class Fault:
 
     Attributes:
         answer: an error response, or "silence": memory takes the burst and never answers, nor anything behind it.
-        first, bytes: addresses, of which a burst must touch one; of a read only those beats fail. All by default.
+        first, bytes: addresses, of which a burst must touch one; of a read those beats fail, of a write all. All by
+            default.
         reads, writes: which directions.
         skip: so many such bursts pass first.
         count: so many fail then; None for all.
@@ -41,8 +43,8 @@ class Fault:
     port: int | None = None
 
     def __post_init__(self) -> None:
-        if self.answer not in _ANSWERS:
-            raise ConfigError(f"answer={self.answer!r}: use {', '.join(_ANSWERS)}")
+        if self.answer not in ANSWERS:
+            raise ConfigError(f"answer={self.answer!r}: use {', '.join(ANSWERS)}")
         if not (self.reads or self.writes):
             raise ConfigError(f"{self!r} meets neither reads nor writes")
         size = 1 if self.bytes is None else self.bytes
@@ -56,7 +58,7 @@ class Fault:
         count = _FOREVER if self.count is None else self.count
         port = -1 if self.port is None else self.port
         directions = int(self.reads) | int(self.writes) << 1
-        return f"fault {_ANSWERS[self.answer]} {directions} {self.first} {last} {self.skip} {count} {port}"
+        return f"fault {ANSWERS[self.answer]} {directions} {self.first} {last} {self.skip} {count} {port}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ConfigError, SimulationError
-from gatewright.sim.kernel_memory import Fault, MemoryModel
+from gatewright.sim.kernel_memory import ANSWERS, Answer, Fault, MemoryModel
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,24 @@ class Counts:
     bursts: int
     beats: int
     errors: int
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """A burst that a fault met.
+
+    Attributes:
+        port: index of the master.
+        reads: whether it read.
+        answer: with which it was to fail.
+        address, bytes: what it touched.
+    """
+
+    port: int
+    reads: bool
+    answer: Answer
+    address: int
+    bytes: int
 
 
 class KernelProcess:
@@ -137,6 +155,13 @@ class KernelProcess:
     def reset(self) -> None:
         """Reset the board: all bursts under way are forgotten, memory stays."""
         self._command("reset")
+
+    def spoilt(self) -> list[Spoilt]:
+        """The first 1,000 bursts that faults met since the reset, in the order in which masters asked for them."""
+        words = list(map(int, self._command("spoilt")))
+        names: dict[int, Answer] = {code: name for name, code in ANSWERS.items()}
+        rows = (words[i : i + 5] for i in range(0, len(words), 5))
+        return [Spoilt(port, bool(reads), names[code], at, end - at + 1) for port, reads, code, at, end in rows]
 
     def counts(self) -> dict[str, Counts]:
         """What passed each master, by its name (`m_axi_gmem0`)."""
