@@ -45,7 +45,9 @@ def bipolar() -> Graph:
     """One bit in and out, {-1, +1}: an XNOR layer, a bit by comparison, and the input beside it."""
     x, rng = Tensor((24,), -1, 1, 1.0, "bipolar"), np.random.default_rng(1)
     dense = Dense(x, as_int64(rng.choice([-1, 1], (11, 24))), pe=11, simd=8)
-    bit = Threshold(dense.outputs[0], as_int64(rng.integers(-4, 5, (11, 1))), as_int64([0, 1] * 5 + [0]), -1, 1)
+    bit = Threshold(
+        dense.outputs[0], as_int64(rng.integers(-4, 5, (11, 1))), as_int64([0, 1] * 5 + [0]), -1, 1, bipolar=True
+    )
     both = Concat(bit.outputs[0], x, 0)
     return network({"x": x}, [("dense", dense, "x"), ("bit", bit, "dense"), ("both", both, "bit x")], ["both"])
 

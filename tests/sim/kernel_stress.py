@@ -167,9 +167,13 @@ class Stress:
         port = int(rng.integers(len(self.kernel.arguments)))
         before = len(process.spoilt())
         process.inject(Fault("silence", port=port, skip=int(rng.integers(3))))
+        started = process.cycles
         case.start(process)
-        finished = process.wait(PATIENCE // 50)
-        met = len(process.spoilt()) > before
+        finished = met = False
+        while not (finished or met):
+            finished = process.wait(20_000)
+            met = len(process.spoilt()) > before
+            assert process.cycles - started < PATIENCE
         assert finished != met
         if met:
             process.write(self.kernel.status + regs.ABORT, 1)
