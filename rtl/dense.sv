@@ -11,6 +11,9 @@
 // bipolar bit stands for -1 or 1) is known before: accumulators start from START word nf, so their values are exact
 // modulo 2**ACC_BITS at any time and exact at the end.
 // DSP 1, for wide operands: a multiplier a product and an adder_tree; WEIGHT element p * SIMD + s, START all 0.
+//
+// STREAM_WEIGHT 1: the WEIGHT words come in their order through weight_axis instead, from word 0 anew for every vector,
+// one in each step, tlast with the last; a step waits for its word. While words are there, timing is that of the ROM.
 `default_nettype none
 module dense #(
   parameter int IN_BITS = 4,
@@ -35,6 +38,7 @@ module dense #(
   parameter int WEIGHT_BIPOLAR = 0,
   parameter int WEIGHT_BITS = 1,
   parameter WEIGHT_FILE = "",
+  parameter int STREAM_WEIGHT = 0,
   parameter int START_BITS = 8,
   parameter START_FILE = ""
 ) (
@@ -44,6 +48,10 @@ module dense #(
   input  wire  s_axis_tvalid,
   output logic s_axis_tready,
   input  wire  s_axis_tlast,
+  input  wire  [PLANES*PE*SIMD-1:0] weight_axis_tdata,
+  input  wire  weight_axis_tvalid,
+  output logic weight_axis_tready,
+  input  wire  weight_axis_tlast,
   output logic [OUT_BITS*OUT_LANES-1:0] m_axis_tdata,
   output logic m_axis_tvalid,
   input  wire  m_axis_tready,
@@ -53,7 +61,6 @@ module dense #(
   localparam int NF = ROWS / PE;
   localparam int SF_BITS = SF > 1 ? $clog2(SF) : 1;
   localparam int NF_BITS = NF > 1 ? $clog2(NF) : 1;
-  localparam int ADDR_BITS = NF * SF > 1 ? $clog2(NF * SF) : 1;
   localparam int DEPTH = 2 + SUM_CYCLES;
 
   if (IN_LANES != SIMD || COLS % SIMD != 0) begin : g_bad_simd
@@ -82,10 +89,9 @@ module dense #(
            ACC_BITS, OUT_BITS, OUT_SIGNED);
   end
 
-  logic en, step, first_pass, sf_last, unused_nf_last, unused_word_last;
+  logic en, wanted, weight_there, step, first_pass, sf_last, unused_nf_last;
   logic [SF_BITS-1:0] sf;
   logic [NF_BITS-1:0] nf;
-  logic [ADDR_BITS-1:0] word;
   logic [IN_BITS*SIMD-1:0] x_d, x_q;
   logic [PLANES*PE*SIMD-1:0] weights;
   logic [DEPTH-2:0] step_q;  // beside the registers in front of the accumulator
@@ -96,9 +102,6 @@ module dense #(
   counter #(.COUNT(NF)) u_nf (
     .clk(clk), .rst_n(rst_n), .step(step && sf_last), .value(nf), .last(unused_nf_last)
   );
-  counter #(.COUNT(NF * SF)) u_word (
-    .clk(clk), .rst_n(rst_n), .step(step), .value(word), .last(unused_word_last)
-  );
   pipeline #(.DEPTH(DEPTH), .BEATS(OUT_BEATS)) u_pipeline (
     .clk(clk), .rst_n(rst_n), .launch(step && sf_last), .en(en),
     .m_tvalid(m_axis_tvalid), .m_tlast(m_axis_tlast), .m_tready(m_axis_tready)
@@ -108,8 +111,9 @@ module dense #(
   );
 
   assign first_pass = nf == '0;
-  assign s_axis_tready = en && first_pass;
-  assign step = en && (s_axis_tvalid || !first_pass);
+  assign s_axis_tready = en && first_pass && weight_there;
+  assign wanted = en && (s_axis_tvalid || !first_pass);
+  assign step = wanted && weight_there;
 
   wire unused_sf = &{1'b0, sf};
 
@@ -134,9 +138,29 @@ module dense #(
   end
   always_ff @(posedge clk) if (en) x_q <= x_d;
 
-  rom #(.WIDTH(PLANES * PE * SIMD), .DEPTH(NF * SF), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
-    .clk(clk), .en(en), .addr(word), .data(weights)
-  );
+  if (STREAM_WEIGHT != 0) begin : g_stream
+    assign weight_there = weight_axis_tvalid;
+    assign weight_axis_tready = wanted;
+    always_ff @(posedge clk) if (en) weights <= weight_axis_tdata;
+
+    frame_check #(.BEATS(NF * SF)) u_weight_check (
+      .clk(clk), .rst_n(rst_n), .tvalid(weight_axis_tvalid), .tready(weight_axis_tready), .tlast(weight_axis_tlast)
+    );
+  end else begin : g_rom
+    logic [(NF * SF > 1 ? $clog2(NF * SF) : 1)-1:0] word;
+    logic unused_word_last;
+
+    wire unused_stream = &{1'b0, weight_axis_tdata, weight_axis_tvalid, weight_axis_tlast};
+
+    assign weight_there = 1'b1;
+    assign weight_axis_tready = 1'b0;
+    counter #(.COUNT(NF * SF)) u_word (
+      .clk(clk), .rst_n(rst_n), .step(step), .value(word), .last(unused_word_last)
+    );
+    rom #(.WIDTH(PLANES * PE * SIMD), .DEPTH(NF * SF), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
+      .clk(clk), .en(en), .addr(word), .data(weights)
+    );
+  end
 
   logic [ACC_BITS*PE-1:0] sums;  // of one column group, for every row
 

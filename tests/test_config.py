@@ -31,6 +31,10 @@ from gatewright.errors import ConfigError
         ({"targets": ("rtl", "verilog")}, r"targets \['verilog'\]: choose from rtl, kernel, hls, systemc"),
         ({"targets": "vhdl"}, r"targets \['vhdl'\]: choose from rtl, kernel, hls, systemc"),
         ({"targets": ()}, r"targets \[\]: choose from rtl, kernel, hls, systemc"),
+        (
+            {"targets": ("rtl", "hls"), "stream_weights": ("fc1",)},
+            r"stream_weights=\['fc1'\]: .* not among the targets rtl, hls: add kernel",
+        ),
         ({"objective": "speed"}, "objective='speed': use throughput or latency"),
         ({"objective": "latency", "latency_us": 2.0}, "latency_us=2.0 asks for the smallest design within a latency"),
     ],

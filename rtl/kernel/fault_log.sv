@@ -2,12 +2,13 @@
 // Error responses of all masters since `clear`: what there was, how often, and where first.
 //
 // A master reports a faulty burst in one cycle: slverr[i] or decerr[i] or both, with address[i]. Masters below READERS
-// read, the others write. flags: {write DECERR, write SLVERR, read DECERR, read SLVERR}. Counts stop at 2**32 - 1.
-// Of bursts reported in one cycle the lowest master's is the first.
+// read, and the last WEIGHTS; the others write. flags: {write DECERR, write SLVERR, read DECERR, read SLVERR}.
+// Counts stop at 2**32 - 1. Of bursts reported in one cycle the lowest master's is the first.
 `default_nettype none
 module fault_log #(
   parameter int PORTS = 2,
-  parameter int READERS = 1
+  parameter int READERS = 1,
+  parameter int WEIGHTS = 0
 ) (
   input  wire  clk,
   input  wire  rst_n,
@@ -21,12 +22,14 @@ module fault_log #(
   output logic [63:0] first_address,
   output logic [31:0] first_master
 );
-  localparam int WRITERS = PORTS - READERS;
+  localparam int WRITERS = PORTS - READERS - WEIGHTS;
   localparam int COUNT_BITS = $clog2(PORTS + 1);
 
   if (READERS < 1 || WRITERS < 1) begin : g_bad_ports
     $fatal(1, "fault_log %m: READERS=%0d must be at least 1 and less than PORTS=%0d", READERS, PORTS);
   end
+
+  localparam logic [PORTS-1:0] WRITES = PORTS'((1 << READERS + WRITERS) - (1 << READERS));
 
   logic [PORTS-1:0] faulty;
   logic [COUNT_BITS-1:0] new_reads, new_writes;
@@ -42,8 +45,8 @@ module fault_log #(
     lowest = '0;
     lowest_address = '0;
     for (int i = PORTS - 1; i >= 0; i--) begin
-      if (i < READERS) new_reads = new_reads + COUNT_BITS'(faulty[i]);
-      else new_writes = new_writes + COUNT_BITS'(faulty[i]);
+      if (WRITES[i]) new_writes = new_writes + COUNT_BITS'(faulty[i]);
+      else new_reads = new_reads + COUNT_BITS'(faulty[i]);
       if (faulty[i]) begin
         lowest = 32'(i);
         lowest_address = address[64*i+:64];
@@ -62,7 +65,7 @@ module fault_log #(
       first_address <= '0;
       first_master <= '0;
     end else begin
-      flags <= flags | {|decerr[PORTS-1:READERS], |slverr[PORTS-1:READERS], |decerr[READERS-1:0], |slverr[READERS-1:0]};
+      flags <= flags | {|(decerr & WRITES), |(slverr & WRITES), |(decerr & ~WRITES), |(slverr & ~WRITES)};
       reads <= next_reads[32] ? '1 : next_reads[31:0];
       writes <= next_writes[32] ? '1 : next_writes[31:0];
       if (flags == '0 && faulty != '0) begin

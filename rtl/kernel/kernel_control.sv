@@ -4,7 +4,8 @@
 // 0x00 control: 0 start (set by writing 1, cleared when the run is done), 1 done and 3 ready (cleared by reading),
 //      2 idle, 7 auto_restart, 9 interrupt. 0x04 bit 0: global interrupt enable.
 // 0x08 enable and 0x0c status (toggled by writing 1) of the interrupts: 0 done, 1 ready.
-// 0x10 + 12 * i: 64-bit address of master i; behind the last, 32 bits: the number of frames.
+// 0x10 + 12 * i: 64-bit address of master i; behind the last, 32 bits: the number of frames. The addresses of the last
+//      WEIGHTS masters follow behind the number of frames and a word that is reserved, 12 bytes apart too.
 // STATUS: the 32 words of `status`, then four words an edge, read-only; but writing 1 to STATUS + 0x0c gives `stop`.
 // Anywhere else reads give 0 and writes do nothing; every response is OKAY, for an error response would end the process
 // that made the access. WSTRB is respected, and a write's address and data may come in any order.
@@ -12,6 +13,7 @@
 module kernel_control #(
   parameter int ADDRESS_BITS = 12,
   parameter int PORTS = 2,
+  parameter int WEIGHTS = 0,
   parameter int EDGES = 1,
   parameter int STATUS = 256
 ) (
@@ -46,11 +48,13 @@ module kernel_control #(
   input  wire  [128*EDGES-1:0] edges
 );
   localparam int INDEX_BITS = ADDRESS_BITS - 2;
-  localparam int FRAMES = 4 + 3 * PORTS;  // index of its word
+  localparam int ARGUMENTS = PORTS - WEIGHTS;  // addresses in front of the number of frames
+  localparam int FRAMES = 4 + 3 * ARGUMENTS;  // index of its word
   localparam int SHOWN = 32 + 4 * EDGES;  // words behind STATUS
   localparam int SHOWN_BITS = $clog2(SHOWN);
 
-  if (PORTS < 1 || EDGES < 1 || STATUS != 1 << $clog2(STATUS) || STATUS <= 4 * FRAMES) begin : g_bad_map
+  if (PORTS < 1 || EDGES < 1 || STATUS != 1 << $clog2(STATUS) || STATUS <= 4 * (FRAMES + 3 * WEIGHTS))
+  begin : g_bad_map
     $fatal(1, "kernel_control %m: STATUS=%0d must be a power of two behind the arguments of PORTS=%0d, EDGES=%0d >= 1",
            STATUS, PORTS, EDGES);
   end
@@ -127,7 +131,7 @@ module kernel_control #(
   for (genvar i = 0; i < 2 * PORTS; i++) begin : g_address
     always_ff @(posedge clk) begin
       if (!rst_n) addresses[32*i+:32] <= '0;
-      else if (write && to_q == INDEX_BITS'(4 + i / 2 * 3 + i % 2)) begin
+      else if (write && to_q == INDEX_BITS'(4 + i / 2 * 3 + i % 2 + (i / 2 < ARGUMENTS ? 0 : 2))) begin
         addresses[32*i+:32] <= written_q & mask | addresses[32*i+:32] & ~mask;
       end
     end
@@ -152,7 +156,9 @@ module kernel_control #(
       INDEX_BITS'(FRAMES): register = frames;
       default: begin
         for (int i = 0; i < 2 * PORTS; i++) begin
-          if (from_q == INDEX_BITS'(4 + i / 2 * 3 + i % 2)) register = addresses[32*i+:32];
+          if (from_q == INDEX_BITS'(4 + i / 2 * 3 + i % 2 + (i / 2 < ARGUMENTS ? 0 : 2))) begin
+            register = addresses[32*i+:32];
+          end
         end
       end
     endcase

@@ -9,6 +9,7 @@
 module kernel_run #(
   parameter int PORTS = 2,
   parameter int INPUTS = 1,
+  parameter int WEIGHTS = 0,
   parameter int EDGES = 1,
   parameter int STALLS = 1,
   parameter int BUS_BITS = 64,
@@ -29,13 +30,13 @@ module kernel_run #(
   output logic path_rst_n,
   input  wire  [PORTS-1:0] master_idle,
   input  wire  [PORTS-1:0] master_quiet,
-  input  wire  [PORTS-INPUTS-1:0] leaves,
+  input  wire  [PORTS-INPUTS-WEIGHTS-1:0] leaves,
   input  wire  [PORTS-1:0] slverr,
   input  wire  [PORTS-1:0] decerr,
   input  wire  [64*PORTS-1:0] fault_address,
   output logic [1023:0] status
 );
-  localparam int OUTPUTS = PORTS - INPUTS;
+  localparam int OUTPUTS = PORTS - INPUTS - WEIGHTS;
   localparam int ALIGN_BITS = $clog2(BUS_BITS / 8);
 
   typedef enum logic [2:0] {IDLE, LOAD, RUN, DRAIN, RESET, DONE} state_t;
@@ -124,7 +125,7 @@ module kernel_run #(
     end
   end
 
-  fault_log #(.PORTS(PORTS), .READERS(INPUTS)) u_faults (
+  fault_log #(.PORTS(PORTS), .READERS(INPUTS), .WEIGHTS(WEIGHTS)) u_faults (
     .clk(clk), .rst_n(rst_n), .clear(state_q == LOAD), .slverr(slverr), .decerr(decerr), .address(fault_address),
     .flags(errors), .reads(faulty_reads), .writes(faulty_writes), .first_address(error_address),
     .first_master(error_master)

@@ -43,6 +43,7 @@ class CompileConfig:
         argmax: the hardware gives the top-1 label instead of scores.
         targets: what the design is written as, each once, in the order of `Target`; "kernel" stands on "rtl".
         bus_bits: width of the ports to memory; None takes the board's.
+        stream_weights: nodes whose weights the kernel reads from memory.
 
     Raises:
         ConfigError: a value out of range; settings that each decide the folding.
@@ -59,6 +60,7 @@ class CompileConfig:
     argmax: bool = False
     targets: Sequence[Target] = ALL_TARGETS
     bus_bits: int | None = None
+    stream_weights: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", _ordered(self.targets))
@@ -74,6 +76,11 @@ class CompileConfig:
             raise ConfigError(f"objective={self.objective!r}: use {' or '.join(get_args(Objective))}")
         if self.bus_bits is not None and self.bus_bits not in BUS_BITS:
             raise ConfigError(f"bus_bits={self.bus_bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
+        if self.stream_weights and "kernel" not in self.targets:
+            raise ConfigError(
+                f"stream_weights={list(self.stream_weights)!r}: the kernel reads them from memory, and it is not among "
+                f"the targets {', '.join(self.targets)}: add kernel"
+            )
         self._check_goals()
         if self.output.exists() and not self.output.is_dir():
             raise ConfigError(f"output={str(self.output)!r} is a file: name a folder")

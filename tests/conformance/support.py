@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewright.design.cycles import simulate
+from gatewright.design.feeds import feeds
 from gatewright.design.structure import Structure, structure
 from gatewright.emit import rtl
 from gatewright.emit.files import FileSet
@@ -21,7 +22,7 @@ from gatewright.ops.dense import Dense
 from gatewright.ops.maxpool import Maxpool
 from gatewright.ops.threshold import Threshold
 from gatewright.ops.window import Window
-from gatewright.sim.model import Group, Model, Port, RunResult, Traffic
+from gatewright.sim.model import Group, MemoryPort, Model, Port, RunResult, Traffic
 from gatewright.sim.verilator import compile_model
 
 TOP = "side_by_side"
@@ -107,7 +108,9 @@ def labelled(graph: Graph, label: str) -> Graph:
 def group(design: Structure) -> Group:
     ins, outs = rtl.top_ports(design)
     return Group(
-        tuple(Port(f"{design.name}_{p}", s) for p, s in ins), tuple(Port(f"{design.name}_{p}", s) for p, s in outs)
+        tuple(Port(f"{design.name}_{p}", s) for p, s in ins),
+        tuple(Port(f"{design.name}_{p}", s) for p, s in outs),
+        tuple(MemoryPort(f"{design.name}_{f.prefix}", f.stream, f.content, f.passes) for f in feeds(design)),
     )
 
 
@@ -116,7 +119,7 @@ def _top(designs: Sequence[Structure], groups: Sequence[Group]) -> str:
     for design, group in zip(designs, groups, strict=True):
         pins = [".clk(clk)", ".rst_n(rst_n)"]
         for port in group.ports:
-            forth, back = ("input", "output") if port in group.inputs else ("output", "input")
+            forth, back = ("input", "output") if port in group.driven else ("output", "input")
             name = port.prefix.removeprefix(f"{design.name}_")
             ports.append(f"{forth} wire [{port.stream.padded_width - 1}:0] {port.prefix}_tdata")
             ports += [f"{forth} wire {port.prefix}_tvalid", f"{back} wire {port.prefix}_tready"]

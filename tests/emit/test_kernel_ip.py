@@ -12,7 +12,21 @@ from xml.etree import ElementTree
 
 import pytest
 from ipyxact.ipyxact import Component
-from tests.emit.test_ipxact import BUS, FILES, PORT, Change, drop, find, odd_names, put, put_all, several, small, value
+from tests.emit.test_ipxact import (
+    BUS,
+    FILES,
+    PORT,
+    Change,
+    drop,
+    find,
+    odd_names,
+    put,
+    put_all,
+    several,
+    small,
+    streamed,
+    value,
+)
 
 from gatewright.board import hwh
 from gatewright.design.plan import Design
@@ -27,6 +41,7 @@ CASES = {
     "several": (several, 128),
     "alveo": (lambda: small("alveo-u280"), 512),
     "names": (odd_names, 64),
+    "weights": (streamed, 64),
 }
 REGISTER = ".//s:register[s:name='{}']"
 
@@ -50,8 +65,9 @@ def test_the_component_is_valid(packaged: tuple[Design, Path]) -> None:
 def test_same_design_same_bytes(packaged: tuple[Design, Path]) -> None:
     design, folder = packaged
     bus_bits = KernelMap.load(folder / "kernel.json").bus_bits
-    written = {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
-    assert written == dict(kernel_ip.emit(design, bus_bits))
+    emitted = kernel_ip.emit(design, bus_bits)
+    written = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert written == {path: text.encode() for path, text in emitted} | emitted.images
 
 
 def test_another_reader_finds_what_kernel_json_says(packaged: tuple[Design, Path]) -> None:
@@ -63,12 +79,13 @@ def test_another_reader_finds_what_kernel_json_says(packaged: tuple[Design, Path
     module = rules.verilog_ports(folder / f"{kernel.kernel}.v", kernel.kernel)
     assert [(p.name, p.wire.direction) for p in component.model.ports.port] == [(n, d) for n, (d, _) in module.items()]
     buses = {b.name: b for b in component.busInterfaces.busInterface}
-    masters = [f"m_axi_{a.port}" for a in kernel.arguments]
+    masters = [f"m_axi_{port}" for port in kernel.ports]
     assert list(buses) == ["ap_clk", "ap_rst_n", "s_axi_control", *masters, "interrupt"]
     for i, name in enumerate(masters):
         signals = {m.logicalPort.name: m.physicalPort.name for m in buses[name].portMaps.portMap}
         assert signals == {s: f"{name}_{s.lower()}" for s in signals}
-        assert ("ARADDR" in signals, "AWADDR" in signals) == (i < len(kernel.inputs), i >= len(kernel.inputs))
+        writes = len(kernel.inputs) <= i < len(kernel.arguments)
+        assert ("ARADDR" in signals, "AWADDR" in signals) == (not writes, writes)
     root = rules.etree.parse(str(folder / "component.xml")).getroot()
     marks = root.iterfind(".//x:sdxKernelAttributes/*", rules.SPACES)
     assert [(rules.etree.QName(e).localname, e.text) for e in marks] == [
@@ -79,10 +96,11 @@ def test_another_reader_finds_what_kernel_json_says(packaged: tuple[Design, Path
     assert (memory.name, block.range) == ("s_axi_control", kernel.control_bytes)
     found = [(r.addressOffset, r.size) for r in block.register]
     assert found[:4] == [(0, 32), (4, 32), (8, 32), (12, 32)]
-    assert found[4:] == [*((a.register, 64) for a in kernel.arguments), (kernel.frames_register, 32)]
+    weights = [(w.register, 64) for w in kernel.weights]
+    assert found[4:] == [*((a.register, 64) for a in kernel.arguments), (kernel.frames_register, 32), *weights]
 
 
-@pytest.mark.parametrize("packaged", ["one", "several", "names"], indirect=True)
+@pytest.mark.parametrize("packaged", ["one", "several", "names", "weights"], indirect=True)
 def test_the_hardware_handoff_has_the_same_registers(packaged: tuple[Design, Path]) -> None:
     """Names and bits of control and interrupts, and where addresses lie, which the handoff halves."""
     design, folder = packaged

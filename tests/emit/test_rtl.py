@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.models import Builder, random_network, small_network
 
@@ -18,8 +19,10 @@ from gatewright.design.structure import Structure, structure
 from gatewright.emit.rtl import emit, is_taken, kernel_sources, top_ports
 from gatewright.errors import ConfigError
 from gatewright.frontend.importer import from_onnx
-from gatewright.ir.graph import Graph, single
-from gatewright.ir.op import discover
+from gatewright.ir.graph import Graph, chain, single
+from gatewright.ir.op import as_int64, discover
+from gatewright.ir.types import Tensor
+from gatewright.ops.dense import Dense
 from gatewright.passes.lower import lower
 from gatewright.sim.tools import find_verilator
 
@@ -58,7 +61,20 @@ def several() -> Structure:
     return structure(graph.with_ops(ops))
 
 
-DESIGNS = {"small": small, "several": several, **{f"random{s}": lambda s=s: random(s) for s in range(4)}}
+def streamed() -> Structure:
+    """Two products whose weights come through ports, words of 18 bits and of 16, and one that has its own."""
+    op = Dense(Tensor((2, 6), -8, 7), as_int64(np.arange(36).reshape(6, 6) % 7 - 3), pe=3, simd=2, streamed=("weight",))
+    wide = Dense(op.outputs[0], as_int64(np.arange(24).reshape(4, 6) % 3), pe=4, simd=2, streamed=("weight",))
+    last = Dense(wide.outputs[0], as_int64(np.arange(8).reshape(2, 4) % 3), pe=1, simd=4)
+    return structure(replace(chain([op, wide, last]), name="net"))
+
+
+DESIGNS = {
+    "small": small,
+    "several": several,
+    "streamed": streamed,
+    **{f"random{s}": lambda s=s: random(s) for s in range(4)},
+}
 
 
 def lint(folder: Path, top: str) -> str:
@@ -131,6 +147,18 @@ def test_ports_of_the_top_level() -> None:
         wanted += [f"output wire [{stream.padded_width - 1}:0] m{i}_axis_tdata", f"output wire m{i}_axis_tvalid",
                    f"input wire m{i}_axis_tready", f"output wire m{i}_axis_tlast"]  # fmt: skip
     assert ports == wanted
+
+
+def test_ports_of_memories_follow_the_inputs() -> None:
+    text = dict(emit(streamed()))["net.sv"]
+    header = text[: text.index(");")]
+    assert re.findall(r"(?:\[(\d+):0\] )?(\w+_t(?:data|ready))", header) == [
+        ("7", "s_axis_tdata"), ("", "s_axis_tready"),
+        ("23", "u0_dense_weight_axis_tdata"), ("", "u0_dense_weight_axis_tready"),
+        ("15", "u1_dense_weight_axis_tdata"), ("", "u1_dense_weight_axis_tready"),
+        ("15", "m_axis_tdata"), ("", "m_axis_tready"),
+    ]  # fmt: skip
+    assert text.count(".STREAM_WEIGHT(1)") == 2 and text.count("WEIGHT_FILE") == 1
 
 
 def test_memories_and_kernels_are_there() -> None:

@@ -50,7 +50,10 @@ BUSES = (32, 64, 128, 256, 512)
 BURSTS = {bits: min(256, 4096 * 8 // bits) for bits in BUSES}
 KERNEL: Mapping[str, list[Parameters]] = {
     "axi_read_master": [
-        {"BUS_BITS": b, "WORDS": w, "BURST": BURSTS[b], "DEPTH": 2 * BURSTS[b]} for b in BUSES for w in (1, 3, 1000)
+        {"BUS_BITS": b, "WORDS": w, "PASSES": p, "BURST": BURSTS[b], "DEPTH": 2 * BURSTS[b]}
+        for b in BUSES
+        for w in (1, 3, 1000)
+        for p in (0, 1, 9)
     ],
     "axi_write_master": [{"BUS_BITS": b, "BURST": BURSTS[b], "DEPTH": 2 * BURSTS[b]} for b in BUSES],
     "burst_generator": [
@@ -60,16 +63,21 @@ KERNEL: Mapping[str, list[Parameters]] = {
         for least in (1, n)
     ],
     "edge_monitor": [{"DEPTH": d, "STALLS": s} for d in (2, 300) for s in (0, 1)],
-    "fault_log": [{"PORTS": p, "READERS": r} for p, r in ((2, 1), (3, 1), (5, 3))],
+    "fault_log": [{"PORTS": p, "READERS": r, "WEIGHTS": w} for p, r, w in ((2, 1, 0), (3, 1, 0), (5, 3, 0), (5, 2, 2))],
     "frame_words": [
         {"WORDS": w, "LIMIT": n, "WORD_BITS": (n + max(w, 64)).bit_length()}
         for w in (1, 2, 33, 64, 9408)
         for n in (1, 256)
     ],
     "kernel_control": [
-        {"PORTS": p, "EDGES": e, "STATUS": s, "ADDRESS_BITS": a} for p, e, s, a in ((2, 1, 256, 12), (25, 300, 512, 13))
+        {"PORTS": p, "WEIGHTS": w, "EDGES": e, "STATUS": s, "ADDRESS_BITS": a}
+        for p, w, e, s, a in ((2, 0, 1, 256, 12), (25, 0, 300, 512, 13), (4, 1, 1, 256, 12), (9, 7, 3, 256, 12))
     ],
-    "kernel_run": [{"PORTS": p, "INPUTS": i, "EDGES": 9, "BUS_BITS": b} for p, i in ((2, 1), (5, 2)) for b in BUSES],
+    "kernel_run": [
+        {"PORTS": p, "INPUTS": i, "WEIGHTS": w, "EDGES": 9, "BUS_BITS": b}
+        for p, i, w in ((2, 1, 0), (5, 2, 0), (5, 2, 2), (3, 1, 1))
+        for b in BUSES
+    ],
     "pack_words": [
         {"BUS_BITS": b, "WIDTH": w, "BEATS": n}
         for b in (32, 512)
@@ -202,7 +210,9 @@ def _parameter_sets(source: Path, folder: Path) -> list[Parameters]:
         return LIBRARY[source.stem]
     if source.parent.name == "kernel":
         return KERNEL[source.stem]
-    return [_of_operator(op, folder, f"example{i}_") for i, op in enumerate(discover()[source.stem].examples())]
+    cls = discover()[source.stem]
+    sets = [_of_operator(op, folder, f"example{i}_") for i, op in enumerate(cls.examples())]
+    return sets + [{**values, f"STREAM_{name.upper()}": 1} for name in cls.streamable for values in sets]
 
 
 def _lint(source: Path, parameters: Parameters, *options: str) -> str:

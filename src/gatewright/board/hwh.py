@@ -87,8 +87,8 @@ def _control_port(board: Board) -> str:
 
 def _memory_ports(kernel: KernelMap, board: Board) -> Iterator[tuple[str, str]]:
     """Each of the kernel's masters, and the port of the processing system that it is joined to."""
-    for i, argument in enumerate(kernel.arguments):
-        yield f"m_axi_{argument.port}", board.memory_ports[i % len(board.memory_ports)]
+    for i, port in enumerate(kernel.ports):
+        yield f"m_axi_{port}", board.memory_ports[i % len(board.memory_ports)]
 
 
 def _processor(
@@ -158,11 +158,16 @@ def _registers(parent: ElementTree.Element, kernel: KernelMap) -> None:
         _register(parent, register.name, register.offset, register.description, register.fields)
     for argument in kernel.arguments:
         name = ascii(argument.name)[1:-1]  # models have names with characters that no XML can hold
-        # As Vitis writes them: PYNQ reads no 64 bits at once over the network.
-        for half, text in enumerate(("lower", "upper")):
-            about = f"Address of the frames of {name}, {text} half"
-            _register(parent, f"{name}_{half + 1}", argument.register + 4 * half, about, ())
+        _address(parent, name, argument.register, f"Address of the frames of {name}")
     _register(parent, "frames", kernel.frames_register, "How many frames to run", ())
+    for weights in kernel.weights:
+        _address(parent, weights.name, weights.register, f"Address of {weights.name}")
+
+
+def _address(parent: ElementTree.Element, name: str, offset: int, about: str) -> None:
+    """Two registers, as Vitis writes them: PYNQ reads no 64 bits at once over the network."""
+    for half, text in enumerate(("lower", "upper")):
+        _register(parent, f"{name}_{half + 1}", offset + 4 * half, f"{about}, {text} half", ())
 
 
 def _register(parent: ElementTree.Element, name: str, offset: int, about: str, fields: tuple[Field, ...]) -> None:

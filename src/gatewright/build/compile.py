@@ -15,6 +15,7 @@ from gatewright.boards import load_board
 from gatewright.build.folder import Build, check_folder, file_hashes, is_current, write_manifest
 from gatewright.build.samples import check_data, store_samples, stored_inputs
 from gatewright.config import ALL_TARGETS, CompileConfig, Objective, Target
+from gatewright.design.feeds import feeds
 from gatewright.design.folding import folding_of
 from gatewright.design.plan import Design, make_design
 from gatewright.emit import cpp_names, hls_project, kernel_ip, rtl, stream_ip, systemc
@@ -62,6 +63,7 @@ def compile_model(
     argmax: bool = False,
     targets: Sequence[Target] = ALL_TARGETS,
     bus_bits: int | None = None,
+    stream_weights: Sequence[str] = (),
     output: str | Path,
     progress: Progress = silent,
 ) -> Build:
@@ -80,6 +82,8 @@ def compile_model(
         argmax: the hardware gives the top-1 label instead of scores; see `import_model`.
         targets: what the design is written as; folders of targets that the folder holds from before go.
         bus_bits: width of the ports to memory of targets that have them; the board's by default.
+        stream_weights: nodes, as `folding.json` calls them, whose weights the kernel reads from memory while it runs.
+            With the target "kernel" others follow where no folding fits the board otherwise.
         output: the build folder.
         progress: called with the name of each step.
 
@@ -92,8 +96,9 @@ def compile_model(
     asked: Asked = {"fps": fps, "latency_us": latency_us, "budget": budget, "objective": objective, "mhz": mhz}
     given = None if folding is None else Path(source)
     config = CompileConfig(
-        board=board, output=output, folding=given, argmax=argmax, targets=targets, bus_bits=bus_bits, **asked
-    )
+        board=board, output=output, folding=given, argmax=argmax, targets=targets, bus_bits=bus_bits,
+        stream_weights=tuple(stream_weights), **asked,
+    )  # fmt: skip
     target = load_board(config.board)
     target = replace(target, memory_bits=config.bus_bits or target.memory_bits)
     check_folder(output)
@@ -110,7 +115,13 @@ def compile_model(
     progress("proof")
     lowered = lower(graph)
     certificates = [c.to_json() for c in prove(graph, lowered)]
-    design = make_design(lowered, target, folding=wanted, source=source, progress=progress, **asked)
+    design = make_design(
+        lowered, target, folding=wanted, source=source, stream=config.stream_weights,
+        may_stream="kernel" in config.targets, progress=progress, **asked,
+    )  # fmt: skip
+    if feeds(design.structure) and "kernel" not in config.targets:
+        streamed = ", ".join(f.unit for f in feeds(design.structure))
+        raise ConfigError(f"{source}: weights of {streamed} are streamed, which takes the target kernel: add it")
     progress("emission")
     files = {name: EMITTERS[name](design) for name in config.targets}
     try:

@@ -71,6 +71,9 @@ def compile_(
     bus_bits: Annotated[
         int | None, typer.Option(help="Width of the ports to memory: 32 to 512; the board's by default.")
     ] = None,
+    stream_weights: Annotated[
+        str | None, typer.Option(help="Comma-separated nodes whose weights the kernel reads from memory.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder to write; build/MODEL by default.")
     ] = None,
@@ -92,6 +95,7 @@ def compile_(
             argmax=argmax,
             targets=split_names("--target", target, ",".join(ALL_TARGETS)),  # type: ignore[arg-type]  # CompileConfig refuses others
             bus_bits=bus_bits,
+            stream_weights=() if stream_weights is None else split_names("--stream-weights", stream_weights, "dense_1"),
             output=output or Path("build") / model.stem,
             progress=progress,
         )
@@ -246,7 +250,7 @@ def _print_build(build: Build) -> None:
         resources.add_row(name, shown, f"{total:,}", f"{used / total:.1%}")
     console = output_console()
     console.print(units, resources, _rates(summary))
-    for line in host_lines(summary["outputs"]):
+    for line in (*host_lines(summary["outputs"]), *streamed_lines(summary["streamed"])):
         console.print(line, soft_wrap=True, markup=False)
     console.print(
         f"interval {summary['interval_cycles']:,} cycles, latency {summary['latency_cycles']:,} cycles, "
@@ -263,6 +267,16 @@ def host_lines(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(names) > 1:
             lines.append(f"outputs {', '.join(map(repr, names))} leave the hardware once, as one stream")
     return lines
+
+
+def streamed_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the kernel reads from memory while it runs, as `Design.summary` has it."""
+    return [
+        f"{row['memory']} of {row['unit']} is read from memory: {row['bytes']:,} bytes, {row['reads_per_frame']:,} "
+        f"times a frame, {row['bytes_per_second'] / 1e6:,.4g} MB/s on average, "
+        f"{row['peak_bytes_per_second'] / 1e6:,.4g} MB/s at most"
+        for row in rows
+    ]
 
 
 def _rates(summary: Mapping[str, Any]) -> Table:

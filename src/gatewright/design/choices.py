@@ -22,6 +22,7 @@ from gatewright.boards import Board
 from gatewright.design.elimination import Table, elimination_order, minimise
 from gatewright.design.resources import NAMES, Resources, adapter_resources, add_up, fifo_resources, fork_resources
 from gatewright.design.structure import LEAST_DEPTH, adapter_lanes
+from gatewright.errors import DesignError
 from gatewright.ir.graph import Graph
 from gatewright.ir.op import Op
 from gatewright.ir.schedule import Schedule
@@ -114,14 +115,16 @@ class Choices:
     Args:
         graph: lowered; its present folding does not matter.
         board: what the resources are shares of.
+        word_bits: the widest word of a memory that is streamed; what memory gives in a cycle.
 
     Attributes:
         names: of the resources, in the order in which they stand in every array of shares.
         forks: what the forks take, however the units are folded.
     """
 
-    def __init__(self, graph: Graph, board: Board) -> None:
+    def __init__(self, graph: Graph, board: Board, word_bits: int | None = None) -> None:
         self.graph, self.family = graph, board.family
+        self.word_bits = word_bits or board.memory_bits
         self.names = tuple(dict.fromkeys((*NAMES, *(r for n in graph.nodes for r in n.op.resources(board.family)))))
         self.capacity = np.array([max(board.capacity.get(name, 0), 1) for name in self.names], np.float64)
         self._edge_cache: dict[tuple[int, int, int, int], FloatArray] = {}
@@ -154,8 +157,15 @@ class Choices:
         found = []
         for combination in itertools.product(*values):
             folded = refold(op, **dict(zip(names, combination, strict=True)))
+            if any(folded.memory_shape(name)[1] > self.word_bits for name in folded.streamed):
+                continue
             lanes = (*folded.in_lanes, *folded.out_lanes)
             found.append(Option(folded, interval_of(folded), lanes, self.shares(folded.resources(self.family))))
+        if not found:
+            raise DesignError(
+                f"{op.name()}: its weights cannot come from memory, which gives {self.word_bits} bits a cycle, fewer "
+                "than one weight has: use a wider port or a slower clock, or keep its weights on chip"
+            )
         return found
 
     def _variables(self, options: Sequence[Option]) -> tuple[int, ...]:

@@ -34,15 +34,18 @@ class Solver:
         board: whose resources are to be spent.
         budget: fraction of every resource that the design may take.
         mhz: clock, for rates and latencies; the board's by default.
+        word_bits: the widest word of a memory that is streamed; the board's memory port by default.
 
     Attributes:
         reserve: resources by name to leave to what the solver does not see: FIFOs deeper than the least.
     """
 
-    def __init__(self, graph: Graph, board: Board, budget: float = 1.0, mhz: float | None = None) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, budget: float = 1.0, mhz: float | None = None, word_bits: int | None = None
+    ) -> None:
         self.graph, self.board, self.budget, self.mhz = graph, board, budget, mhz or board.mhz
         self.reserve: Mapping[str, float] = {}
-        self.choices = Choices(graph, board)
+        self.choices = Choices(graph, board, word_bits)
         self.options = dict(zip((n.name for n in graph.nodes), self.choices.options, strict=True))
 
     def for_interval(self, interval: int) -> Graph:
@@ -60,8 +63,7 @@ class Solver:
         Raises:
             DesignError: even the smallest design is too large; says which resource and by how much.
         """
-        floor = max(min(o.interval for o in options) for options in self.options.values())
-        intervals = sorted({max(floor, o.interval) for options in self.options.values() for o in options})
+        intervals = self._intervals()
         best = self._any(intervals[-1])
         if best is None:
             needs = self.say(self.excess(self.for_interval(intervals[-1]))) or "no room is left for its FIFOs"
@@ -78,6 +80,15 @@ class Solver:
             else:
                 best, high = found, middle
         return self._fitting(intervals[high]) or self.choices.graph_of(best.picks)
+
+    def fits(self) -> bool:
+        """Whether any folding stays within the budget."""
+        return self._any(self._intervals()[-1]) is not None
+
+    def _intervals(self) -> list[int]:
+        """The intervals that some unit can have and all can keep, ascending."""
+        floor = max(min(o.interval for o in options) for options in self.options.values())
+        return sorted({max(floor, o.interval) for options in self.options.values() for o in options})
 
     def for_rate(self, fps: float) -> Graph:
         """The cheapest folding for a frame rate.
@@ -229,16 +240,26 @@ def interval_for(fps: float, mhz: float) -> int:
     return interval
 
 
-def folding_of(graph: Graph) -> dict[str, dict[str, int]]:
-    """The folding as `folding.json` holds it: per node, the value of every folding field."""
-    return {n.name: {k: int(getattr(n.op, k)) for k in n.op.foldings()} for n in graph.nodes if n.op.foldings()}
+def folding_of(graph: Graph) -> dict[str, dict[str, Any]]:
+    """The folding as `folding.json` holds it: per node, the value of every folding field, and `streamed` memories."""
+    return {
+        n.name: {k: int(getattr(n.op, k)) for k in n.op.foldings()}
+        | ({STREAMED: list(n.op.streamed)} if n.op.streamed else {})
+        for n in graph.nodes
+        if n.op.foldings()
+    }
+
+
+STREAMED = "streamed"
+"""Beside the folding fields of a node: its memories that are read from memory off the chip, where there are any."""
 
 
 def apply_folding(graph: Graph, folding: Mapping[str, Any], source: str) -> Graph:
     """A graph folded as a file says.
 
     Args:
-        folding: per node, values of folding fields; every node that has any must be there.
+        folding: per node, values of folding fields; every node that has any must be there. A node may also have
+            `streamed`; without it, it streams what it does in `graph`.
         source: the file's name, for messages.
 
     Raises:
@@ -258,14 +279,31 @@ def apply_folding(graph: Graph, folding: Mapping[str, Any], source: str) -> Grap
         if not legal:
             continue
         given = folding.get(name)
-        if not isinstance(given, Mapping) or set(given) != set(legal):
+        if not isinstance(given, Mapping) or set(given) - {STREAMED} != set(legal):
             raise ConfigError(
                 f"{source}: {name} ({node.op.name()}) needs exactly the fields {', '.join(legal)}, got {given!r}"
             )
-        for field, value in given.items():
+        values = {field: value for field, value in given.items() if field != STREAMED}
+        for field, value in values.items():
             if type(value) is not int or value not in legal[field]:
                 raise ConfigError(
                     f"{source}: {name}: {field}={value!r} is no folding: use {', '.join(map(str, legal[field]))}"
                 )
-        ops[name] = refold(node.op, **given)
+        ops[name] = refold(
+            _streamed(node.op, name, given[STREAMED], source) if STREAMED in given else node.op, **values
+        )
     return graph.with_ops(ops)
+
+
+def _streamed(op: Op, name: str, memories: object, source: str) -> Op:
+    """An operator with these memories streamed.
+
+    Raises:
+        ConfigError: they cannot be.
+    """
+    if memories == []:
+        return op if not op.streamable else replace(op, streamed=())  # type: ignore[type-var]  # as below
+    if not isinstance(memories, list) or not set(map(str, memories)) <= set(op.streamable):
+        able = f"use a list out of {list(op.streamable)}" if op.streamable else "its kernel has no port for any"
+        raise ConfigError(f"{source}: {name} ({op.name()}): {STREAMED}={memories!r}: {able}")
+    return replace(op, streamed=tuple(memories))  # type: ignore[type-var]  # a dataclass that has the field

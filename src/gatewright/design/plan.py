@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from gatewright.design.cycles import Timing, simulate
 from gatewright.design.fifos import let_pass, size_fifos, unit_interval
 from gatewright.design.folding import Solver, apply_folding, interval_for
 from gatewright.design.resources import Resources, add_up, unit_resources
+from gatewright.design.streaming import check_words, largest_first, memory_reads, stream_memories, word_limit
 from gatewright.design.structure import Structure, structure
 from gatewright.errors import DesignError
 from gatewright.ir.graph import Graph
@@ -96,6 +97,7 @@ class Design:
             "units": units,
             "fifos": fifos,
             "outputs": outputs,
+            "streamed": memory_reads(self.structure, self.fps, self.mhz),
             "bottleneck": self.bottleneck,
             "interval_cycles": self.timing.interval,
             "latency_cycles": self.timing.latency,
@@ -118,6 +120,8 @@ def make_design(
     mhz: float | None = None,
     folding: Mapping[str, Any] | None = None,
     source: str = "folding",
+    stream: Sequence[str] = (),
+    may_stream: bool = False,
     progress: Progress = silent,
 ) -> Design:
     """Fold a lowered graph, size its FIFOs and predict its cycles.
@@ -131,21 +135,38 @@ def make_design(
         mhz: clock; the board's by default.
         folding: per node, instead of a solved one.
         source: where `folding` comes from, for messages.
+        stream: nodes whose weights are read from memory off the chip.
+        may_stream: where nothing fits with the other weights on the chip, theirs may be read so, too.
 
     Raises:
-        ConfigError: a folding that is none.
+        ConfigError: a folding that is none; a node that is not there, or keeps its weights.
         DesignError: out of reach or too large; names what is within reach.
     """
     clock = mhz or board.mhz
     progress("folding")
-    planner = _Planner(Solver(graph, board, budget or 1.0, clock), progress)
+    graph, limit = stream_memories(graph, stream), word_limit(board, clock)
+    solver = Solver(graph, board, budget or 1.0, clock, limit)
     if folding is not None:
-        return planner.given(apply_folding(graph, folding, source), source)
+        folded = apply_folding(graph, folding, source)
+        check_words(folded, limit)
+        return _Planner(solver, progress).given(folded, source)
+    planner = _Planner(_streamed_until_it_fits(solver) if may_stream else solver, progress)
     interval = None if fps is None else interval_for(fps, clock)
     if objective == "latency" or latency_us is not None:
         cycles = None if latency_us is None else math.floor(latency_us * clock * (1 + 1e-12))
         return planner.quick(cycles, interval)
     return planner.fastest() if fps is None else planner.for_rate(fps)
+
+
+def _streamed_until_it_fits(solver: Solver) -> Solver:
+    """One in whose graph as few weights as needed come from memory; the given one where that does not help either."""
+    found = solver
+    for name in largest_first(solver.graph):
+        if found.fits():
+            return found
+        graph = stream_memories(found.graph, [name])
+        found = Solver(graph, solver.board, solver.budget, solver.mhz, solver.choices.word_bits)
+    return found if found.fits() else solver
 
 
 ROUNDS = 20

@@ -37,6 +37,8 @@ class Unit:
         ins, outs: streams, in the order of the ports.
         prefixes: AXI4-Stream prefixes of the ports, inputs then outputs.
         operator: whether it computes an operator of the graph (else infrastructure).
+        streamable: memories that the RTL kernel has a port for.
+        streamed: those of them whose words come through it.
     """
 
     name: str
@@ -48,6 +50,13 @@ class Unit:
     outs: tuple[Stream, ...]
     prefixes: tuple[list[str], list[str]]
     operator: bool
+    streamable: tuple[str, ...] = ()
+    streamed: tuple[str, ...] = ()
+
+    @property
+    def roms(self) -> Mapping[str, Memory | tuple[Memory, ...]]:
+        """The memories that lie in the RTL kernel."""
+        return {name: memory for name, memory in self.memories.items() if name not in self.streamed}
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,8 @@ class _Builder:
                     node.op.out_streams,
                     port_prefixes(node.op),
                     True,
+                    node.op.streamable,
+                    node.op.streamed,
                 )
             )
             for port, tensor in enumerate(node.outputs):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A design as text, before anything touches the disk."""
+"""A design as files, before anything touches the disk."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class FileSet:
     """Files by relative path; nothing is written until `write`."""
 
     files: dict[str, str] = field(default_factory=dict)
+    images: dict[str, bytes] = field(default_factory=dict)
+    """Files that are no text; iteration leaves them out."""
 
     def add(self, path: str, text: str) -> None:
         """Add a file.
@@ -27,6 +29,10 @@ class FileSet:
             raise ConfigError(f"{path} is already in this design with different contents: rename a node or an operator")
         self.files[path] = text
 
+    def add_image(self, path: str, content: bytes) -> None:
+        """Add a file that is no text, by a path of its own."""
+        self.images[path] = content
+
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(sorted(self.files.items()))
 
@@ -35,12 +41,19 @@ class FileSet:
         whole = hashlib.sha256()
         for path, text in self:
             whole.update(f"{path}\0{len(text)}\0{text}".encode())
+        for path, content in sorted(self.images.items()):
+            whole.update(f"{path}\0{len(content)}\0".encode() + content)
         return whole.hexdigest()
 
     def write(self, root: Path) -> None:
-        """Write all files below `root`; files that already hold the same text keep their time stamp."""
+        """Write all files below `root`; files that already hold the same keep their time stamp."""
         for path, text in self:
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.is_file() or target.read_text() != text:
-                target.write_text(text)
+            _write(root / path, text.encode())
+        for path, content in self.images.items():
+            _write(root / path, content)
+
+
+def _write(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_file() or target.read_bytes() != content:
+        target.write_bytes(content)

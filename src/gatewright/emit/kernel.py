@@ -5,6 +5,7 @@
 <name>_core.sv      control, and a master with a width converter for every stream of the design
 <name>_probed.sv    the top level of `emit/rtl.py` with the handshakes of its FIFOs on a port
 lib/                the modules of rtl/kernel
+weights/            what has to lie in memory for the units whose weights are streamed
 kernel.json         registers, ports and FIFOs, as `KernelMap`
 
 Kernels of operators and memory files are those of the target rtl, in whose folder a simulation runs.
@@ -18,21 +19,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.config import BUS_BITS
+from gatewright.design.feeds import Feed, feeds
 from gatewright.design.plan import Design
 from gatewright.design.structure import Link, Structure
 from gatewright.emit import rtl
 from gatewright.emit.files import FileSet
-from gatewright.emit.hls_axi import registers
+from gatewright.emit.hls_axi import ADDRESS_BYTES, registers
 from gatewright.emit.hls_bench import argument_names, frame_words
 from gatewright.errors import ConfigError
 from gatewright.ir.graph import Graph
 from gatewright.ir.op import package_root
 from gatewright.ir.types import Stream
-from gatewright.runtime.kernel_map import EDGE, EDGE_BYTES, Argument, KernelEdge, KernelMap
+from gatewright.runtime.kernel_map import EDGE, EDGE_BYTES, Argument, KernelEdge, KernelMap, Weights
+from gatewright.runtime.packing import frame_images
 
 LEAST_WINDOW = 4096
 """Bytes of registers: the least that an address map of a board deals in."""
 LEAST_STATUS = 0x100
+SCALAR_BYTES = 8
+"""A word of an argument and one that is reserved."""
 PAGE_BYTES = 4096
 """No burst crosses a multiple of it."""
 LONGEST_BURST = 256
@@ -57,6 +62,8 @@ def emit(design: Design, bus_bits: int) -> FileSet:
     files.add(f"{name}_probed.sv", rtl.top(design.structure, probed=True))
     files.add(f"{name}_core.sv", core(design.structure, kernel))
     files.add(f"{kernel.kernel}.v", wrapper(kernel))
+    for weights, feed in zip(kernel.weights, feeds(design.structure), strict=True):
+        files.add_image(weights.file.removeprefix("kernel/"), image(feed, bus_bits))
     files.add("kernel.json", json.dumps(kernel.to_json(), indent=1) + "\n")
     return files
 
@@ -80,7 +87,9 @@ def kernel_map(graph: Graph, design: Structure, bus_bits: int) -> KernelMap:
     if bus_bits not in BUS_BITS:
         raise ConfigError(f"bus_bits={bus_bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
     name, offsets, edges = design.name, registers(design), probed_links(design)
-    status = max(LEAST_STATUS, _power_of_two(offsets["frames"] + 4))
+    weights = _weights(design, bus_bits)
+    last = max([offsets["frames"], *(w.register + 4 for w in weights)])
+    status = max(LEAST_STATUS, _power_of_two(last + 4))
     window = max(LEAST_WINDOW, _power_of_two(status + EDGE + EDGE_BYTES * len(edges)))
     text = f"{graph.digest()} bus {bus_bits} kernel 1"
     inputs, outputs = _arguments(graph, design, bus_bits)
@@ -95,6 +104,7 @@ def kernel_map(graph: Graph, design: Structure, bus_bits: int) -> KernelMap:
         frames_register=offsets["frames"],
         status=status,
         edges=tuple(_edge(link) for link in edges),
+        weights=weights,
         sources=(
             *(f"rtl/kernels/{path.name}" for path in rtl.kernel_sources(design)),
             *(f"kernel/lib/{path.name}" for path in library()),
@@ -138,6 +148,26 @@ def _arguments(graph: Graph, design: Structure, bus_bits: int) -> tuple[tuple[Ar
     return tuple(inputs), tuple(outputs)
 
 
+def _weights(design: Structure, bus_bits: int) -> tuple[Weights, ...]:
+    """Addresses behind the number of frames and a reserved word, ports behind those of the outputs."""
+    first, ports = registers(design)["frames"] + SCALAR_BYTES, len(design.inputs) + len(design.outputs)
+    return tuple(
+        Weights(
+            name=f"{feed.unit}_{feed.memory}",
+            port=f"gmem{ports + i}",
+            register=first + ADDRESS_BYTES * i,
+            image_bytes=frame_words(feed.stream, bus_bits) * bus_bits // 8,
+            file=f"kernel/weights/{feed.unit}_{feed.memory}.bin",
+        )
+        for i, feed in enumerate(feeds(design))
+    )
+
+
+def image(feed: Feed, bus_bits: int) -> bytes:
+    """What has to lie in memory for a unit that reads it: the words in their order, at their own bits."""
+    return frame_images(feed.content.words[None], feed.stream, bus_bits).tobytes()
+
+
 def _leaving_by(graph: Graph, tensor: str) -> tuple[str, ...]:
     return tuple(o.name for o in graph.outputs if o.tensor == tensor)
 
@@ -177,8 +207,9 @@ def control_pins(kernel: KernelMap) -> list[Pin]:
 
 
 def master_pins(kernel: KernelMap, index: int) -> list[Pin]:
-    """The pins of m_axi_gmem<index>: the channels of reads for an input, of writes for an output."""
-    reads, bits = index < len(kernel.inputs), kernel.bus_bits
+    """The pins of m_axi_gmem<index>: the channels of reads for an input or weights, of writes for an output."""
+    reads = not len(kernel.inputs) <= index < len(kernel.arguments)
+    bits = kernel.bus_bits
     letter = "ar" if reads else "aw"
     pins = [Pin(f"{letter}addr", 64, True), Pin(f"{letter}len", 8, True)]
     # Incrementing bursts of whole words; bufferable and modifiable, for a memory; one transaction ID, so in order.
@@ -196,7 +227,7 @@ def master_pins(kernel: KernelMap, index: int) -> list[Pin]:
 
 def buses(kernel: KernelMap) -> dict[str, list[Pin]]:
     """The pins of every bus by its name."""
-    masters = {f"m_axi_gmem{i}": master_pins(kernel, i) for i in range(len(kernel.arguments))}
+    masters = {f"m_axi_gmem{i}": master_pins(kernel, i) for i in range(len(kernel.ports))}
     return {"s_axi_control": control_pins(kernel), **masters}
 
 
@@ -241,20 +272,22 @@ def core(design: Structure, kernel: KernelMap) -> str:
     """The text of `<name>_core.sv`."""
     pins = [(bus, pin) for bus, found in buses(kernel).items() for pin in found if pin.inner]
     ports = ["input  wire clk", "input  wire rst_n", "output wire irq", *(_declaration(*p) for p in pins)]
-    count, first = len(kernel.arguments), len(kernel.inputs)
-    ins, outs = rtl.top_ports(design)
+    count, first = len(kernel.ports), len(kernel.inputs)
+    (ins, outs), memories = rtl.top_ports(design), [(f.prefix, f.stream) for f in feeds(design)]
     wires = ["wire start, stop, idle, done, aborted, load, running, halt, path_rst_n;"]
     wires += [f"wire [{64 * count - 1}:0] addresses, fault_address;", "wire [31:0] frames;", "wire [1023:0] status;"]
     wires.append(f"wire [{count - 1}:0] master_idle, master_quiet, slverr, decerr;")
     wires.append(f"wire [{128 * len(kernel.edges) - 1}:0] edges;")
     wires.append(f"wire [{4 * len(kernel.edges) - 1}:0] probe;")
-    for prefix, stream in (*ins, *outs):
+    for prefix, stream in (*ins, *outs, *memories):
         wires.append(f"wire [{stream.padded_width - 1}:0] {prefix}_tdata;")
         wires.append(f"wire {prefix}_tvalid, {prefix}_tready, {prefix}_tlast;")
     body = _control(kernel) + _run(kernel, [prefix for prefix, _ in outs])
     for i, (prefix, stream) in enumerate(ins):
         body += _input(kernel, i, prefix, stream)
-    body += _design(design, ins, outs)
+    for i, feed in enumerate(feeds(design)):
+        body += _input(kernel, len(kernel.arguments) + i, feed.prefix, feed.stream, feed.passes)
+    body += _design(design, [*ins, *outs, *memories])
     for i, (prefix, stream) in enumerate(outs):
         body += _output(kernel, first + i, prefix, stream)
     for i, edge in enumerate(kernel.edges):
@@ -287,7 +320,8 @@ def _same(*names: str) -> dict[str, str]:
 def _control(kernel: KernelMap) -> list[str]:
     parameters: dict[str, int | str] = {
         "ADDRESS_BITS": kernel.control_bytes.bit_length() - 1,
-        "PORTS": len(kernel.arguments),
+        "PORTS": len(kernel.ports),
+        "WEIGHTS": len(kernel.weights),
         "EDGES": len(kernel.edges),
         "STATUS": kernel.status,
     }
@@ -299,8 +333,9 @@ def _control(kernel: KernelMap) -> list[str]:
 def _run(kernel: KernelMap, outputs: list[str]) -> list[str]:
     swapped = bytes.fromhex(kernel.hash)[::-1].hex()  # the first byte lies lowest
     parameters: dict[str, int | str] = {
-        "PORTS": len(kernel.arguments),
+        "PORTS": len(kernel.ports),
         "INPUTS": len(kernel.inputs),
+        "WEIGHTS": len(kernel.weights),
         "EDGES": len(kernel.edges),
         "BUS_BITS": kernel.bus_bits,
         "HASH": f"128'h{swapped}",
@@ -333,12 +368,13 @@ def _words(name: str, bus_bits: int, last: bool) -> list[str]:
     return [f"  wire [{bus_bits - 1}:0] {name}_tdata;", f"  wire {name}_tvalid, {name}_tready{ends};"]
 
 
-def _input(kernel: KernelMap, index: int, prefix: str, stream: Stream) -> list[str]:
+def _input(kernel: KernelMap, index: int, prefix: str, stream: Stream, passes: int = 0) -> list[str]:
+    """A master that reads every frame once, or the same one `passes` times for every frame."""
     bits, burst, words = kernel.bus_bits, burst_words(kernel.bus_bits), f"read{index}"
     lines = [*_words(words, bits, last=False), f"  wire {words}_taken, {words}_empty;"]
     lines.append(f"  assign master_idle[{index}] = {words}_taken && {words}_empty;")
     parameters: dict[str, int | str] = {
-        "BUS_BITS": bits, "WORDS": frame_words(stream, bits), "BURST": burst, "DEPTH": 2 * burst,
+        "BUS_BITS": bits, "WORDS": frame_words(stream, bits), "PASSES": passes, "BURST": burst, "DEPTH": 2 * burst,
     }  # fmt: skip
     pins = _master(kernel, index) | {"idle": f"{words}_taken"}
     pins |= {f"m_{p}": f"{words}_{p}" for p in ("tdata", "tvalid", "tready")}
@@ -355,9 +391,9 @@ def _input(kernel: KernelMap, index: int, prefix: str, stream: Stream) -> list[s
     return lines
 
 
-def _design(design: Structure, ins: list[tuple[str, Stream]], outs: list[tuple[str, Stream]]) -> list[str]:
+def _design(design: Structure, ports: list[tuple[str, Stream]]) -> list[str]:
     pins = {"clk": "clk", "rst_n": "path_rst_n"}
-    for prefix, _ in (*ins, *outs):
+    for prefix, _ in ports:
         pins |= _same(*(f"{prefix}_{p}" for p in ("tdata", "tvalid", "tready", "tlast")))
     return _instance(f"{design.name}_probed", "i_design", {}, pins | {"probe": "probe"})
 

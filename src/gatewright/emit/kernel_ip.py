@@ -48,7 +48,7 @@ def component(design: Design, bus_bits: int, files: FileSet) -> Component:
     found = kernel.kernel_map(design.graph, design.structure, bus_bits)
     # kernel.json among the files has a hash of all weights.
     kernels = {f"../rtl/kernels/{path.name}": path.read_text() for path in rtl.kernel_sources(design.structure)}
-    buses = (_control(found, design), *(_master(found, i) for i in range(len(found.arguments))))
+    buses = (_control(found, design), *(_master(found, i) for i in range(len(found.ports))))
     clock, reset = clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz)
     interrupt = Interface("interrupt", "interrupt", "master", {"INTERRUPT": Pin("interrupt", "out")},
                           {"SENSITIVITY": "LEVEL_HIGH"})  # fmt: skip
@@ -101,8 +101,8 @@ def _control(found: KernelMap, design: Design) -> Interface:
 
 
 def _master(found: KernelMap, index: int) -> Interface:
-    argument, reads = found.arguments[index], index < len(found.inputs)
-    way, bus = ("READ", "WRITE") if reads else ("WRITE", "READ"), f"m_axi_{argument.port}"
+    reads, bus = not len(found.inputs) <= index < len(found.arguments), f"m_axi_{found.ports[index]}"
+    way = ("READ", "WRITE") if reads else ("WRITE", "READ")
     parameters: dict[str, str | int] = {
         "PROTOCOL": "AXI4",
         "DATA_WIDTH": found.bus_bits,
@@ -115,10 +115,18 @@ def _master(found: KernelMap, index: int) -> Interface:
         f"NUM_{way[0]}_OUTSTANDING": OUTSTANDING,
         f"NUM_{way[1]}_OUTSTANDING": 0,
     }
-    what = f"{'reads' if reads else 'writes'} frames of {ascii(argument.name)}, {argument.frame_bytes} bytes each"
     return Interface(
-        bus, "aximm", "master", _pins(bus, kernel.master_pins(found, index)), parameters, what, range_bytes=1 << 64
-    )
+        bus, "aximm", "master", _pins(bus, kernel.master_pins(found, index)), parameters,
+        f"{'reads' if reads else 'writes'} {_what(found, index)}", range_bytes=1 << 64,
+    )  # fmt: skip
+
+
+def _what(found: KernelMap, index: int) -> str:
+    if index < len(found.arguments):
+        argument = found.arguments[index]
+        return f"frames of {ascii(argument.name)}, {argument.frame_bytes} bytes each"
+    weights = found.weights[index - len(found.arguments)]
+    return f"{weights.name}, {weights.image_bytes} bytes, again and again"
 
 
 def _arguments(found: KernelMap, design: Design) -> list[Register]:
@@ -129,7 +137,12 @@ def _arguments(found: KernelMap, design: Design) -> list[Register]:
                  parameters={"ASSOCIATED_BUSIF": f"m_axi_{a.port}"})
         for name, a in zip((*ins, *outs), found.arguments, strict=True)
     ]  # fmt: skip
-    return [*addresses, Register("frames", found.frames_register, "How many frames to run")]
+    images = [
+        Register(w.name, w.register, f"Address of {w.image_bytes} bytes that never change", 64,
+                 parameters={"ASSOCIATED_BUSIF": f"m_axi_{w.port}"})
+        for w in found.weights
+    ]  # fmt: skip
+    return [*addresses, Register("frames", found.frames_register, "How many frames to run"), *images]
 
 
 _CLEARED = ("readAction", "clear")

@@ -2,7 +2,8 @@
 """Structure -> one SystemVerilog top that joins the kernels of `rtl/` with FIFOs, forks and width adapters.
 
 The top level has clk, rst_n (synchronous, active low) and AXI4-Stream ports `s_axis_*` and `m_axis_*` (numbered
-`s0_axis_*` where there are several), tdata padded to whole bytes. Memory files lie beside it and are named without a
+`s0_axis_*` where there are several), tdata padded to whole bytes. A memory that is streamed is one more input,
+`UNIT_MEMORY_axis_*`. Memory files lie beside it and are named without a
 folder, so a simulator runs in that folder.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from gatewright.design.feeds import feed_prefix, feeds
 from gatewright.design.structure import End, Link, Structure, Unit, fork_name
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError
@@ -88,7 +90,7 @@ def memory_files(design: Structure) -> list[tuple[str, Memory]]:
     """The memory files beside the top level, and what is in them."""
     found: list[tuple[str, Memory]] = []
     for unit in design.units:
-        for name, memory in unit.memories.items():
+        for name, memory in unit.roms.items():
             if isinstance(memory, tuple):
                 found += [(_memory_file(unit, name, i), part) for i, part in enumerate(memory)]
             else:
@@ -120,7 +122,7 @@ def top(design: Structure, modules: Mapping[str, str] | None = None, probed: boo
     """
     ins, outs = top_ports(design)
     ports = ["input  wire clk", "input  wire rst_n"]
-    for prefix, stream in ins:
+    for prefix, stream in (*ins, *((f.prefix, f.stream) for f in feeds(design))):
         ports += [
             f"input  wire [{stream.padded_width - 1}:0] {prefix}_tdata",
             f"input  wire {prefix}_tvalid",
@@ -222,9 +224,13 @@ def _top_input(prefix: str, stream: Stream, net: str) -> list[str]:
         f"  assign {net}_valid = {prefix}_tvalid;",
         f"  assign {prefix}_tready = {net}_ready;",
     ]
-    if stream.padded_width > stream.width:
-        lines.append(f"  wire unused_{prefix} = &{{1'b0, {prefix}_tdata[{stream.padded_width - 1}:{stream.width}]}};")
-    return lines
+    return [*lines, *_unused_padding(prefix, stream)]
+
+
+def _unused_padding(prefix: str, stream: Stream) -> list[str]:
+    if stream.padded_width == stream.width:
+        return []
+    return [f"  wire unused_{prefix} = &{{1'b0, {prefix}_tdata[{stream.padded_width - 1}:{stream.width}]}};"]
 
 
 def _top_output(prefix: str, stream: Stream, net: str) -> list[str]:
@@ -284,10 +290,11 @@ def _fork(design: Structure, source: End, nets: Nets) -> list[str]:
 
 def _instance(unit: Unit, nets: Nets) -> list[str]:
     parameters: dict[str, int | str] = {k.upper(): v for k, v in unit.parameters.items()}
-    for name, memory in unit.memories.items():
+    for name, memory in unit.roms.items():
         family = not isinstance(memory, Memory)
         file = f"{unit.name}_{name}" if family else _memory_file(unit, name)
         parameters[f"{name.upper()}_FILE"] = f'"{file}"'
+    parameters |= {f"STREAM_{name.upper()}": 1 for name in unit.streamed}
     pins = {"clk": "clk", "rst_n": "rst_n"}
     for prefix, stream, net in (
         *(
@@ -305,4 +312,22 @@ def _instance(unit: Unit, nets: Nets) -> list[str]:
             f"{prefix}_tvalid": f"{net}_valid",
             f"{prefix}_tready": f"{net}_ready",
         }
-    return nets.instantiate(unit.module, unit.name, parameters, pins)
+    lines = []
+    for name in unit.streamable:
+        lines += _memory_pins(unit, name, pins)
+    return [*lines, *nets.instantiate(unit.module, unit.name, parameters, pins)]
+
+
+def _memory_pins(unit: Unit, name: str, pins: dict[str, str]) -> list[str]:
+    """Join a port for the words of a memory to the top level's, or to nothing where they lie in the kernel."""
+    memory = unit.memories[name]
+    assert isinstance(memory, Memory)  # noqa: S101  # a family of memories is not streamable
+    width, top = memory.stream.width, feed_prefix(unit.name, name)
+    port = f"{name}_axis"
+    if name in unit.streamed:
+        pins |= {f"{port}_tdata": f"{top}_tdata[{width - 1}:0]"}
+        pins |= {f"{port}_{pin}": f"{top}_{pin}" for pin in ("tvalid", "tready", "tlast")}
+        return _unused_padding(top, memory.stream)
+    pins |= {f"{port}_tdata": f"{width}'d0", f"{port}_tvalid": "1'b0", f"{port}_tlast": "1'b0"}
+    pins[f"{port}_tready"] = f"unused_{top}_tready"
+    return [f"  wire unused_{top}_tready;"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gatewright.design.feeds import Feed, feeds
 from gatewright.design.plan import Design
 from gatewright.design.structure import Structure
 from gatewright.emit import ipxact_xml, rtl
@@ -62,7 +63,7 @@ def compile_order(structure: Structure) -> tuple[str, ...]:
 
 
 def interfaces(design: Design) -> tuple[Interface, ...]:
-    """Clock, reset, and the AXI4-Stream ports, inputs first."""
+    """Clock, reset, and the AXI4-Stream ports: inputs, those of memories, outputs."""
     ins, outs = rtl.top_ports(design.structure)
     # As ASCII on one line: they stand in comments, and models have names of any kind.
     names = [ascii(i.name) for i in design.graph.inputs]
@@ -71,9 +72,18 @@ def interfaces(design: Design) -> tuple[Interface, ...]:
         leaving[i].append(ascii(output.name))
     buses = (
         *(_interface(*port, "slave", f"input {n}") for port, n in zip(ins, names, strict=True)),
+        *(_interface(f.prefix, f.stream, "slave", _memory(f)) for f in feeds(design.structure)),
         *(_interface(*port, "master", f"output {' and '.join(n)}") for port, n in zip(outs, leaving, strict=True)),
     )
     return (*clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz), *buses)
+
+
+def _memory(feed: Feed) -> str:
+    """What a port wants; its words are the bits of the memory in the order in which the unit reads them."""
+    times = _count(feed.passes, "time")
+    return (
+        f"memory {feed.memory} of {feed.unit}, all of it {times} for every frame of the network, as frames of its own"
+    )
 
 
 def _interface(prefix: str, stream: Stream, mode: Literal["slave", "master"], what: str) -> Interface:
@@ -124,7 +134,8 @@ def wrapper(design: Design) -> str:
     pins = [pin for interface in found for pin in interface.pins.values()]
     nets = {pin.name: pin.name for pin in pins}
     body = []
-    for prefix, stream in rtl.top_ports(design.structure)[0]:
+    feeding = [(f.prefix, f.stream) for f in feeds(design.structure)]
+    for prefix, stream in (*rtl.top_ports(design.structure)[0], *feeding):
         nets[f"{prefix}_tlast"] = f"{prefix}_frame_last"
         body += _frame_counter(prefix, stream)
     about = {CLOCK: _association(clock), RESET: _polarity(reset)}

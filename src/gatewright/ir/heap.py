@@ -15,6 +15,7 @@ class Heap:
         cycles: from the products to the sum.
         first: LUTs of the first level, whose inputs are products: those that reach none of its groups are gates.
         rest: LUTs of the levels behind it.
+        parity: those of them that give the lowest bit of the sum.
         chain: bits of the last addition.
         registers: bits between levels, without those of the sum.
     """
@@ -22,6 +23,7 @@ class Heap:
     cycles: int
     first: int
     rest: int
+    parity: int
     chain: int
     registers: int
 
@@ -38,23 +40,23 @@ def _heap(n: int, a_bits: int, b_bits: int, out_bits: int) -> Heap:
         for j in range(b_bits):
             if i + j < out_bits:
                 heights[i + j] += n
-    levels = registers = rest = 0
+    levels = registers = rest = parity = 0
     first = sum(2 * (h // 3) + h % 3 if max(heights) > 2 else h for h in heights)
     while max(heights[:out_bits]) > 2:
         if levels and levels % 2 == 0:
             registers += sum(heights[:out_bits])
-        heights, cost = _level(heights[:out_bits], levels)
-        rest += cost if levels else 0
+        heights, cost, lowest = _level(heights[:out_bits], levels)
+        rest, parity = (rest + cost, parity + lowest) if levels else (0, 0)
         levels += 1
     two = next((c for c in range(out_bits) if heights[c] == 2), out_bits)
     top = max((c + 1 for c in range(out_bits) if heights[c]), default=0)
     chain = min(top + 1, out_bits) - two if two < top else 0
-    return Heap(1 + max(0, levels - 1) // 2, first, rest, chain, registers)
+    return Heap(1 + max(0, levels - 1) // 2, first, rest, parity, chain, registers)
 
 
-def _level(heights: list[int], level: int) -> tuple[list[int], int]:
-    """Heights after a level, with two columns more, and its LUTs."""
-    after, luts, most = [0] * (len(heights) + 2), 0, max(heights)
+def _level(heights: list[int], level: int) -> tuple[list[int], int, int]:
+    """Heights after a level, with two columns more, its LUTs, and those of them that give bits of the lowest column."""
+    after, luts, lowest, most = [0] * (len(heights) + 2), 0, 0, max(heights)
     for c, height in enumerate(heights):
         sixes = 0 if level == 0 or most <= 3 else (height + 1) // 6
         if level == 0:
@@ -67,4 +69,5 @@ def _level(heights: list[int], level: int) -> tuple[list[int], int]:
         after[c + 1] += sixes + threes
         after[c + 2] += sixes
         luts += 3 * sixes + 2 * threes
-    return after, luts
+        lowest += sixes + threes if c == 0 else 0
+    return after, luts, lowest

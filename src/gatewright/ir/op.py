@@ -54,6 +54,11 @@ class Memory:
     words: IntArray
     bits: int
 
+    @property
+    def stream(self) -> Stream:
+        """The words on a wire, one a beat and all of them a frame."""
+        return Stream(self.bits, self.words.shape[1], len(self.words), bool((self.words < 0).any()))
+
     def hex_lines(self) -> list[str]:
         """One hexadecimal word a row, for `$readmemh`."""
         width = self.bits * self.words.shape[1]
@@ -89,6 +94,9 @@ class Op(ABC):
     """Has a reference but no kernel: a pass lowers it to operators that have one."""
     gives_positions: ClassVar[bool] = False
     """Gives positions of channels, such as labels, and not numbers on a scale."""
+    streamable: ClassVar[tuple[str, ...]] = ()
+    """Memories that the RTL kernel can do without: with parameter `STREAM_<NAME>` 1 it reads their words from a port
+    `<name>_axis`, one in every step in their order, again and again. Such an operator has a field `streamed`."""
 
     def __init_subclass__(cls) -> None:
         folder, _, name = cls.__module__.rpartition(".")
@@ -205,6 +213,17 @@ class Op(ABC):
         """ROM contents by name; a tuple is a family of ROMs numbered from 0."""
         return {}
 
+    def memory_shape(self, name: str) -> tuple[int, int]:
+        """Words of a memory and bits of a word; of one that is streamable, overridden so that it is cheap."""
+        memory = self.memories()[name]
+        first = memory if isinstance(memory, Memory) else memory[0]
+        return first.words.shape[0], first.words.shape[1] * first.bits
+
+    @property
+    def streamed(self) -> tuple[str, ...]:
+        """Memories, of `streamable`, whose words come through a port of the RTL kernel; none unless a field says so."""
+        return ()
+
     def parameters(self) -> dict[str, int]:
         """Parameters of the kernel: integer fields, then bits, lanes, beats and sign of every stream."""
         own = {f.name: int(v) for f in fields(self) if isinstance(v := getattr(self, f.name), int)}  # type: ignore[arg-type]  # subclasses are dataclasses
@@ -220,6 +239,16 @@ class Op(ABC):
     def name(cls) -> str:
         """The operator's name: that of its module and of its kernel in every target."""
         return cls.__module__.rpartition(".")[2]
+
+    def check_streamed(self) -> None:
+        """Refuse memories in `streamed` that cannot be.
+
+        Raises:
+            ConfigError: names those that can.
+        """
+        for name in self.streamed:
+            if name not in self.streamable:
+                raise ConfigError(f"{self.name()}: streamed={self.streamed!r}: choose from {self.streamable!r}")
 
     def check_folding(self, **limits: tuple[int, str]) -> None:
         """Refuse a folding field that does not divide what it folds.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,13 +33,18 @@ class Dense(Op):
         weight_scale: real weight = weight_scale * weight; one, or one per row.
         pe: rows computed at once; divides the rows.
         simd: columns multiplied at once; divides the columns.
+        streamed: ("weight",) where the RTL kernel takes its weights from a port, as from memory off the chip, and has
+            no ROM of them; the integers and the schedule are the same, and other targets keep their ROM.
     """
+
+    streamable: ClassVar[tuple[str, ...]] = ("weight",)
 
     source: Tensor
     weight: IntArray
     weight_scale: tuple[float, ...] = (1.0,)
     pe: int = 1
     simd: int = 1
+    streamed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.weight.shape[1] != self.source.channels:
@@ -55,6 +61,7 @@ class Dense(Op):
                 f"dense: sums of {self.acc_bits} bits; at most 63 are possible: use narrower weights or inputs"
             )
         self.check_folding(pe=(self.weight.shape[0], "rows"), simd=(self.weight.shape[1], "columns"))
+        self.check_streamed()
 
     # --- what it computes -------------------------------------------------------------------------------------------
 
@@ -275,6 +282,13 @@ class Dense(Op):
             weight = Memory(as_int64(planes.transpose(1, 2, 0, 3, 4).reshape(nf * sf, -1)), 1)
         return {"weight": weight, "start": Memory(self._starts.reshape(nf, self.pe), self.acc_bits)}
 
+    def memory_shape(self, name: str) -> tuple[int, int]:
+        """That of `memories`, without a look at the weights."""
+        groups = self.rows // self.pe
+        if name == "start":
+            return groups, self.pe * self.acc_bits
+        return groups * (self.cols // self.simd), self.pe * self.simd * self.weight_bits
+
     def _planes(self, weight: IntArray) -> IntArray:
         """The stored bits of weights, one plane after the other, as a new first axis."""
         if self.weight_bipolar:
@@ -302,19 +316,22 @@ class Dense(Op):
         """A bit heap and an accumulator a row, or products in DSP slices and an adder tree; weights, starts, buffer."""
         nf, sf = self.rows // self.pe, self.cols // self.simd
         data, acc = float(self.simd * self.source.bits), float(self.pe * self.acc_bits)
+        words, word = self.memory_shape("weight")
         counts = {
-            **counters(nf, nf, sf, sf, nf * sf, self.vectors * nf),
+            **counters(nf, nf, sf, sf, *(() if self.streamed else (words,)), self.vectors * nf),
             "data_dsp" if self.dsp else "data": data,  # a DSP slice has registers for its factors
             "sums": acc,
             "start": acc * (nf > 8),  # of fewer words, a bit is part of the accumulator's LUT
         }
         memories: list[Ram] = []
-        if self.block_rom:
-            memories.append(Ram(self.pe * self.simd * self.weight_bits, nf * sf, True, "rom"))
+        if self.streamed:
+            counts |= {"rom_bits": float(word)}  # the register that its word comes to
+        elif self.block_rom:
+            memories.append(Ram(word, words, True, "rom"))
         else:
-            counts |= rom_counts("rom", self.pe * self.simd * self.weight_bits, nf * sf)
-            if self.dsp:
-                counts["rom_bits_dsp"] = counts.pop("rom_bits")
+            counts |= rom_counts("rom", word, words)
+        if self.dsp and "rom_bits" in counts:
+            counts["rom_bits_dsp"] = counts.pop("rom_bits")
         if nf > 1 and sf > 1:
             memories.append(Ram(int(data), sf))
             counts["reread"] = data
@@ -351,11 +368,10 @@ class Dense(Op):
         """Of a heap with constant weights: three bits of the input meet at most eight weights, and rows share sums."""
         chance = 1 / 4 if self.weight_bipolar else 1 / 8  # that three weights are given ones, or, if bipolar, opposite
         sums = 4 * (1 - (1 - chance) ** (self.pe * self.weight_bits))  # of at least two bits
-        left = 1.0 if self.weight_bipolar else 11 / 16  # bits behind the first level, where half of the weights are 0
-        return {
-            "constant_first": 2 * sums * self.source.bits * -(-self.simd // 3),
-            "constant_rest": left * self.pe * self.heap.rest,
-        }
+        rest = 11 / 16 * self.pe * self.heap.rest  # bits behind the first level, where half of the weights are 0
+        if self.weight_bipolar:  # a weight's sign turns the lowest bit of a sum around, so all rows share it
+            rest = float(self.pe * self.heap.rest - (self.pe - 1) * self.heap.parity)
+        return {"constant_first": 2 * sums * self.source.bits * -(-self.simd // 3), "constant_rest": rest}
 
     @classmethod
     def examples(cls) -> list[Op]:

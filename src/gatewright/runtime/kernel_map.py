@@ -61,6 +61,25 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """A memory port through which a unit reads weights, again and again, and what has to lie there.
+
+    Attributes:
+        name: of the unit and of its memory.
+        port: "gmem2", ...
+        register: offset of the low word of the 64-bit address.
+        image_bytes: of all that lies there, whole bus words.
+        file: that holds it, relative to a build or a bundle.
+    """
+
+    name: str
+    port: str
+    register: int
+    image_bytes: int
+    file: str
+
+
+@dataclass(frozen=True)
 class KernelEdge:
     """A FIFO of the design.
 
@@ -94,6 +113,7 @@ class KernelMap:
         frames_register, status: offsets of the number of frames and of the status block.
         edges: its FIFOs in the order of their registers.
         sources: its files, relative to a build, in the order of compilation.
+        weights: memory ports that only read what never changes; their addresses are written once.
     """
 
     kernel: str
@@ -107,11 +127,17 @@ class KernelMap:
     status: int
     edges: tuple[KernelEdge, ...]
     sources: tuple[str, ...] = ()
+    weights: tuple[Weights, ...] = ()
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
         """Inputs, then outputs, as their ports are numbered."""
         return self.inputs + self.outputs
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """All memory ports: of inputs, of outputs, of weights."""
+        return tuple(a.port for a in self.arguments) + tuple(w.port for w in self.weights)
 
     def edge_register(self, edge: int) -> int:
         """Offset of the first of the four registers of an edge."""
@@ -131,7 +157,7 @@ class KernelMap:
         if text.get("format") != FORMAT:
             raise ConfigError(f"kernel.json: format {text.get('format')!r} is not {FORMAT}: compile the model again")
         content = {k: v for k, v in text.items() if k != "format"}
-        for key, record in (("inputs", Argument), ("outputs", Argument), ("edges", KernelEdge)):
+        for key, record in (("inputs", Argument), ("outputs", Argument), ("edges", KernelEdge), ("weights", Weights)):
             content[key] = tuple(_record(record, key, entry) for entry in content.get(key, ()))
         kernel: KernelMap = _record(cls, "kernel.json", content)
         return kernel
@@ -152,7 +178,7 @@ class KernelMap:
 
 def _record(cls: type[Any], where: str, content: Mapping[str, Any]) -> Any:
     """An instance from JSON; lists become tuples."""
-    optional = {"outputs"} if cls is Argument else {"sources"} if cls is KernelMap else set()
+    optional = {"outputs"} if cls is Argument else {"sources", "weights"} if cls is KernelMap else set()
     names = {f.name for f in fields(cls)}
     missing, unknown = sorted(names - optional - set(content)), sorted(set(content) - names)
     if missing or unknown:

@@ -76,7 +76,7 @@ class _Build:
     def pins(self) -> str:
         """The table of ports for cxxrtl_model.cpp, with the names that CXXRTL gives them."""
         rows = [
-            f'PORT("{p.prefix}", p_{p.prefix.replace("_", "__")}, {str(p in group.inputs).lower()}, {i}, '
+            f'PORT("{p.prefix}", p_{p.prefix.replace("_", "__")}, {str(p in group.driven).lower()}, {i}, '
             f"{p.stream.padded_width // 8})\n"
             for i, group in enumerate(self.groups)
             for p in group.ports

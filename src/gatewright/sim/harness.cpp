@@ -49,6 +49,7 @@ class Stall {
 struct Port {
   Pins pins;
   std::uint64_t beats = 1, frames = 0;
+  std::uint64_t stored = 0;            // beats in the file of an input, which repeats them where it has more frames
   std::vector<std::uint8_t> data;      // all words, taken from the file or collected
   std::vector<std::int64_t> cycles;    // of every handshake
   std::uint64_t busy = 0, blocked = 0, idle = 0;
@@ -73,7 +74,7 @@ class Simulation {
 
  private:
   void configure();
-  void configure_port(const std::string &prefix, std::uint64_t beats, std::uint64_t frames);
+  void configure_port(const std::string &prefix, std::uint64_t beats, std::uint64_t frames, std::uint64_t stored);
   void reset();
   void drive(Port &port);
   void sample(Port &port);
@@ -123,25 +124,27 @@ void Simulation::configure() {
       tracing_ = true;
       dut_->open_trace((folder_ + "/wave.vcd").c_str());
     } else if (key == "port") {
-      std::uint64_t beats = 0, frames = 0;
-      words >> prefix >> beats >> frames;
-      configure_port(prefix, beats, frames);
+      std::uint64_t beats = 0, frames = 0, stored = 0;
+      words >> prefix >> beats >> frames >> stored;
+      configure_port(prefix, beats, frames, stored);
     }
     if (!words) throw std::runtime_error("run.txt: cannot read " + line);
   }
 }
 
-void Simulation::configure_port(const std::string &prefix, std::uint64_t beats, std::uint64_t frames) {
+void Simulation::configure_port(const std::string &prefix, std::uint64_t beats, std::uint64_t frames,
+                                std::uint64_t stored) {
   for (const Pins &pins : dut_->pins) {
     if (prefix != pins.prefix) continue;
     Port port;
     port.pins = pins;
     port.beats = beats;
     port.frames = frames;
+    port.stored = beats * stored;
     port.held.resize(pins.bytes);
     if (pins.input) {
       std::ifstream file(folder_ + "/" + prefix + ".in", std::ios::binary);
-      port.data.resize(port.total() * pins.bytes);
+      port.data.resize(port.stored * pins.bytes);
       file.read(reinterpret_cast<char *>(port.data.data()), static_cast<std::streamsize>(port.data.size()));
       if (!file) throw std::runtime_error(prefix + ".in is shorter than its frames");
     }
@@ -208,7 +211,7 @@ void Simulation::drive(Port &port) {
   if (port.was_blocked) return;
   *pins.tvalid = !stalled && port.done() < port.total();
   if (*pins.tvalid) {
-    std::memcpy(pins.tdata, port.data.data() + port.done() * pins.bytes, pins.bytes);
+    std::memcpy(pins.tdata, port.data.data() + port.done() % port.stored * pins.bytes, pins.bytes);
     *pins.tlast = (port.done() + 1) % port.beats == 0;
   }
 }

@@ -42,7 +42,7 @@ def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
         [folder / path for path in kernel.sources],
         kernel.kernel,
         kernel.bus_bits,
-        [a.port for a in kernel.inputs],
+        [*(a.port for a in kernel.inputs), *(w.port for w in kernel.weights)],
         [a.port for a in kernel.outputs],
         folder=folder / "rtl",
         optimise=optimise,

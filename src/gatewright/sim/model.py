@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ConfigError, DataError, SimulationError
-from gatewright.ir.op import Op, port_prefixes
+from gatewright.ir.op import Memory, Op, port_prefixes
 from gatewright.ir.packing import pack_stream, unpack_stream
 from gatewright.ir.types import IntArray, Stream
 
@@ -35,11 +35,20 @@ class Port:
 
 
 @dataclass(frozen=True)
+class MemoryPort(Port):
+    """An input that the harness feeds with the words of a memory, `passes` times all of them for every frame."""
+
+    content: Memory
+    passes: int
+
+
+@dataclass(frozen=True)
 class Group:
     """Ports that belong to one design: every frame in gives one frame on each output."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    memories: tuple[MemoryPort, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs:
@@ -56,8 +65,13 @@ class Group:
 
     @property
     def ports(self) -> tuple[Port, ...]:
-        """Inputs, then outputs."""
-        return self.inputs + self.outputs
+        """Inputs, those of memories, then outputs."""
+        return self.driven + self.outputs
+
+    @property
+    def driven(self) -> tuple[Port, ...]:
+        """Inputs, then those of memories."""
+        return self.inputs + self.memories
 
 
 DEFAULT_TIMEOUT = 100_000
@@ -236,9 +250,12 @@ class Model:
         if wave is not None:
             lines.append(self._wave_line(wave))
         for group, arrays, frames in zip(self.groups, inputs, counts, strict=True):
-            lines += [f"port {p.prefix} {p.stream.beats} {frames}" for p in group.ports]
+            lines += [f"port {p.prefix} {p.stream.beats} {frames} {frames}" for p in group.inputs + group.outputs]
             for port, array in zip(group.inputs, arrays, strict=True):
                 pack_stream(array, port.stream).tofile(folder / f"{port.prefix}.in")
+            for port in group.memories:
+                lines.append(f"port {port.prefix} {port.stream.beats} {frames * port.passes} 1")
+                pack_stream(port.content.words[None], port.stream).tofile(folder / f"{port.prefix}.in")
         (folder / "run.txt").write_text("\n".join(lines) + "\n")
         total = sum(len(g.outputs) * n for g, n in zip(self.groups, counts, strict=True))
         try:

@@ -7,13 +7,14 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gatewright.design.feeds import feeds
 from gatewright.design.structure import Structure
 from gatewright.emit.rtl import top_ports
 from gatewright.emit.taps import Tap, taps, watched_top
 from gatewright.ir.graph import Graph
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
-from gatewright.sim.model import DEFAULT_TIMEOUT, Group, Model, Port, RunResult, Traffic
+from gatewright.sim.model import DEFAULT_TIMEOUT, Group, MemoryPort, Model, Port, RunResult, Traffic
 from gatewright.sim.verilator import Optimise, compile_model
 
 PATIENCE = 4
@@ -63,7 +64,8 @@ def build_rtl(design: Structure, folder: Path, optimise: Optimise = "fast_run") 
 def group_of(design: Structure) -> Group:
     """The ports of a design's top level."""
     inputs, outputs = top_ports(design)
-    return Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs))
+    memories = tuple(MemoryPort(f.prefix, f.stream, f.content, f.passes) for f in feeds(design))
+    return Group(tuple(Port(*p) for p in inputs), tuple(Port(*p) for p in outputs), memories)
 
 
 def build_watched(

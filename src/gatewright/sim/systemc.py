@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gatewright.design.structure import Structure
@@ -44,7 +44,7 @@ def compile_systemc(
 
 def build_systemc(design: Structure, folder: Path) -> Model:
     """Compile the model of a design; errors are those of `compile_systemc`."""
-    return compile_systemc([design], [group_of(design)], folder)
+    return compile_systemc([design], [replace(group_of(design), memories=())], folder)  # its kernels have their ROMs
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ class _StreamBuild(Build):
     def pins(self) -> str:
         """The table of ports for harness_model.cpp."""
         rows = [
-            f"PORT({port.prefix}, {str(port in group.inputs).lower()}, {i}, {port.stream.padded_width // 8})\n"
+            f"PORT({port.prefix}, {str(port in group.driven).lower()}, {i}, {port.stream.padded_width // 8})\n"
             for i, group in enumerate(self.groups)
             for port in group.ports
         ]
@@ -224,7 +224,7 @@ class _StreamBuild(Build):
         expected: dict[str, Pin] = {"clk": ("IN", 1), "rst_n": ("IN", 1)}
         for group in self.groups:
             for port in group.ports:
-                expected |= _expected_pins(port, port in group.inputs)
+                expected |= _expected_pins(port, port in group.driven)
         for port in self.monitors:
             expected |= {name: ("OUT", width) for name, (_, width) in _expected_pins(port, False).items()}
         compare_pins(self.top, expected, found)

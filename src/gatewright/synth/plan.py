@@ -83,7 +83,8 @@ def unit_part(unit: Unit, sources: Mapping[str, Path]) -> Part:
     """
     parameters: dict[str, int | str] = {k.upper(): v for k, v in unit.parameters.items()}
     files: dict[str, str] = {}
-    for name, memory in unit.memories.items():
+    parameters |= {f"STREAM_{name.upper()}": 1 for name in unit.streamed}
+    for name, memory in unit.roms.items():
         single = isinstance(memory, Memory)
         parameters[f"{name.upper()}_FILE"] = f"{name}.mem" if single else name
         for i, one in enumerate((memory,) if isinstance(memory, Memory) else memory):

@@ -117,7 +117,7 @@ def edited_memories(build: Build, unit: str) -> list[str]:
     """Words of a unit's memory files that are not the design's."""
     found = next((u for u in build.structure.units if u.name == unit), None)
     hints = []
-    for name, memory in found.memories.items() if found else ():
+    for name, memory in found.roms.items() if found else ():
         parts = (memory,) if isinstance(memory, Memory) else memory
         for i, part in enumerate(parts):
             file = f"rtl/{unit}_{name}{'' if isinstance(memory, Memory) else i}.mem"
