@@ -85,7 +85,7 @@ class Device:
             file = bundle.bitstream
             self._overlay = self.call(f"loading {file.name}", self._load, str(file), download)
             base, size = self._base_address(), bundle.kernel.control_bytes
-            self._mmio = self.call("opening the registers", self._pynq.MMIO, base, size, self._device)
+            self._mmio = self.call("opening the registers", lambda: self._pynq.MMIO(base, size, device=self._device))
         except BaseException:
             self.close()
             raise
@@ -256,9 +256,9 @@ def import_pynq() -> Any:
 def forget_state() -> None:
     """Drop what pynq remembers of the last bitstream, in files that all processes of a machine share: one that was half
     written, or is gone between two looks, would make loading fail from then on."""
-    from pynq.pl_server.global_state import clear_global_state
+    with suppress(ImportError, OSError):  # pynq before 3.0 has none
+        from pynq.pl_server.global_state import clear_global_state
 
-    with suppress(OSError):
         clear_global_state()
 
 

@@ -72,7 +72,7 @@ class Engine:
         self._written: dict[int, int] = {}
         if not device.read(k.CONTROL) & k.IDLE and not self._abort():
             raise DeviceError(
-                f"{device.label}: the kernel is busy and does not stop; load its bitstream (download=True)"
+                f"{device.label}: the kernel is busy and does not stop: load its bitstream (download=True)"
             )
 
     def check_hash(self) -> None:
