@@ -134,6 +134,8 @@ def _unary(kind: Kind, x: FloatArray) -> FloatArray:
 
 def evaluate(steps: Sequence[Step], x: FloatArray) -> FloatArray:
     """All steps in order on real values of shape (..., channels)."""
+    if not steps:
+        return x
     with np.errstate(over="ignore"):  # infinite values are clipped by the quantiser behind the steps
         for step in steps:
             x = step.apply(x)
@@ -211,6 +213,17 @@ def quantize_in_place(
     if bipolar:
         np.copyto(real, np.where(real >= 0, 1.0, -1.0))
         return real
+    round_in_place(real, scale, rounding)
+    np.maximum(real, lo, out=real)  # twice as quick as clip
+    return np.minimum(real, hi, out=real)
+
+
+def round_in_place(real: FloatArray, scale: Scale, rounding: Rounding) -> None:
+    """real = round(real / scale + zero) - zero: the integers before they are clipped.
+
+    It never falls where `real` rises, for a divisor above 0: what the least and the greatest number become, all others
+    lie between.
+    """
     with np.errstate(over="ignore"):
         _divide(real, scale if rounding.divisor is None else rounding.divisor)
         if rounding.zero:
@@ -221,8 +234,6 @@ def quantize_in_place(
             np.copyto(real, round_to_integer(real, rounding.mode))
         if rounding.zero:
             np.subtract(real, rounding.zero, out=real)
-    np.maximum(real, lo, out=real)  # twice as quick as clip
-    return np.minimum(real, hi, out=real)
 
 
 def _divide(real: FloatArray, divisor: Scale) -> None:

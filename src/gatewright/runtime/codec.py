@@ -86,11 +86,15 @@ class Encoder:
         if table is not None:
             self._look_up(table, x, wanted)
         elif self.argument.bipolar:
-            np.greater_equal(x if integers else self._quantized(x), 0, out=wanted.view(np.bool_))
+            np.greater_equal(x if integers or self._sign_only(x) else self._quantized(x), 0, out=wanted.view(np.bool_))
         else:
             np.copyto(wanted.view(np.int8 if self.argument.signed else np.uint8),
                       x if integers else self._quantized(x), casting="unsafe")  # fmt: skip
         return codes
+
+    def _sign_only(self, x: npt.NDArray[Any]) -> bool:
+        """Whether a float's sign is its bipolar integer, whatever the scale; `_quantized` tells what is no number."""
+        return self.source.in_order and not self.source.steps and bool(np.isfinite(x).all())
 
     def _quantized(self, x: npt.NDArray[Any]) -> FloatArray:
         """The integers of a block as float64 of shape (frames, elements)."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,13 @@ def unpack_stream(words: Bytes, stream: Stream) -> IntArray:
     if words.size % (stream.beats * word_bytes):
         raise DataError(f"{words.size} bytes are no whole frames of {stream} in words of {word_bytes} bytes")
     rows = words.reshape(-1, word_bytes)
-    out = np.empty((len(rows), stream.lanes), np.int64)
-    for part in _chunks(len(rows), stream):
-        out[part] = _unpack(rows[part], stream)
+    parts = _chunks(len(rows), stream)
+    if len(parts) == 1:
+        out = np.asarray(_unpack(rows, stream), np.int64)
+    else:
+        out = np.empty((len(rows), stream.lanes), np.int64)
+        for part in parts:
+            out[part] = _unpack(rows[part], stream)
     if stream.bipolar:
         out = 2 * out - 1
     return out.reshape(len(rows) // stream.beats, stream.beats * stream.lanes)
@@ -173,22 +178,26 @@ def _unpack(words: Bytes, stream: Stream) -> npt.NDArray[np.integer[Any]]:
     words = np.ascontiguousarray(words)
     if stream.bits in (8, 16, 32, 64):
         return words.view(_container(stream, "i" if stream.signed else "u"))
-    low = (
-        min(stream.bits, 32) if stream.bits > 57 else stream.bits
-    )  # a field must lie in eight bytes wherever it starts
-    starts = np.arange(stream.lanes) * stream.bits
+    low = 32 if stream.bits > 57 else stream.bits  # a field must lie in eight bytes wherever it starts
     if low == stream.bits:
-        return _field(words, starts, low, stream.signed)
-    high = _field(words, starts + low, stream.bits - low, stream.signed)
-    return (high << low) | _field(words, starts, low, False)
+        return _fields(words, stream, 0, low, stream.signed)
+    high = _fields(words, stream, low, stream.bits - low, stream.signed)
+    return (high << low) | _fields(words, stream, 0, low, False)
 
 
-def _field(words: Bytes, starts: IntArray, bits: int, signed: bool) -> IntArray:
-    """The bits of each row from each start on, as int64 of shape (rows, starts); at most 57 bits, or 63 with a sign."""
-    last = words.shape[1] - 1
-    where = np.minimum((starts // 8)[:, None] + np.arange(8), last)  # what lies behind the last byte is shifted out
-    eights = np.take(words, where.ravel(), axis=1, mode="clip").view("<i8" if signed else "<u8")
-    kind = np.int64 if signed else np.uint64
-    np.left_shift(eights, (64 - bits - starts % 8).astype(kind), out=eights)
-    np.right_shift(eights, kind(64 - bits), out=eights)
+def _fields(words: Bytes, stream: Stream, first: int, bits: int, signed: bool) -> IntArray:
+    """The bits of every element from bit `first` on, int64 of shape (rows, lanes); at most 57, or 56 without a sign."""
+    where, shifts = _windows(stream, first, bits)
+    eights = words.take(where, axis=1).view("<i8" if signed else "<u8")
+    np.left_shift(eights, shifts if signed else shifts.view(np.uint64), out=eights)
+    np.right_shift(eights, np.int64(64 - bits) if signed else np.uint64(64 - bits), out=eights)
     return eights.view(np.int64)
+
+
+@lru_cache(maxsize=64)
+def _windows(stream: Stream, first: int, bits: int) -> tuple[npt.NDArray[np.intp], IntArray]:
+    """Which eight bytes of a word hold each element, and how far to shift them so that its highest bit is theirs."""
+    starts = np.arange(stream.lanes) * stream.bits + first
+    last = stream.padded_width // 8 - 1  # what is read again in place of bytes behind the last is shifted out
+    where = np.minimum((starts // 8)[:, None] + np.arange(8), last)
+    return where.ravel(), (64 - bits - starts % 8).astype(np.int64)

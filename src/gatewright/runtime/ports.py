@@ -9,10 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from .chain import HALF_EVEN, Rounding, Step, evaluate, quantize_in_place
+from .chain import HALF_EVEN, Rounding, Step, evaluate, quantize_in_place, round_in_place
 from .errors import DataError
 from .host import HostStep, Values, place, run_steps
 from .types import FloatArray, IntArray, Tensor
+
+_MANY = 1 << 13
+"""Elements from which on a look at the least and the greatest costs less than it saves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +69,26 @@ class GraphInput:
         Raises:
             DataError: a value that is not finite.
         """
-        if not np.isfinite(x).all():
+        least, greatest = (x.min(), x.max()) if x.size else (0, 0)
+        if not (np.isfinite(least) and np.isfinite(greatest)):
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
         real = np.empty(x.shape) if room is None else room.reshape(x.shape)
         real[...] = x if self.in_order else np.take(x, self.index.ravel(), axis=1)
-        return self._round(evaluate(self.steps, real.reshape(len(x), *self.tensor.shape)))
+        real = real.reshape(len(x), *self.tensor.shape)
+        if x.size > _MANY and self._keeps_within(float(least), float(greatest)):
+            round_in_place(real, self.tensor.scale, self.rounding)  # without clipping
+            return real
+        return self._round(evaluate(self.steps, real))
+
+    def _keeps_within(self, least: float, greatest: float) -> bool:
+        """Whether no number from `least` to `greatest` needs clipping; False where that is not known."""
+        t = self.tensor
+        divisor = t.scale if self.rounding.divisor is None else self.rounding.divisor
+        if self.steps or t.encoding == "bipolar" or isinstance(divisor, tuple) or not divisor > 0:
+            return False
+        ends = np.array([least, greatest])
+        round_in_place(ends, divisor, self.rounding)
+        return bool(t.lo <= ends[0] and ends[1] <= t.hi)
 
     def quantize_values(self, values: npt.NDArray[np.generic]) -> FloatArray:
         """The integers of single values in every channel, as float64 of shape (values, channels)."""
@@ -121,10 +139,16 @@ class GraphOutput:
         """Integers (frames, *tensor shape) to the model's output (frames, *shape): float64, or int64 positions."""
         y = y.reshape(len(y), *self.index.shape)
         real: Values = y if self.positions else y * self.scale + self.offset
-        out = place(run_steps(self.steps, real), self.index, self.frame)
+        real = run_steps(self.steps, real)
+        out = real.reshape(len(y), *self.frame) if self.in_order else place(real, self.index, self.frame)
         for step in self.host:
             out = step.apply(out)
         return out
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether the integers lie as the floats do."""
+        return np.array_equal(self.index.ravel(), np.arange(self.index.size))
 
     def host_functions(self) -> list[str]:
         """What the host computes beyond scale and offset, in order and in words."""
