@@ -41,6 +41,8 @@ SCALAR_BYTES = 8
 PAGE_BYTES = 4096
 """No burst crosses a multiple of it."""
 LONGEST_BURST = 256
+BUFFER_WORDS = 512
+"""Of every master: two of the longest bursts, and the depth of a block RAM at its widest, so fewer save nothing."""
 
 
 def emit(design: Design, bus_bits: int) -> FileSet:
@@ -374,7 +376,7 @@ def _input(kernel: KernelMap, index: int, prefix: str, stream: Stream, passes: i
     lines = [*_words(words, bits, last=False), f"  wire {words}_taken, {words}_empty;"]
     lines.append(f"  assign master_idle[{index}] = {words}_taken && {words}_empty;")
     parameters: dict[str, int | str] = {
-        "BUS_BITS": bits, "WORDS": frame_words(stream, bits), "PASSES": passes, "BURST": burst, "DEPTH": 2 * burst,
+        "BUS_BITS": bits, "WORDS": frame_words(stream, bits), "PASSES": passes, "BURST": burst, "DEPTH": BUFFER_WORDS,
     }  # fmt: skip
     pins = _master(kernel, index) | {"idle": f"{words}_taken"}
     pins |= {f"m_{p}": f"{words}_{p}" for p in ("tdata", "tvalid", "tready")}
@@ -411,7 +413,7 @@ def _output(kernel: KernelMap, index: int, prefix: str, stream: Stream) -> list[
         lines.append(f"  wire unused_{prefix} = &{{1'b0, {unused}}};")
     pins = _master(kernel, index) | {"idle": f"master_idle[{index}]"}
     pins |= {f"s_{p}": f"{words}_{p}" for p in ("tdata", "tvalid", "tready", "tlast")}
-    parameters = {"BUS_BITS": bits, "BURST": burst, "DEPTH": 2 * burst}
+    parameters = {"BUS_BITS": bits, "BURST": burst, "DEPTH": BUFFER_WORDS}
     return lines + _instance("axi_write_master", f"i_write{index}", parameters, pins)
 
 

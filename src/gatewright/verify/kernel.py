@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewright.boards import load_board
 from gatewright.design.plan import PREDICTED_FRAMES
-from gatewright.emit.kernel import burst_words, kernel_map
+from gatewright.emit.kernel import BUFFER_WORDS, kernel_map
 from gatewright.errors import SimulationError
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.runtime.types import Stream
@@ -106,7 +106,7 @@ def predicted_interval(kernel: KernelMap, memory: MemoryModel, interval: int, fr
     word = kernel.bus_bits // 8
     rate = min(word, memory.bytes_per_cycle or word)
     inputs, outputs = (max(a.frame_bytes for a in ports) / rate for ports in (kernel.inputs, kernel.outputs))
-    buffered = 2 * burst_words(kernel.bus_bits) * word
+    buffered = BUFFER_WORDS * word
     short = TOLERANCE / 2 * frames * max(a.frame_bytes for a in kernel.outputs) < buffered
     return None if outputs > max(interval, inputs) and short else max(interval, inputs, outputs)
 

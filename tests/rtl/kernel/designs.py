@@ -48,6 +48,11 @@ def wide() -> Design:
     return as_it_is(single(Maxpool(Tensor((4, 4, 12), -4, 3), 1, 12), "net"))
 
 
+def broad() -> Design:
+    """512 bits in every cycle."""
+    return as_it_is(single(Maxpool(Tensor((4, 4, 128), -8, 7), 1, 128), "net"))
+
+
 def write_kernel(design: Design, bus_bits: int, folder: Path) -> KernelMap:
     """The kernel as a build holds it."""
     rtl.emit(design.structure).write(folder / "rtl")
