@@ -13,7 +13,7 @@ import numpy as np
 
 from .bundle import Bundle
 from .errors import ConfigError, DeviceError, DeviceMemoryError, GatewrightError
-from .kernel_map import Argument
+from .kernel_map import Argument, Weights
 from .packing import Bytes
 
 PORT = 7967
@@ -31,7 +31,7 @@ class Buffer:
         address: on the device's bus.
     """
 
-    def __init__(self, device: Device, argument: Argument, frames: int) -> None:
+    def __init__(self, device: Device, argument: Argument | Weights, frames: int) -> None:
         self._device = device
         what = f"allocating {frames * argument.frame_bytes:,} bytes for {argument.name!r}"
         self._raw = device.call(what, device.allocate, (frames, argument.frame_bytes), argument)
@@ -98,7 +98,7 @@ class Device:
         """A register of 32 bits."""
         self.call(f"writing register 0x{offset:x}", self._mmio.write, offset, value)
 
-    def allocate(self, shape: tuple[int, int], argument: Argument) -> Any:
+    def allocate(self, shape: tuple[int, int], argument: Argument | Weights) -> Any:
         """A buffer of pynq's where the argument's port reaches it.
 
         Raises:
@@ -227,7 +227,7 @@ class Device:
         instance = self._instance()
         return self._bundle.base_address if instance is None else int(instance["phys_addr"])
 
-    def _memory(self, argument: Argument) -> Any:
+    def _memory(self, argument: Argument | Weights) -> Any:
         """Where buffers of an argument belong: on a card the memory bank that the linker gave its port."""
         instance = self._instance()
         for register in () if instance is None else instance["registers"].values():

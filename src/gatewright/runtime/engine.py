@@ -74,6 +74,12 @@ class Engine:
             raise DeviceError(
                 f"{device.label}: the kernel is busy and does not stop: load its bitstream (download=True)"
             )
+        try:
+            self._weights = self._pool.load_weights(bundle.folder)
+        except BaseException:
+            if not device.lost:
+                self._pool.close()
+            raise
 
     def check_hash(self) -> None:
         """Compare the design in the device with the bundle's.
@@ -145,7 +151,7 @@ class Engine:
             buffer.flush()
 
     def _start(self, slot: Slot, part: slice) -> Running:
-        wanted = {**slot.arguments, self.kernel.frames_register: part.stop - part.start}
+        wanted = {**self._weights, **slot.arguments, self.kernel.frames_register: part.stop - part.start}
         for register, value in wanted.items():
             if self._written.get(register) != value:  # one word a call is all that PYNQ.remote takes
                 self.device.write(register, value)
@@ -240,8 +246,8 @@ class Engine:
         if not flags & (k.READ_SLVERR | k.READ_DECERR | k.WRITE_SLVERR | k.WRITE_DECERR):
             raise DeviceError(f"{self.bundle.name}: the kernel refused the run: {names}")
         address, index = read_long(read, at + k.FAULT_ADDRESS), read(at + k.FAULT_MASTER)
-        argument = self.kernel.arguments[index] if index < len(self.kernel.arguments) else None
-        what = "an unknown port" if argument is None else f"{argument.port} ({argument.name!r})"
+        behind = [*(a.name for a in self.kernel.arguments), *(w.name for w in self.kernel.weights)]
+        what = f"{self.kernel.ports[index]} ({behind[index]!r})" if index < len(behind) else "an unknown port"
         raise BusError(
             f"{self.bundle.name}: memory answered with an error ({names}): first on {what} at 0x{address:x}; "
             f"{read(at + k.READ_FAULTS)} bursts of reads and {read(at + k.WRITE_FAULTS)} of writes. The results of "

@@ -78,6 +78,11 @@ class Weights:
     image_bytes: int
     file: str
 
+    @property
+    def frame_bytes(self) -> int:
+        """Of all that lies there, which is one frame that is read again and again."""
+        return self.image_bytes
+
 
 @dataclass(frozen=True)
 class KernelEdge:

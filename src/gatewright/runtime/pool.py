@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from .device import Buffer, Device
 from .errors import DeviceError, DeviceMemoryError
-from .kernel_map import KernelMap
+from .kernel_map import Argument, KernelMap, Weights
 
 KEPT = 4
 """Batch sizes whose buffers are kept."""
@@ -43,6 +46,28 @@ class Pool:
     def __init__(self, kernel: KernelMap, device: Device) -> None:
         self._kernel, self._device = kernel, device
         self._slots: OrderedDict[tuple[int, int], Slot] = OrderedDict()
+        self._weights: list[Buffer] = []
+
+    def load_weights(self, folder: Path) -> dict[int, int]:
+        """Put what the kernel reads again and again into memory, for as long as the device is open.
+
+        Args:
+            folder: of the bundle, whose files were checked.
+
+        Returns:
+            What the kernel's registers must hold, by offset.
+
+        Raises:
+            DeviceMemoryError: no room for it.
+        """
+        registers: dict[int, int] = {}
+        for weights in self._kernel.weights:
+            buffer = Buffer(self._device, weights, 1)
+            self._weights.append(buffer)
+            buffer.array[0] = np.frombuffer((folder / weights.file).read_bytes(), np.uint8)
+            buffer.flush()
+            registers.update(self._registers(buffer, weights))
+        return registers
 
     def slot(self, frames: int, which: int, busy: Slot | None) -> Slot:
         """A slot with room for so many frames.
@@ -71,10 +96,12 @@ class Pool:
 
     def close(self) -> None:
         """Free everything; what a device that went away does not take back is left to it."""
-        while self._slots:
-            _, slot = self._slots.popitem()
+        while self._slots or self._weights:
             try:
-                slot.free()
+                if self._weights:
+                    self._weights.pop().free()
+                else:
+                    self._slots.popitem()[1].free()
             except DeviceError:
                 continue
 
@@ -91,15 +118,18 @@ class Pool:
             for i, argument in enumerate(self._kernel.arguments):
                 buffer = Buffer(self._device, argument, frames)
                 (slot.inputs if i < len(self._kernel.inputs) else slot.outputs).append(buffer)
-                if buffer.address % (self._kernel.bus_bits // 8):
-                    raise DeviceError(
-                        f"the buffer of {argument.name!r} lies at 0x{buffer.address:x}, which is no multiple of the "
-                        f"{self._kernel.bus_bits // 8} bytes of a bus word: use another memory"
-                    )
-                slot.arguments[argument.register] = buffer.address & 0xFFFFFFFF
-                slot.arguments[argument.register + 4] = buffer.address >> 32
+                slot.arguments.update(self._registers(buffer, argument))
         except BaseException:
             if not self._device.lost:
                 slot.free()
             raise
         return slot
+
+    def _registers(self, buffer: Buffer, argument: Argument | Weights) -> dict[int, int]:
+        """What the two registers of an address must hold."""
+        if buffer.address % (self._kernel.bus_bits // 8):
+            raise DeviceError(
+                f"the buffer of {argument.name!r} lies at 0x{buffer.address:x}, which is no multiple of the "
+                f"{self._kernel.bus_bits // 8} bytes of a bus word: use another memory"
+            )
+        return {argument.register: buffer.address & 0xFFFFFFFF, argument.register + 4: buffer.address >> 32}

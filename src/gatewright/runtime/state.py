@@ -115,7 +115,7 @@ def read_state(kernel: KernelMap, read: Read, control: int | None = None) -> Ker
     bits = (("start", k.START), ("done", k.DONE), ("idle", k.IDLE), ("ready", k.READY))
     at = kernel.status
     flags = read(at + k.FAULTS)
-    masters = {i: a.port for i, a in enumerate(kernel.arguments)}
+    masters = dict(enumerate(kernel.ports))
     return KernelState(
         control=tuple(name for name, bit in bits if value & bit),
         frames=read(kernel.frames_register),

@@ -23,7 +23,7 @@ from gatewright.sim.kernel_process import Counts, KernelModel, KernelProcess, Sp
 from gatewright.sim.verilator import Optimise
 
 __all__ = ["Counts", "Fault", "KernelModel", "KernelProcess", "KernelRun", "MemoryModel", "Spoilt",
-           "buffer_bytes", "build_kernel", "check_hash", "launch", "place", "run_batch"]  # fmt: skip
+           "buffer_bytes", "build_kernel", "check_hash", "launch", "load_weights", "place", "run_batch"]  # fmt: skip
 
 
 def build_kernel(folder: Path, optimise: Optimise = "fast_run") -> KernelModel:
@@ -93,6 +93,24 @@ def launch(process: KernelProcess, kernel: KernelMap, addresses: Sequence[int], 
         process.write(argument.register + 4, address >> 32)
     process.write(kernel.frames_register, frames)
     process.write(regs.CONTROL, regs.START)
+
+
+def load_weights(process: KernelProcess, kernel: KernelMap, folder: Path) -> int:
+    """Put what the kernel reads again and again at the end of device memory, and tell it where; after every reset.
+
+    Args:
+        folder: of the build or bundle.
+
+    Returns:
+        Bytes that are taken, whole pages.
+    """
+    end = len(process.memory)
+    for weights in kernel.weights:
+        end -= -(-weights.image_bytes // PAGE) * PAGE
+        process.memory[end : end + weights.image_bytes] = np.fromfile(folder / weights.file, np.uint8)
+        process.write(weights.register, process.base + end & 0xFFFFFFFF)
+        process.write(weights.register + 4, process.base + end >> 32)
+    return len(process.memory) - end
 
 
 def buffer_bytes(argument: Argument, frames: int) -> int:

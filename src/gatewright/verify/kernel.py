@@ -21,6 +21,7 @@ from gatewright.sim.kernel import (
     buffer_bytes,
     build_kernel,
     check_hash,
+    load_weights,
     run_batch,
 )
 from gatewright.sim.rtl import LONG_RUN, PATIENCE
@@ -31,6 +32,8 @@ BATCH = 1000
 """Frames of a batch at most; the first is of one frame, whose latency is that of an empty pipe."""
 START_CYCLES = 6
 """From the start of a batch of one frame to its first beat, where memory answers at once."""
+LEAST_IMAGE = 8
+"""Words of memory that a read master asks for as quickly as they can come, again and again."""
 SPARE_CYCLES = 100_000
 """Beyond the prediction, before a batch is given up."""
 
@@ -53,7 +56,8 @@ def kernel_stage(case: Case, name: str) -> StageResult:
     memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
     with model.start(memory) as process:
         check_hash(process, kernel)
-        runs = list(_batches(case, kernel, process))
+        taken = load_weights(process, kernel, build.directory)
+        runs = list(_batches(case, kernel, process, len(process.memory) - taken))
     outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
     longest = max(runs, key=lambda r: r.state.frames)
     interval = longest.interval if longest.state.frames >= PREDICTED_FRAMES else None
@@ -84,10 +88,10 @@ def _whole(cycles: float | None) -> int | None:
     return None if cycles is None else round(cycles)
 
 
-def _batches(case: Case, kernel: KernelMap, process: KernelProcess) -> Iterator[KernelRun]:
-    """All frames of a case: the first alone, the others in as few batches as memory and `BATCH` allow."""
+def _batches(case: Case, kernel: KernelMap, process: KernelProcess, free: int) -> Iterator[KernelRun]:
+    """All frames of a case: the first alone, the others in as few batches as `free` bytes and `BATCH` allow."""
     summary = case.build.summary()
-    room = len(process.memory) // sum(buffer_bytes(a, 1) for a in kernel.arguments)
+    room = free // sum(buffer_bytes(a, 1) for a in kernel.arguments)
     most, done = 1, 0
     while done < case.frames:
         case.progress("running the kernel", done, case.frames)
@@ -101,9 +105,12 @@ def _batches(case: Case, kernel: KernelMap, process: KernelProcess) -> Iterator[
 def predicted_interval(kernel: KernelMap, memory: MemoryModel, interval: int, frames: int) -> float | None:
     """Cycles between frames of a batch: those of the design, or of the port whose frames take longest to pass.
 
-    None where that is an output and the batch is short: its first frames leave the design for a buffer.
+    None where that is an output and the batch is short: its first frames leave the design for a buffer. None, too,
+    where weights are so few that beginning with the first of them again may take longer than they last.
     """
     word = kernel.bus_bits // 8
+    if any(w.image_bytes < LEAST_IMAGE * word for w in kernel.weights):
+        return None
     rate = min(word, memory.bytes_per_cycle or word)
     inputs, outputs = (max(a.frame_bytes for a in ports) / rate for ports in (kernel.inputs, kernel.outputs))
     buffered = BUFFER_WORDS * word
