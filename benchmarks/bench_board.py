@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual board through the real pynq library: one access to a register, buffers of several sizes, programming.
+"""The virtual board through the real pynq library: one access to a register, buffers of several sizes, programming; and
+cycles per frame of whole networks by the kernel's own counters.
 
 Times are of the client's calls, on this machine's loopback interface; the network has little to do with them.
+Cycles: as predicted, of the RTL alone, of the kernel between host and memory, and as the driver reads them on a board.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import report
+from common import OUT, fastest, report
 
 from gatewright.board.bundle import bundle
-from gatewright.build import compile_model
+from gatewright.board.serving import served as served_by_driver
+from gatewright.build import Build, compile_model, store_data
+from gatewright.demo import run_demo
+from gatewright.verify import check
 from networks import make
 
 ACCESSES = 2000
@@ -29,6 +34,7 @@ SIZES = (4 << 10, 256 << 10, 4 << 20, 64 << 20)
 BYTES = 256 << 20
 """Moved for each size, but at least three times and at most 200."""
 BOARD, FPS = "pynq-z2", 20_000
+DEMO_FRAMES, CNV_FRAMES = 360, 20
 
 
 def median_us(work: Callable[[], object], times: int = ACCESSES) -> dict[str, float]:
@@ -85,8 +91,39 @@ def served(path: Path) -> Iterator[int]:
             process.terminate()
 
 
+# --- cycles -----------------------------------------------------------------------------------------------------------
+
+
+def cycles(name: str, build: Build, frames: int) -> dict[str, Any]:
+    """A network's row: every stage is exact, and its cycles agree within 2 %."""
+    results = {r.name: r for r in check(build.directory, frames=frames, stages=["rtl", "kernel", "board"])}
+    assert all(r.status == "ok" and r.exact == r.frames == frames for r in results.values()), results
+    intervals = {stage: r.interval_cycles for stage, r in results.items()}
+    predicted, mhz = build.summary()["interval_cycles"], build.summary()["mhz"]
+    assert all(abs(measured - predicted) <= 0.02 * predicted for measured in intervals.values()), intervals
+    with tempfile.TemporaryDirectory() as folder:
+        bundle(build.directory, frames=frames).write(Path(folder) / "bundle")
+        with served_by_driver(Path(folder) / "bundle") as accelerator:
+            x = accelerator.bundle.golden("inputs")
+            seconds = fastest(lambda: accelerator.run(x), 1)[1]
+    return {
+        "network": name, "frames exact": f"{frames} of {frames}", "predicted": predicted, **intervals,
+        f"frames/s at {mhz:g} MHz": mhz * 1e6 / intervals["board"], "frames/s simulated": frames / seconds,
+    }  # fmt: skip
+
+
+def networks() -> list[dict[str, Any]]:
+    """The demonstration with all its test images, and CNV W1A1."""
+    run_demo(OUT / "demo")
+    path, frames = make("cnv-w1a1", OUT / "networks")
+    cnv = OUT / "networks" / "cnv-w1a1-kernel"
+    build = compile_model(path, BOARD, fps=3000, targets=["rtl", "kernel"], output=cnv)
+    store_data(build.data, inputs=np.resize(frames, (CNV_FRAMES, *frames.shape[1:])))
+    return [cycles("demo", Build.open(OUT / "demo"), DEMO_FRAMES), cycles("cnv-w1a1", build, CNV_FRAMES)]
+
+
 def main() -> None:
-    """Compile TFC W1A1, serve it, and be its client."""
+    """Compile TFC W1A1, serve it, and be its client; then cycles of whole networks."""
     warnings.simplefilter("ignore")
     import pynq
     from pynq.pl_server.remote_device import RemoteDevice
@@ -106,6 +143,7 @@ def main() -> None:
             report("board_calls", calls(device, dict(made.record)))
             report("board_buffers", buffers(device))
             report("board_start", [{"connect s": connected - start, "Overlay s": loaded - connected}])
+    report("board_cycles", networks())
 
 
 if __name__ == "__main__":

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.models import two_layers
 
 from gatewright.board.archive import MANIFEST, packed, write_folder
+from gatewright.board.bundle import bundle as make_bundle
 from gatewright.board.deploy import Place, check_root, copy, install, probe, run_verify, verify_command
+from gatewright.board.server import VirtualBoard
 from gatewright.board.ssh import Remote
+from gatewright.build import compile_model
 from gatewright.errors import ConfigError, GatewrightError, ToolError
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -215,6 +219,34 @@ class Limited(Remote):
 
     def command(self, script: str, *, terminal: bool = False) -> list[str]:
         return super().command(f"trap '' XFSZ; ulimit -f 100; {script}", terminal=terminal)
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+def test_a_real_bundle_is_verified_on_the_board(server: Server, tmp_path: Path) -> None:
+    """By the command, as a user types it; the FPGA of this "board" is a virtual one."""
+    b, y = two_layers()
+    build = compile_model(b.save(tmp_path / "net.onnx", y), "pynq-z2", fps=1e6, targets=["rtl", "kernel"],
+                          output=tmp_path / "build")  # fmt: skip
+    make_bundle(build.directory).archive(tmp_path / "net.tar.gz")
+    with VirtualBoard([tmp_path / "net.tar.gz"], port=0) as board:
+        done = command(server, tmp_path / "net.tar.gz", str(tmp_path / "there"), board.address)
+        assert done.returncode == 0, done.stderr
+        assert f"copied to {server.remote.host}:{tmp_path / 'there'}" in done.stdout
+        assert "net: ok" in done.stdout and "8 of 8 frames exact" in done.stdout
+        assert f"verifying on {server.remote.host}" not in done.stdout  # progress goes to stderr
+    done = command(server, tmp_path / "net.tar.gz", str(tmp_path / "there"), board.address)
+    assert done.returncode == 1 and "no PYNQ.remote server answers" in done.stderr
+
+
+def command(server: Server, source: Path, path: str, device: str) -> subprocess.CompletedProcess[str]:
+    """`gatewright deploy`, in a process of its own."""
+    remote = server.remote
+    ssh = ["--port", str(remote.port), "--identity", str(remote.identity), "--ssh-config", str(remote.config)]
+    place = ["--path", path, "--python", sys.executable, "--device", device]
+    words = [sys.executable, "-m", "gatewright", "deploy", str(source), remote.host, *ssh, *place]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 # --- the connection ---------------------------------------------------------------------------------------------------
