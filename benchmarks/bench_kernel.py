@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels under stress, and how quickly they are simulated.
 
-kernels        10,000 frames and more on 15 kernels: under stalls of every channel, errors of memory, silence and aborts
+kernels        10,000 frames and more on 16 kernels: under stalls of every channel, errors of memory, silence and aborts
                between the batches; all of device memory is compared with golden's frames and what lay there before
 kernel_speed   the demonstration's kernel beside its plain RTL, on the same frames: cycles in a second of processor time
 

@@ -11,6 +11,7 @@ import numpy as np
 from tests.conformance.support import network, residual_network
 from tests.conformance.test_random_networks import Drawn
 from tests.design.graphs import convolutions, mlp
+from tests.rtl.kernel.test_weights import layers
 
 from gatewright.boards import load_board
 from gatewright.design.fifos import size_fifos
@@ -110,6 +111,7 @@ CONFIGURATIONS = {
     "frames of one bit": Configuration(tiny, 512, 0x1000_0000, 2500),
     "3 inputs, 2 outputs": Configuration(three_inputs, 256, 0xFFF_FFFF_F000, 1000),
     "drawn, 2 outputs": Configuration(lambda: Drawn(2).graph(4), 32, 1 << 63),
+    "weights from memory": Configuration(layers, 64, 0x2_0000_0000),
     "drawn, 64 bits": Configuration(lambda: Drawn(5).graph(4), 64, 0),
     "drawn, 512 bits": Configuration(lambda: Drawn(9).graph(5), 512, 0x40_0000_0000),
 }

@@ -8,7 +8,7 @@ the outputs must be as before, and those as golden says.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from tests.sim.kernel_networks import BYTES, Configuration, made
 from gatewright.runtime import kernel_map as regs
 from gatewright.runtime.packing import frame_images
 from gatewright.runtime.state import KernelState, read_state
-from gatewright.sim.kernel import Fault, KernelProcess, MemoryModel, build_kernel, launch
+from gatewright.sim.kernel import Fault, KernelProcess, MemoryModel, build_kernel, launch, load_weights
 
 Bytes = npt.NDArray[np.uint8]
 PATIENCE = 3_000_000
@@ -62,6 +62,8 @@ class Stress:
         self.configuration = configuration
         self.design, self.kernel = made(configuration, folder)
         self.model = build_kernel(folder, "fast_build")
+        self.folder = folder
+        self.used = 0  # bytes of weights at the end of memory
         self.tally = Tally()
 
     def run(self, frames: int, seed: int = 0, faults: bool = True) -> Tally:
@@ -69,7 +71,7 @@ class Stress:
         most = min(self._most(), max(1, frames // 12))
         for i, memory in enumerate(TRAFFIC):
             rng = np.random.default_rng([seed, i])
-            with self.model.start(self._memory(memory, seed + i)) as process:
+            with self._started(memory, seed + i) as process:
                 left = -(-frames // len(TRAFFIC))
                 while left > 0:
                     left -= self.batch(process, rng, min(left, most, int(rng.choice(SIZES))))
@@ -78,9 +80,11 @@ class Stress:
         self._measure()
         return self.tally
 
-    def _memory(self, memory: MemoryModel, seed: int) -> MemoryModel:
-        fields = {"base": self.configuration.base, "bytes": BYTES, "seed": seed}
-        return MemoryModel(**{**vars(memory), **fields})
+    def _started(self, memory: MemoryModel, seed: int) -> KernelProcess:
+        """The kernel, with its weights in memory."""
+        process = self.model.start(replace(memory, base=self.configuration.base, bytes=BYTES, seed=seed))
+        self.used = load_weights(process, self.kernel, self.folder)
+        return process
 
     def _most(self) -> int:
         """Frames for which there is room, with gaps."""
@@ -111,9 +115,10 @@ class Stress:
 
     def _error(self, process: KernelProcess, rng: np.random.Generator, case: Case) -> bool:
         """Memory answers some bursts of a port, or all that touch an address, with an error."""
-        port = int(rng.integers(len(self.kernel.arguments)))
+        port = int(rng.integers(len(self.kernel.ports)))
         answer = "slverr" if rng.integers(2) else "decerr"
-        if rng.integers(2):
+        weights = port >= len(case.addresses)
+        if weights or rng.integers(2):
             process.inject(Fault(answer, port=port, skip=int(rng.integers(4)), count=int(rng.integers(1, 3))))
         else:
             place = case.addresses[port] + int(rng.integers(case.sizes[port]))
@@ -121,7 +126,7 @@ class Stress:
         before = len(process.spoilt())
         state = case.go(process)
         met = process.spoilt()[before:]
-        reads = port < len(self.kernel.inputs)
+        reads = weights or port < len(self.kernel.inputs)
         assert "done" in state.control and state.frames_done == case.frames
         assert state.faults == ((f"{'read' if reads else 'write'} {answer.upper()}",) if met else ())
         assert (state.read_faults, state.write_faults) == ((len(met), 0) if reads else (0, len(met)))
@@ -129,7 +134,10 @@ class Stress:
             assert (state.fault_address, state.fault_port) == (met[0].address, f"gmem{port}")
         for burst in met:
             assert (burst.port, burst.reads) == (port, reads)
-            case.forget(burst.address - process.base, burst.bytes, port)
+            if weights:
+                case.forget_port(0)
+            else:
+                case.forget(burst.address - process.base, burst.bytes, port)
         case.check(process.memory)
         return bool(met)
 
@@ -164,7 +172,7 @@ class Stress:
 
     def _silent(self, process: KernelProcess, rng: np.random.Generator, case: Case) -> bool:
         """Memory stops answering; the run is aborted, and ends when memory answers again."""
-        port = int(rng.integers(len(self.kernel.arguments)))
+        port = int(rng.integers(len(self.kernel.ports)))
         before = len(process.spoilt())
         process.inject(Fault("silence", port=port, skip=int(rng.integers(3))))
         started = process.cycles
@@ -201,7 +209,7 @@ class Stress:
     def _measure(self) -> None:
         """Cycles between the frames of one long batch, for memory that gives a word a cycle."""
         frames = min(200, self._most())
-        with self.model.start(self._memory(MemoryModel(latency_cycles=30), 0)) as process:
+        with self._started(MemoryModel(latency_cycles=30), 0) as process:
             case = Case.draw(self, process, np.random.default_rng(1), frames)
             state = case.go(process)
         word = self.kernel.bus_bits // 8
@@ -244,7 +252,8 @@ class Case:
             for a, argument in zip(arrays, kernel.arguments, strict=True)
         ]
         places = _places([i.size for i in images], kernel.bus_bits // 8, rng)
-        process.memory[:] = rng.integers(0, 256, BYTES, np.uint8)
+        free = BYTES - stress.used
+        process.memory[:free] = rng.integers(0, 256, free, np.uint8)
         inputs = len(kernel.inputs)
         for at, image in zip(places[:inputs], images[:inputs], strict=True):
             process.memory[at : at + image.size] = image.ravel()
@@ -316,5 +325,5 @@ def _places(sizes: Sequence[int], word: int, rng: np.random.Generator) -> list[i
         anywhere = at + word * int(rng.integers(0, 600))
         places[i] = int(rng.choice([page, before_end, anywhere]))
         at = -(-(places[i] + sizes[i]) // word) * word
-    assert at <= BYTES
+    assert at <= BYTES * 3 // 4
     return places

@@ -9,7 +9,7 @@ import pytest
 from tests.sim.kernel_networks import CONFIGURATIONS
 from tests.sim.kernel_stress import Stress
 
-SMALL = ("16 bits, 2 outputs", "beats wider than the bus")
+SMALL = ("16 bits, 2 outputs", "weights from memory")
 
 
 def test_all_configurations_together_are_what_is_asked() -> None:

@@ -81,6 +81,27 @@ def test_memory_that_is_slower_than_the_design(tmp_path: Path) -> None:
     assert result.predicted_latency_cycles is None and result.latency_cycles is not None
 
 
+def test_weights_that_come_from_memory(tmp_path: Path) -> None:
+    b, y = two_layers()
+    store_data(tmp_path / "build" / "data", inputs=frames((8,), 50, seed=2)["x"])
+    model = b.save(tmp_path / "net.onnx", y)
+    plain = compile_model(model, "pynq-z2", fps=1e6, output=tmp_path / "plain", targets="rtl")
+    first = next(u["name"] for u in plain.summary()["units"] if u["operator"] == "dense")
+    built = compile_model(
+        model, "pynq-z2", fps=1e6, output=tmp_path / "build", targets=("rtl", "kernel"), stream_weights=[first]
+    )
+    result = run(built)
+    assert (result.status, result.exact) == ("ok", 50), result
+    assert result.interval_cycles == built.summary()["interval_cycles"]
+    assert result.latency_cycles == result.predicted_latency_cycles == built.summary()["latency_cycles"] + 36
+    (weights,) = KernelMap.load(built.directory / "kernel" / "kernel.json").weights
+    path = built.directory / weights.file
+    path.write_bytes(bytes(x ^ 1 for x in path.read_bytes()))
+    assert "frames differ from golden" in run(built).reason
+    path.write_bytes(path.read_bytes()[:-1])
+    assert re.search(r"\d+ bytes for memory of \d+, where .*_weight has \d+: compile", run(built).reason)
+
+
 def test_predictions_where_memory_decides(build: Build) -> None:
     found = KernelMap.load(build.directory / "kernel" / "kernel.json")
     source, sink = replace(found.inputs[0], frame_bytes=8000), replace(found.outputs[0], frame_bytes=16)
@@ -88,6 +109,7 @@ def test_predictions_where_memory_decides(build: Build) -> None:
     assert kernel.predicted_interval(wide, memory, 500, 10) == 1000
     assert kernel.predicted_interval(wide, replace(memory, bytes_per_cycle=3.2), 500, 10) == 2500
     assert kernel.predicted_interval(wide, replace(memory, bytes_per_cycle=300.0), 1001, 10) == 1001
+    assert kernel.predicted_interval(wide, memory, 500, 10, [7992, 9000]) == 1125
     turned = replace(found, inputs=(sink,), outputs=(source,))
     assert kernel.predicted_interval(turned, memory, 500, 20) is None
     assert kernel.predicted_interval(turned, memory, 500, 100) == 1000

@@ -89,8 +89,7 @@ def launch(process: KernelProcess, kernel: KernelMap, addresses: Sequence[int], 
         addresses: of the frames of each input, then of those of each output.
     """
     for argument, address in zip(kernel.arguments, addresses, strict=True):
-        process.write(argument.register, address & 0xFFFFFFFF)
-        process.write(argument.register + 4, address >> 32)
+        _write_address(process, argument.register, address)
     process.write(kernel.frames_register, frames)
     process.write(regs.CONTROL, regs.START)
 
@@ -103,14 +102,28 @@ def load_weights(process: KernelProcess, kernel: KernelMap, folder: Path) -> int
 
     Returns:
         Bytes that are taken, whole pages.
+
+    Raises:
+        ConfigError: a file is missing or not of its size, or memory is too small.
     """
     end = len(process.memory)
     for weights in kernel.weights:
+        path = folder / weights.file
+        image = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
         end -= -(-weights.image_bytes // PAGE) * PAGE
-        process.memory[end : end + weights.image_bytes] = np.fromfile(folder / weights.file, np.uint8)
-        process.write(weights.register, process.base + end & 0xFFFFFFFF)
-        process.write(weights.register + 4, process.base + end >> 32)
+        if len(image) != weights.image_bytes or end < 0:
+            raise ConfigError(
+                f"{path}: {len(image)} bytes for memory of {len(process.memory)}, where {weights.name} has "
+                f"{weights.image_bytes}: compile the model again"
+            )
+        process.memory[end : end + len(image)] = image
+        _write_address(process, weights.register, process.base + end)
     return len(process.memory) - end
+
+
+def _write_address(process: KernelProcess, register: int, address: int) -> None:
+    process.write(register, address & 0xFFFFFFFF)
+    process.write(register + 4, address >> 32)
 
 
 def buffer_bytes(argument: Argument, frames: int) -> int:

@@ -61,7 +61,8 @@ def kernel_stage(case: Case, name: str) -> StageResult:
     outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
     longest = max(runs, key=lambda r: r.state.frames)
     interval = longest.interval if longest.state.frames >= PREDICTED_FRAMES else None
-    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.state.frames)
+    weights = [w["bytes"] * w["reads_per_frame"] for w in summary["streamed"]]
+    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.state.frames, weights)
     result = replace(
         compare(case, name, tuple(outputs[i] for i in build.structure.leaves)),
         latency_cycles=runs[0].state.first_frame,
@@ -102,17 +103,23 @@ def _batches(case: Case, kernel: KernelMap, process: KernelProcess, free: int) -
         most = max(1, min(BATCH, room))
 
 
-def predicted_interval(kernel: KernelMap, memory: MemoryModel, interval: int, frames: int) -> float | None:
+def predicted_interval(
+    kernel: KernelMap, memory: MemoryModel, interval: int, frames: int, weights: Sequence[int] = ()
+) -> float | None:
     """Cycles between frames of a batch: those of the design, or of the port whose frames take longest to pass.
 
     None where that is an output and the batch is short: its first frames leave the design for a buffer. None, too,
     where weights are so few that beginning with the first of them again may take longer than they last.
+
+    Args:
+        weights: bytes that a port reads for every frame, one number a port.
     """
     word = kernel.bus_bits // 8
     if any(w.image_bytes < LEAST_IMAGE * word for w in kernel.weights):
         return None
     rate = min(word, memory.bytes_per_cycle or word)
-    inputs, outputs = (max(a.frame_bytes for a in ports) / rate for ports in (kernel.inputs, kernel.outputs))
+    inputs = max(*(a.frame_bytes for a in kernel.inputs), *weights, 0) / rate
+    outputs = max(a.frame_bytes for a in kernel.outputs) / rate
     buffered = BUFFER_WORDS * word
     short = TOLERANCE / 2 * frames * max(a.frame_bytes for a in kernel.outputs) < buffered
     return None if outputs > max(interval, inputs) and short else max(interval, inputs, outputs)
