@@ -177,7 +177,7 @@ def widths(s: Session) -> Any:
 
 def hold(s: Session) -> Any:
     """Start a run that takes long, say so, and wait for it."""
-    frames = 1 << 20
+    frames = 1 << 22
     sent, got = s.buffer(s.input, frames), s.buffer(s.output, frames)
     s.start(sent, got, frames)
     print("running", flush=True)
