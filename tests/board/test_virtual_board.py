@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -114,6 +115,18 @@ def test_widths_of_ports(session: Any) -> None:
 def test_the_log_tells_runs_in_the_boards_time(session: Any) -> None:
     assert any("net: 8 frames in" in line and "at 100 MHz" in line for line in session["log"])
     assert any(line.startswith("programmed with net, net_") for line in session["log"])
+
+
+def test_the_board_that_an_environment_variable_names(bundles: dict[str, Path]) -> None:
+    """Without a word about devices in the program; PYNQ's port is fixed, so that the address is this process' own."""
+    host = f"127.{os.getpid() >> 14 & 127}.{os.getpid() >> 7 & 127}.{(os.getpid() & 127) + 1}"
+    with VirtualBoard([bundles["zcu104"]], host=host) as board:
+        done = subprocess.run(
+            command(bundles["zcu104"], board, "inspect", "widths"), cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "PYNQ_REMOTE_DEVICES": host},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["inspect"]["exact"] == 8
 
 
 def test_pynqs_own_self_test(bundles: dict[str, Path]) -> None:
