@@ -212,7 +212,9 @@ def test_one_read_of_the_control_register_is_a_whole_run(rig: Rig) -> None:
 
 
 def test_a_run_and_a_poll_that_is_shorter(bundles: dict[str, Path]) -> None:
-    with VirtualBoard([bundles["pynq-z2"]], port=0, poll_ms=0.001) as board, Client(board.port) as client:
+    log: list[str] = []
+    path = bundles["pynq-z2"]
+    with VirtualBoard([path], port=0, poll_ms=0.001, log=log.append) as board, Client(board.port) as client:
         rig = Rig(board, client, bundles["pynq-z2"])
         rig.program()
         rig.start()
@@ -221,6 +223,7 @@ def test_a_run_and_a_poll_that_is_shorter(bundles: dict[str, Path]) -> None:
             polls += 1
         assert polls > 4
         assert rig.result()
+        assert f" in {rig.read(rig.kernel.status + registers.CYCLES):,} cycles, " in log[-1]
 
 
 def test_slower_memory_takes_longer(bundles: dict[str, Path]) -> None:
