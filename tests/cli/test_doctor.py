@@ -239,15 +239,26 @@ def test_layers_that_cannot_be_lowered(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_the_board(tmp_path: Path) -> None:
+    """Depthwise weights cannot come from memory."""
+    b = Builder((8192, 8, 8))
+    weight = b.weight(np.arange(8192 * 49).reshape(8192, 1, 7, 7) % 255 - 127, 1.0, 8)
+    y = b.node("Conv", b.quant("x", 1.0, 8), weight, group=8192)
+    path = b.save(tmp_path / "net.onnx", y)
+    result = run(path, "--board", "pynq-z2")
+    assert result.exit_code == 1
+    assert re.search(
+        r"1\. the smallest design is too large for pynq-z2: BRAM36 needs \d+ of 140 \(\+\d+%\): use a larger board",
+        plain(result.stdout),
+    )
+
+
+def test_what_fits_with_weights_in_memory(tmp_path: Path) -> None:
     b = Builder((4096,))
     y = b.node("MatMul", b.quant("x", 1.0, 8), b.weight(np.ones((4096, 2048), np.int64), 1.0, 8))
     path = b.save(tmp_path / "net.onnx", y)
     result = run(path, "--board", "pynq-z2")
-    assert result.exit_code == 1
-    assert (
-        "1. the smallest design is too large for pynq-z2: BRAM36 needs 228 of 140 (+63%): use a larger board"
-        in plain(result.stdout)
-    )
+    assert result.exit_code == 0
+    assert "the smallest design fits with weights of matmul_1 in memory: " in plain(result.stdout)
 
 
 def test_labels_from_the_hardware(tmp_path: Path) -> None:

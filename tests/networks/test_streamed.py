@@ -80,7 +80,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     first = plain.summary()["units"][0]["name"]
     done = CliRunner().invoke(app, [*command, "--stream-weights", first])
     assert done.exit_code == 0
-    assert f"weight of {first} is read from memory: " in done.output and "times a frame" in done.output
+    assert f"weight of {first} is read from memory: " in done.output and " bytes, 1 time a frame, " in done.output
 
 
 def large_layer(features: int, hidden: int) -> tuple[Builder, str]:

@@ -271,12 +271,16 @@ def host_lines(outputs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def streamed_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the kernel reads from memory while it runs, as `Design.summary` has it."""
-    return [
-        f"{row['memory']} of {row['unit']} is read from memory: {row['bytes']:,} bytes, {row['reads_per_frame']:,} "
-        f"times a frame, {row['bytes_per_second'] / 1e6:,.4g} MB/s on average, "
-        f"{row['peak_bytes_per_second'] / 1e6:,.4g} MB/s at most"
-        for row in rows
-    ]
+    return [_streamed_line(**row) for row in rows]
+
+
+def _streamed_line(
+    *, unit: str, memory: str, bytes: int, reads_per_frame: int, bytes_per_second: float, peak_bytes_per_second: float,
+    **_: object,
+) -> str:  # fmt: skip
+    times = f"{reads_per_frame:,} time{'s' * (reads_per_frame > 1)} a frame"
+    average, most = (f"{rate / 1e6:,.4g} MB/s" for rate in (bytes_per_second, peak_bytes_per_second))
+    return f"{memory} of {unit} is read from memory: {bytes:,} bytes, {times}, {average} on average, {most} at most"
 
 
 def _rates(summary: Mapping[str, Any]) -> Table:

@@ -151,6 +151,8 @@ def _layer_table(layers: Iterable[Layer]) -> Table:
 def _fit_line(fit: Fit) -> str:
     used = ", ".join(f"{n} {v:,.0f} of {fit.capacity[n]:,.0f}" for n, v in fit.resources.items() if n in fit.capacity)
     said = "the smallest design fits" if fit.fits else fit.reason
+    if fit.streamed:
+        said += f" with weights of {', '.join(fit.streamed)} in memory"
     return f"{fit.board}: {said}: {used}; {fit.interval_cycles:,} cycles a frame, FIFOs at their least depth"
 
 

@@ -15,7 +15,13 @@ from gatewright.design.cycles import Timing, simulate
 from gatewright.design.fifos import let_pass, size_fifos, unit_interval
 from gatewright.design.folding import Solver, apply_folding, interval_for
 from gatewright.design.resources import Resources, add_up, unit_resources
-from gatewright.design.streaming import check_words, largest_first, memory_reads, stream_memories, word_limit
+from gatewright.design.streaming import (
+    check_words,
+    memory_reads,
+    stream_memories,
+    streamed_until_it_fits,
+    word_limit,
+)
 from gatewright.design.structure import Structure, structure
 from gatewright.errors import DesignError
 from gatewright.ir.graph import Graph
@@ -150,23 +156,12 @@ def make_design(
         folded = apply_folding(graph, folding, source)
         check_words(folded, limit)
         return _Planner(solver, progress).given(folded, source)
-    planner = _Planner(_streamed_until_it_fits(solver) if may_stream else solver, progress)
+    planner = _Planner(streamed_until_it_fits(solver) if may_stream else solver, progress)
     interval = None if fps is None else interval_for(fps, clock)
     if objective == "latency" or latency_us is not None:
         cycles = None if latency_us is None else math.floor(latency_us * clock * (1 + 1e-12))
         return planner.quick(cycles, interval)
     return planner.fastest() if fps is None else planner.for_rate(fps)
-
-
-def _streamed_until_it_fits(solver: Solver) -> Solver:
-    """One in whose graph as few weights as needed come from memory; the given one where that does not help either."""
-    found = solver
-    for name in largest_first(solver.graph):
-        if found.fits():
-            return found
-        graph = stream_memories(found.graph, [name])
-        found = Solver(graph, solver.board, solver.budget, solver.mhz, solver.choices.word_bits)
-    return found if found.fits() else solver
 
 
 ROUNDS = 20

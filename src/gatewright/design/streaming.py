@@ -14,6 +14,7 @@ from typing import Any
 
 from gatewright.boards import Board
 from gatewright.design.feeds import feeds
+from gatewright.design.folding import Solver
 from gatewright.design.structure import Structure
 from gatewright.errors import ConfigError, DesignError
 from gatewright.ir.graph import Graph
@@ -62,6 +63,17 @@ def largest_first(graph: Graph) -> list[str]:
 
     found = [n for n in graph.nodes if n.op.streamable and not n.op.streamed]
     return [n.name for n in sorted(found, key=lambda n: key(n.op))]
+
+
+def streamed_until_it_fits(solver: Solver) -> Solver:
+    """One in whose graph as few weights as needed come from memory; the given one where that does not help either."""
+    found = solver
+    for name in largest_first(solver.graph):
+        if found.fits():
+            return found
+        graph = stream_memories(found.graph, [name])
+        found = Solver(graph, solver.board, solver.budget, solver.mhz, solver.choices.word_bits)
+    return found if found.fits() else solver
 
 
 def check_words(graph: Graph, limit: int) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import onnx
 
-from gatewright.boards import load_board
+from gatewright.boards import Board, load_board
 from gatewright.design.folding import Solver
+from gatewright.design.streaming import streamed_until_it_fits, word_limit
 from gatewright.errors import ProofError
 from gatewright.frontend.importer import Examination, examine, load_model
 from gatewright.frontend.origin import Origin, origins_of
@@ -89,6 +90,7 @@ class Fit:
 
     Attributes:
         reason: what is too large, and by how much.
+        streamed: nodes of the folded graph whose weights the kernel reads from memory, because nothing fits otherwise.
     """
 
     board: str
@@ -97,6 +99,7 @@ class Fit:
     capacity: Mapping[str, float]
     interval_cycles: int
     reason: str = ""
+    streamed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def diagnose(path: str | Path, board: str | None = None, *, argmax: bool = False
     model = load_model(path)
     found = examine(model, Path(path).stem, argmax=argmax)
     lowered, layers = (None, ()) if found.graph is None else _layers(found.graph)
-    fit = None if target is None or lowered is None else _fit(Solver(lowered, target))
+    fit = None if target is None or lowered is None else _fit(lowered, target)
     is_float = not any(_quantises(n) for n in model.graph.node)
     nodes = _nodes(found, layers, origins_of(model.graph), {i.name for i in model.graph.input})
     remedies = [*_remedies(found, is_float, str(path)), *_proofs(layers)]
@@ -289,8 +292,9 @@ def _unlowered(node: Node) -> Layer:
     return _layer(node)
 
 
-def _fit(solver: Solver) -> Fit:
-    """The smallest folding against the board."""
+def _fit(lowered: Graph, target: Board) -> Fit:
+    """The smallest folding against the board, weights in memory where `compile` would put them there."""
+    solver = streamed_until_it_fits(Solver(lowered, target, word_bits=word_limit(target, target.mhz)))
     slowest = max(o.interval for options in solver.options.values() for o in options)
     smallest = solver.for_interval(slowest)
     over = solver.excess(smallest)
@@ -298,6 +302,7 @@ def _fit(solver: Solver) -> Fit:
     return Fit(
         board.name, not over, dict(solver.total(smallest)), dict(board.capacity), slowest,
         f"the smallest design is too large for {board.name}: {solver.say(over)}" if over else "",
+        tuple(n.name for n in solver.graph.nodes if n.op.streamed),
     )  # fmt: skip
 
 
