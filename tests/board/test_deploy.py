@@ -20,7 +20,7 @@ from tests.models import two_layers
 
 from gatewright.board.archive import MANIFEST, packed, write_folder
 from gatewright.board.bundle import bundle as make_bundle
-from gatewright.board.deploy import Place, check_root, copy, install, probe, run_verify, verify_command
+from gatewright.board.deploy import Place, check_root, copy, free_bytes, install, probe, run_verify, verify_command
 from gatewright.board.server import VirtualBoard
 from gatewright.board.ssh import Remote
 from gatewright.build import compile_model
@@ -63,8 +63,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "sshd.conf").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {folder / 'authorized'}\n"
         "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        "PermitRootLogin prohibit-password\n"
+        f"PermitRootLogin prohibit-password\nSetEnv PATH={folder / 'bin'}:/usr/bin:/bin\n"
     )
+    (folder / "bin").mkdir()
+    (folder / "bin" / "sudo").write_text('#!/bin/sh\necho "as root, $1"\nshift\nexec "$@"\n')
+    (folder / "bin" / "sudo").chmod(0o755)
     kind, public = host.with_suffix(".pub").read_text().split()[:2]
     (folder / "known").write_text(f"[127.0.0.1]:{port} {kind} {public}\n")
     (folder / "ssh.conf").write_text(f"UserKnownHostsFile {folder / 'known'}\nIdentityAgent none\n")
@@ -138,6 +141,15 @@ def test_a_bundle_arrives_as_it_is_and_is_run(
     assert len(copied) > 2 and copied[-1][1] == copied[-1][2] > 600_000
 
 
+def test_sudo_runs_it_in_a_login_shell_of_root(
+    server: Server, tmp_path: Path, home: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A stand-in for sudo, which has nothing to ask a user who is root already."""
+    source = bundle(tmp_path / "bundle", run="import os; print('login shell', 'HOME' in os.environ)\n")
+    assert deploy(source, server.remote, path=home, python=sys.executable, sudo=True, device="x:1")
+    assert capfd.readouterr().out == "as root, -n\nlogin shell True\n"
+
+
 def test_an_archive_is_as_good_and_takes_the_place_of_an_earlier_bundle(
     server: Server, tmp_path: Path, home: str
 ) -> None:
@@ -201,6 +213,19 @@ def test_a_board_without_room_is_told_before_anything_is_written(
     with pytest.raises(ToolError, match=r"MiB are free at .*make room, name another place with --path"):
         deploy(bundle(tmp_path / "b"), server.remote, path=home, verify=False)
     assert not Path(home).exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "kilobytes"),
+    [
+        ("/dev/mmcblk0p2 14835912 7023404 7033096 50% /", 7033096),
+        ("//nas/My share 100 20 80 20% /home/my user", 80),
+        ("tmpfs 0 0 0 - /run/user/0", 0),
+        ("overlay 61255492 61255492 -12 100% /mnt 1 2 3 4% x", -12),
+    ],
+)
+def test_free_room_is_read_whatever_folders_are_called(line: str, kilobytes: int) -> None:
+    assert free_bytes(line) == kilobytes * 1024
 
 
 def test_a_full_file_system_is_told_and_leaves_the_old_bundle(server: Server, tmp_path: Path, home: str) -> None:

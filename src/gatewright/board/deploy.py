@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import shlex
 import subprocess
 import sys
@@ -143,12 +144,24 @@ def probe(remote: Remote, place: Place) -> Found:
     try:
         user, room = parts[1].splitlines()
         files = tuple(line.removeprefix("./") for line in parts[2].splitlines())
-        return Found(user == "0", int(room.split()[-3]) * 1024, files, parts[3])
+        return Found(user == "0", free_bytes(room), files, parts[3])
     except (IndexError, ValueError) as error:
         said = (err or out).strip().splitlines()
         raise ToolError(
             f"{remote.host}: no POSIX shell with id, df, dirname and find there ({said[-1] if said else status!r})"
         ) from error
+
+
+def free_bytes(line: str) -> int:
+    """What a line of `df -Pk` says is available; names of file systems and folders may hold spaces.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.search(r"\s\d+\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/", line)
+    if found is None:
+        raise ValueError(line)
+    return int(found.group(1)) * 1024
 
 
 def _check_place(remote: Remote, place: Place, found: Found, size: int) -> None:
