@@ -29,7 +29,8 @@ module fault_log #(
     $fatal(1, "fault_log %m: READERS=%0d must be at least 1 and less than PORTS=%0d", READERS, PORTS);
   end
 
-  localparam logic [PORTS-1:0] WRITES = PORTS'((1 << READERS + WRITERS) - (1 << READERS));
+  localparam logic [PORTS-1:0] ALL = '1;
+  localparam logic [PORTS-1:0] WRITES = ALL << READERS & ALL >> WEIGHTS;
 
   logic [PORTS-1:0] faulty;
   logic [COUNT_BITS-1:0] new_reads, new_writes;

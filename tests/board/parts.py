@@ -42,7 +42,7 @@ def design(start: Any = None, **changes: Any) -> Design:
 
     values = {
         "name": "tiny", "file": "tiny_00112233.bin", "bitstream": bytes(range(256)) * 8, "base_address": 0x43C0_0000,
-        "control_bytes": 4096, "frames_register": 0x34, "mhz": 100.0, "interval": 100, "latency": 300,
+        "control_bytes": 4096, "frames_register": 0x34, "status": 0x100, "mhz": 100.0, "interval": 100, "latency": 300,
         "start": start or never,
     }  # fmt: skip
     return Design(**{**values, **changes})

@@ -7,6 +7,7 @@ python -m tests.board.pynq_client BUNDLE PORT ACTION...   prints what each actio
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import warnings
@@ -177,7 +178,7 @@ def widths(s: Session) -> Any:
 
 def hold(s: Session) -> Any:
     """Start a run that takes long, say so, and wait for it."""
-    frames = 1 << 20
+    frames = 1 << 22
     sent, got = s.buffer(s.input, frames), s.buffer(s.output, frames)
     s.start(sent, got, frames)
     print("running", flush=True)
@@ -195,7 +196,8 @@ def main(bundle: str, port: str, *actions: str) -> None:
     """Run the actions on one device."""
     with tempfile.TemporaryDirectory() as folder:
         keep_state_apart(folder)
-        session = Session(Path(bundle), int(port))
+        device = Device.active_device if "PYNQ_REMOTE_DEVICES" in os.environ else None
+        session = Session(Path(bundle), int(port), device)
         print(json.dumps({action: globals()[action](session) for action in actions}))
 
 

@@ -194,6 +194,18 @@ def test_the_end_of_the_server_is_an_error_for_its_clients() -> None:
         refused("UNAVAILABLE", client.buffer.allocate, size=4096)
 
 
+def test_the_end_of_the_server_is_the_end_of_all_that_wait() -> None:
+    before = threading.enumerate()
+    with served(wait_seconds=3600) as it, Client(it.server.port) as first, Client(it.server.port) as second:
+        first.buffer.allocate(size=4096)
+        waiting = threading.Thread(target=lambda: refused("UNAVAILABLE", second.buffer.allocate, size=4096))
+        waiting.start()
+        until(lambda: it.server.waiting == 1)
+        it.server.stop()
+        waiting.join()
+        until(lambda: not [t for t in threading.enumerate() if t.name.startswith("board") and t not in before])
+
+
 def test_a_port_that_is_taken() -> None:
     with (
         served() as it,

@@ -213,6 +213,15 @@ def test_windows_run_out(client: Client) -> None:
     client.mmio.get_mmio(base_addr=4, length=8)
 
 
+def test_a_pll_that_is_halved() -> None:
+    with served("zcu104") as it, Client(it.server.port) as client:
+        window = client.mmio.get_mmio(base_addr=0xFF5E_0000, length=0x100).mmio_id
+        client.mmio.write(mmio_id=window, offset=0x20, data=(1 << 16 | 60 << 8).to_bytes(4, "little"))
+        assert "clock 0 of the programmable logic: 66.666 MHz" in it.log
+        client.mmio.write(mmio_id=window, offset=0xC0, data=bytes(4))
+        assert "clock 0 of the programmable logic: 0 MHz" in it.log
+
+
 def test_port_widths_of_ultrascale() -> None:
     with served("kv260") as it, Client(it.server.port) as client:
         for address in (0xFD61_5000, 0xFF41_9000, 0xFD36_0000, 0xFD3B_0014, 0xFF9B_0014):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -116,6 +117,18 @@ def test_the_log_tells_runs_in_the_boards_time(session: Any) -> None:
     assert any(line.startswith("programmed with net, net_") for line in session["log"])
 
 
+def test_the_board_that_an_environment_variable_names(bundles: dict[str, Path]) -> None:
+    """Without a word about devices in the program; PYNQ's port is fixed, so that the address is this process' own."""
+    host = f"127.{os.getpid() >> 14 & 127}.{os.getpid() >> 7 & 127}.{(os.getpid() & 127) + 1}"
+    with VirtualBoard([bundles["zcu104"]], host=host) as board:
+        done = subprocess.run(
+            command(bundles["zcu104"], board, "inspect", "widths"), cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "PYNQ_REMOTE_DEVICES": host},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["inspect"]["exact"] == 8
+
+
 def test_pynqs_own_self_test(bundles: dict[str, Path]) -> None:
     """All steps but the one that wants an AXI GPIO in the design, which a bundle has not."""
     with VirtualBoard([bundles["pynq-z2"]], port=0) as board:
@@ -199,7 +212,9 @@ def test_one_read_of_the_control_register_is_a_whole_run(rig: Rig) -> None:
 
 
 def test_a_run_and_a_poll_that_is_shorter(bundles: dict[str, Path]) -> None:
-    with VirtualBoard([bundles["pynq-z2"]], port=0, poll_ms=0.001) as board, Client(board.port) as client:
+    log: list[str] = []
+    path = bundles["pynq-z2"]
+    with VirtualBoard([path], port=0, poll_ms=0.001, log=log.append) as board, Client(board.port) as client:
         rig = Rig(board, client, bundles["pynq-z2"])
         rig.program()
         rig.start()
@@ -208,6 +223,7 @@ def test_a_run_and_a_poll_that_is_shorter(bundles: dict[str, Path]) -> None:
             polls += 1
         assert polls > 4
         assert rig.result()
+        assert f" in {rig.read(rig.kernel.status + registers.CYCLES):,} cycles, " in log[-1]
 
 
 def test_slower_memory_takes_longer(bundles: dict[str, Path]) -> None:
@@ -252,12 +268,14 @@ def test_faults_from_the_start(bundles: dict[str, Path]) -> None:
 
 def test_a_client_that_dies_in_a_run_leaves_an_idle_board(bundles: dict[str, Path]) -> None:
     log: list[str] = []
-    with VirtualBoard([bundles["pynq-z2"]], port=0, log=log.append) as board:
+    calls: list[str] = []
+    with VirtualBoard([bundles["pynq-z2"]], port=0, log=log.append, trace=calls.append) as board:
         dying = subprocess.Popen(
             command(bundles["pynq-z2"], board, "hold"), cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         assert dying.stdout is not None
         assert dying.stdout.readline() == "running\n"
+        until(lambda: "MmioService.read" in calls[-1])  # the poll, in which a frame takes 96 cycles
         dying.send_signal(signal.SIGKILL)
         dying.wait()
         dying.stdout.close()
@@ -280,12 +298,14 @@ def test_two_users_in_turn(bundles: dict[str, Path]) -> None:
     assert [s["exact"] for s in said] == [8, 8]
 
 
-def test_a_client_without_download_finds_what_the_last_one_left(rig: Rig) -> None:
-    assert rig.run()
+def test_a_client_without_download_finds_what_the_last_one_left_but_idle(rig: Rig) -> None:
+    rig.start(frames=1000)
+    assert rig.read(registers.FIRST_ARGUMENT) != 0
     rig.client.remote_device.shutdown()
     other = Rig(rig.board, rig.client, rig.path)
     other.window = rig.client.mmio.get_mmio(base_addr=rig.record["base_address"], length=4096).mmio_id
     assert other.read(registers.CONTROL) == registers.IDLE
+    assert other.read(registers.FIRST_ARGUMENT) == 0
     assert other.read(rig.kernel.status) == registers.MAGIC_WORD
 
 

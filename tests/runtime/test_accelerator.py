@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.runtime.conftest import Made
 
 from gatewright.board.server import VirtualBoard
 from gatewright.errors import ClosedError, ConfigError, DataError, RunTimeout
-from gatewright.runtime import Accelerator, engine
+from gatewright.runtime import Accelerator, device, engine
 
 
 @contextmanager
@@ -123,6 +124,7 @@ def test_a_bad_value_in_a_later_piece_stops_the_run(
     x[-1, 0, 0, 0] = np.inf
     with pytest.raises(DataError, match="NaN or infinite"):
         accelerator.run(x)
+    assert accelerator.state().faults == ("aborted",)
     want = residual.build.model_graph.predict(residual.x[:40])[0]
     np.testing.assert_array_equal(accelerator.run(residual.x[:40]), want)
 
@@ -144,6 +146,42 @@ def test_submitted_batches_come_in_order(residual: Made, residual_board: tuple[A
     job = accelerator.submit(np.full((1, 2, 6, 6), np.nan))
     with pytest.raises(DataError, match="NaN"):
         job.result()
+
+
+def test_many_threads_take_turns(residual: Made, accelerator: Accelerator) -> None:
+    want = residual.build.model_graph.predict(residual.x)[0]
+
+    def some(first: int) -> bool:
+        runs = [slice(first + i, first + i + 1 + (5 * i + first) % 9) for i in range(4)]
+        jobs = [accelerator.submit(residual.x[run]) for run in runs]
+        exact = all(np.array_equal(accelerator.run(residual.x[run]), want[run]) for run in runs)
+        return exact and all(np.array_equal(job.result(), want[run]) for job, run in zip(jobs, runs, strict=True))
+
+    with ThreadPoolExecutor(5) as threads:
+        assert all(threads.map(some, range(0, 200, 20)))
+
+
+def test_an_interrupted_run_is_stopped(
+    residual: Made, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the kernel is polled, in each piece of a batch."""
+    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    want = residual.build.model_graph.predict(residual.x)[0]
+    read = device.Device.read
+    for interrupted in range(1, 4):
+        polls = []
+
+        def read_or_leave(self: device.Device, offset: int, polls: list[int] = polls, last: int = interrupted) -> int:
+            polls += [offset] * (offset == 0)
+            if offset == 0 and len(polls) == last:
+                raise KeyboardInterrupt
+            return read(self, offset)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(device.Device, "read", read_or_leave)
+            accelerator.run(residual.x)
+        assert accelerator.state().faults == ("aborted",)
+        np.testing.assert_array_equal(accelerator.run(residual.x), want)
 
 
 def test_a_result_that_is_not_there_yet(residual: Made, accelerator: Accelerator) -> None:

@@ -129,22 +129,23 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (member("../outside"), r"'\.\./outside' lies outside the bundle"),
-        (member("/etc/outside"), "'/etc/outside' lies outside the bundle"),
-        (member("a/../../b"), "lies outside the bundle"),
-        (member("link", tarfile.SYMTYPE, "/etc/passwd"), "'link' is no file and no folder"),
-        (member("hard", tarfile.LNKTYPE, "/etc/passwd"), "'hard' is no file and no folder"),
-        (member("fifo", tarfile.FIFOTYPE), "'fifo' is no file and no folder"),
-        (member("mlp/other"), "no bundle.json in this archive"),
-        (b"not an archive", r"not a whole .tar.gz \(not a gzip file\)"),
-    ],
-)
-def test_archives_that_are_no_bundles(tmp_path: Path, data: bytes, message: str) -> None:
+MEMBERS = {
+    "above": (("../outside",), r"'\.\./outside' lies outside the bundle"),
+    "absolute": (("/etc/outside",), "'/etc/outside' lies outside the bundle"),
+    "by a detour": (("a/../../b",), "lies outside the bundle"),
+    "symbolic link": (("link", tarfile.SYMTYPE, "/etc/passwd"), "'link' is no file and no folder"),
+    "hard link": (("hard", tarfile.LNKTYPE, "/etc/passwd"), "'hard' is no file and no folder"),
+    "pipe": (("fifo", tarfile.FIFOTYPE), "'fifo' is no file and no folder"),
+    "no manifest": (("mlp/other",), "no bundle.json in this archive"),
+    "no archive": (None, r"not a whole .tar.gz \(not a gzip file\)"),
+}
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_archives_that_are_no_bundles(tmp_path: Path, kind: str) -> None:
+    given, message = MEMBERS[kind]
     path = tmp_path / "strange.tar.gz"
-    path.write_bytes(data)
+    path.write_bytes(b"not an archive" if given is None else member(*given))
     with pytest.raises(BundleError, match=message):
         Bundle(path)
     assert sorted(p.name for p in tmp_path.parent.glob("**/outside")) == []

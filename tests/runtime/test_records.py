@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import sys
 from pathlib import Path
@@ -69,6 +70,23 @@ def test_the_runtime_imports_numpy_pynq_and_nothing_else() -> None:
         assert imports(path) <= ALLOWED | sys.stdlib_module_names, path
 
 
+def evaluated(tree: ast.AST) -> list[ast.AST]:
+    """Nodes that Python evaluates: all but annotations, which stay text."""
+    found, left = [], [tree]
+    while left:
+        node = left.pop()
+        found.append(node)
+        skipped = [getattr(node, name, None) for name in ("annotation", "returns")]
+        left += [child for child in ast.iter_child_nodes(node) if child not in skipped]
+    return found
+
+
 def test_the_runtime_is_python_3_8() -> None:
+    """Its syntax, and no `tuple[int]` or `zip(strict=)` where Python 3.8 would meet it."""
     for path in Path(runtime.__path__[0]).glob("**/*.py"):
-        ast.parse(path.read_text(), feature_version=(3, 8))
+        tree = ast.parse(path.read_text(), feature_version=(3, 8))
+        assert "from __future__ import annotations" in path.read_text()
+        for node in evaluated(tree):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                assert node.value.id not in dir(builtins), f"{path}:{node.lineno}"
+            assert not (isinstance(node, ast.keyword) and node.arg == "strict"), f"{path}:{node.lineno}"

@@ -46,6 +46,30 @@ def test_the_driver_gets_goldens_integers_in_the_predicted_cycles(build: Build) 
     assert "cycles by the kernel's own counters; 50 frames in" in result.note
 
 
+def test_weights_from_memory_are_in_the_bundle_and_the_driver_puts_them_there(tmp_path: Path) -> None:
+    b, y = two_layers(hidden=64)
+    build = compile_model(b.save(tmp_path / "net.onnx", y), "pynq-z2", fps=1e5, targets=["rtl", "kernel"],
+                          stream_weights=["matmul_1"], output=tmp_path / "build")  # fmt: skip
+    (weights,) = build.kernel.weights
+    assert weights.file in bundle(build.directory).files
+    (result,) = check(build.directory, stages=["board"])
+    assert (result.status, result.exact) == ("ok", 8), result
+    image = build.directory / weights.file
+    image.write_bytes(bytes(b ^ 1 for b in image.read_bytes()))
+    (result,) = check(build.directory, stages=["board"])
+    assert result.status == "failed" and "frames differ from golden" in result.reason, result
+
+
+def test_a_kernel_of_another_design_is_refused(copy: Build) -> None:
+    path = copy.directory / "kernel" / "kernel.json"
+    content = json.loads(path.read_text())
+    content["hash"] = "0" * 32
+    path.write_text(json.dumps(content))
+    (result,) = check(copy.directory, stages=["board"])
+    assert result.status == "failed"
+    assert f"kernel is of the design {'0' * 32}, and design.json is" in result.reason
+
+
 def test_few_frames_of_a_slow_design_say_so(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "CYCLES", 3 * build.summary()["interval_cycles"])
     (result,) = check(build.directory, stages=["board"])

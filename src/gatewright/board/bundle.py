@@ -161,8 +161,7 @@ def check_targets(build: Build) -> None:
 def make_bundle(build: Build, golden: Golden) -> BundleFiles:
     """A bundle of what lies in the build folder, with these frames."""
     check_targets(build)
-    board = load_board(build.summary()["board"])
-    kernel = KernelMap.load(build.emitted("kernel") / "kernel.json")
+    board, kernel = load_board(build.summary()["board"]), build.kernel
     simulated = _files(build.directory, "rtl") | _files(build.directory, "kernel")
     files = simulated | _graph_files(build) | _host_files(build) | _golden_files(build, golden) | _runtime_files()
     platform = _platform_files(build, board, kernel, simulated)

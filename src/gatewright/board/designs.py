@@ -79,8 +79,9 @@ class Source:
         bundle, kernel, model = self.bundle, self.bundle.kernel, build_kernel(folder, optimise)
         return Design(
             name=bundle.name, file=self.file, bitstream=self.bitstream, base_address=bundle.base_address,
-            control_bytes=kernel.control_bytes, frames_register=kernel.frames_register, mhz=bundle.mhz,
-            interval=bundle.interval_cycles, latency=bundle.latency_cycles, start=lambda: model.start(memory),
+            control_bytes=kernel.control_bytes, frames_register=kernel.frames_register, status=kernel.status,
+            mhz=bundle.mhz, interval=bundle.interval_cycles, latency=bundle.latency_cycles,
+            start=lambda: model.start(memory),
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import grpc
 from gatewright.board.memory import DeviceMemory
 from gatewright.board.refusal import Refusal
 from gatewright.errors import ConfigError, GatewrightError, SimulationError
+from gatewright.runtime.kernel_map import CYCLES
 from gatewright.sim.kernel import Fault, KernelProcess
 
 _START, _AUTO_RESTART = 0x01, 0x80
@@ -36,7 +37,7 @@ class Design:
         bitstream: the bytes that are uploaded.
         base_address: of the control registers.
         control_bytes: that they take.
-        frames_register: offset of the number of frames.
+        frames_register, status: offsets of the number of frames and of the status block.
         mhz: clock that the kernel was built for.
         interval: predicted cycles between frames.
         latency: predicted cycles of the first frame.
@@ -49,6 +50,7 @@ class Design:
     base_address: int
     control_bytes: int
     frames_register: int
+    status: int
     mhz: float
     interval: int
     latency: int
@@ -70,7 +72,7 @@ class Fabric:
         self._process: KernelProcess | None = None
         self._frames = 1
         self._running = self._restarts = False
-        self._begun = (0, 0.0)
+        self._begun = 0.0
 
     @property
     def design(self) -> Design | None:
@@ -160,7 +162,7 @@ class Fabric:
                 self._frames = value
             if offset == 0 and value & _START:
                 self._running, self._restarts = True, bool(value & _AUTO_RESTART)
-                self._begun = (process.cycles, time.monotonic())
+                self._begun = time.monotonic()
 
     def _simulated(self) -> KernelProcess:
         if self._process is None:
@@ -199,7 +201,9 @@ class Fabric:
             step = step * 2 if took < _SLICE_SECONDS / 2 else max(step // 2, 1) if took > _SLICE_SECONDS else step
 
     def _finished(self, design: Design, process: KernelProcess) -> None:
-        cycles, seconds = process.cycles - self._begun[0], time.monotonic() - self._begun[1]
+        # The kernel's own count: that of the simulation depends on how often this looked.
+        low, high = (process.read(design.status + CYCLES + 4 * i) for i in range(2))
+        cycles, seconds = low | high << 32, time.monotonic() - self._begun
         self._log(
             f"{design.name}: {self._frames:,} frames in {cycles:,} cycles, {cycles / design.mhz / 1e3:,.3f} ms at "
             f"{design.mhz:g} MHz (simulated in {seconds:.1f} s)"

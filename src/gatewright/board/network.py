@@ -63,9 +63,8 @@ class Server:
         self._lock, self._stopping = threading.RLock(), threading.Event()
         self._turns = Turns(connected, self._client_gone, wait_seconds)
         self.host = checked_host(host)
-        self._server = grpc.server(
-            ThreadPoolExecutor(_THREADS, "board"), options=_OPTIONS, maximum_concurrent_rpcs=_THREADS
-        )
+        self._pool = ThreadPoolExecutor(_THREADS, "board")
+        self._server = grpc.server(self._pool, options=_OPTIONS, maximum_concurrent_rpcs=_THREADS)
         services = {
             "remote_device": DeviceService(machine, self._turns.end),
             "mmio": MmioService(machine, self._stopping.is_set),
@@ -80,6 +79,11 @@ class Server:
     def holder(self) -> str | None:
         """The peer whose turn it is."""
         return self._turns.holder
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their client's turn."""
+        return self._turns.waiting
 
     def start(self) -> None:
         """Serve from now on, in threads of its own."""
@@ -101,10 +105,10 @@ class Server:
         self._stopping.set()
         self._turns.close()
         self._server.stop(None).wait()
+        self._pool.shutdown()
         if self._reaper.is_alive():
             self._reaper.join()
-        with self._lock:
-            self._machine.fabric.close()
+        self._machine.fabric.close()
 
     def _bind(self, port: int) -> int:
         host = f"[{self.host}]" if ":" in self.host else self.host

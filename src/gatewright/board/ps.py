@@ -36,6 +36,7 @@ class ProcessingSystem:
         dividers: lowest bit of both dividers in it.
         source: the PLL that clocks come from after boot, by the address of its control register.
         feedback: lowest bit and width of a PLL's multiplier.
+        halving: the bit of a PLL that halves its frequency; None where there is none.
         registers: value after boot by address.
     """
 
@@ -49,12 +50,14 @@ class ProcessingSystem:
     dividers: tuple[int, int]
     source: int
     feedback: tuple[int, int]
+    halving: int | None
     registers: Mapping[int, int]
 
     def source_mhz(self, registers: Mapping[int, int]) -> float:
         """Frequency of the PLL that the clocks come from."""
-        low, bits = self.feedback
-        return self.reference_mhz * (registers[self.source] >> low & (1 << bits) - 1)
+        (low, bits), value = self.feedback, registers[self.source]
+        halved = self.halving is not None and value >> self.halving & 1
+        return self.reference_mhz * (value >> low & (1 << bits) - 1) / (2 if halved else 1)
 
     def clock_mhz(self, registers: Mapping[int, int], index: int) -> float:
         """Frequency of clock `index`, 0 where it is divided by nothing."""
@@ -89,7 +92,7 @@ def _zynq() -> ProcessingSystem:
     return ProcessingSystem(
         architecture="armv7l", compatible="xlnx,zynq-7000", metadata="processing_system7", reference_mhz=50.0,
         control_base=0x43C0_0000, pins=(906, 118), clocks=clocks, dividers=(8, 20), source=slcr + 0x108,
-        feedback=(12, 7), registers=MappingProxyType(registers),
+        feedback=(12, 7), halving=None, registers=MappingProxyType(registers),
     )  # fmt: skip
 
 
@@ -111,7 +114,7 @@ def _ultrascale() -> ProcessingSystem:
     return ProcessingSystem(
         architecture="aarch64", compatible="xlnx,zynqmp", metadata="zynq_ultra_ps_e", reference_mhz=33.333,
         control_base=0xA000_0000, pins=(338, 174), clocks=clocks, dividers=(8, 16), source=crl + 0x20,
-        feedback=(8, 7), registers=MappingProxyType(registers),
+        feedback=(8, 7), halving=16, registers=MappingProxyType(registers),
     )  # fmt: skip
 
 

@@ -48,6 +48,11 @@ class Turns:
         """The peer whose turn it is."""
         return self._holder
 
+    @property
+    def waiting(self) -> int:
+        """Calls of other peers that wait."""
+        return self._waiting
+
     def enter(self, peer: str) -> None:
         """Return when it is this peer's turn.
 
@@ -56,18 +61,16 @@ class Turns:
         """
         until = time.monotonic() + self._wait_seconds
         with self._condition:
-            if self._holder not in (None, peer) and self._waiting >= _MOST_WAITING:
+            if self._busy(peer) and self._waiting >= _MOST_WAITING:
                 self._refuse()
-            self._waiting += 1
-            try:
-                while self._ending or self._holder not in (None, peer):
-                    if self._closed or time.monotonic() >= until:
-                        self._refuse()
-                    self._condition.wait(_LOOK_SECONDS)
-                if self._holder is None:
-                    self._holder, self._since = peer, time.monotonic()
-            finally:
+            while self._busy(peer):
+                if self._closed or time.monotonic() >= until:
+                    self._refuse()
+                self._waiting += 1
+                self._condition.wait(_LOOK_SECONDS)
                 self._waiting -= 1
+            if self._holder is None:
+                self._holder, self._since = peer, time.monotonic()
 
     def holds(self, peer: str) -> bool:
         """Whether it is still this peer's turn."""
@@ -96,6 +99,9 @@ class Turns:
     def close(self) -> None:
         """Let nobody wait any longer."""
         self._closed = True
+
+    def _busy(self, peer: str) -> bool:
+        return self._ending or self._holder not in (None, peer)
 
     def _refuse(self) -> None:
         raise Refusal(

@@ -17,6 +17,7 @@ from gatewright.design.structure import Structure, structure
 from gatewright.errors import ConfigError, MissingTargetError
 from gatewright.ir.graph import Graph
 from gatewright.ir.serial import load_graph
+from gatewright.runtime.kernel_map import KernelMap
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,24 @@ class Build:
             ConfigError: the prediction is missing or damaged.
         """
         return int(self.summary()["bus_bits"])
+
+    @cached_property
+    def kernel(self) -> KernelMap:
+        """What kernel.json says of the AXI kernel.
+
+        Raises:
+            MissingTargetError: it was compiled without one.
+            ConfigError: it is not readable, or of another design than design.json.
+        """
+        from gatewright.emit.kernel import kernel_map  # which takes time to load
+
+        kernel = KernelMap.load(self.emitted("kernel") / "kernel.json")
+        expected = kernel_map(self.design_graph, self.structure, kernel.bus_bits).hash
+        if kernel.hash != expected:
+            raise ConfigError(
+                f"{self.directory}/kernel is of the design {kernel.hash}, and design.json is {expected}: compile again"
+            )
+        return kernel
 
     @property
     def data(self) -> Path:

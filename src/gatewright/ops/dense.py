@@ -325,7 +325,7 @@ class Dense(Op):
         }
         memories: list[Ram] = []
         if self.streamed:
-            counts |= {"rom_bits": float(word)}  # the register that its word comes to
+            counts |= {"rom_bits": 0.0 if self.dsp else float(word)}  # the register that a word comes to
         elif self.block_rom:
             memories.append(Ram(word, words, True, "rom"))
         else:
@@ -335,7 +335,7 @@ class Dense(Op):
         if nf > 1 and sf > 1:
             memories.append(Ram(int(data), sf))
             counts["reread"] = data
-        products, found = self._product_features() if self.dsp else ((), self._heap_features(nf * sf))
+        products, found = self._product_features() if self.dsp else ((), self._heap_features())
         if sf > 1:
             # With one product a row, the DSP slice accumulates too.
             counts["accumulator_dsp" if self.dsp and self.simd == 1 else "accumulator"] = acc
@@ -352,9 +352,9 @@ class Dense(Op):
             "tree_bits": float(self.pe * registers),
         }
 
-    def _heap_features(self, words: int) -> dict[str, float]:
-        """Gates and compressors; where the weights are one word or two, most gates are none."""
-        shape = self.heap
+    def _heap_features(self) -> dict[str, float]:
+        """Gates and compressors; where a ROM of the weights has one word or two, most gates are none."""
+        shape, words = self.heap, 0 if self.streamed else self.memory_shape("weight")[0]
         top = min(self.acc_bits, self.weight_bits + self.source.bits - 2 + self.simd.bit_length())
         counts = {"chain": float(self.pe * shape.chain), "heap_bits": float(self.pe * (shape.registers + top))}
         if words == 1:

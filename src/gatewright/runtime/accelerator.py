@@ -223,11 +223,13 @@ class Accelerator:
         else:
             raise DataError(f"give the {len(inputs)} inputs {names!r} as a tuple in this order, or as a dict by name")
         arrays = dict(zip(names, (np.asarray(a) for a in given)))
-        counts = {name: len(a) for name, a in arrays.items() if a.ndim}
         engine = self._engine
-        encoders = self._ready().encoders if engine is None else engine.encoders
-        checked = [e.check(arrays[e.source.name], integers) for e in encoders]
-        if len(set(counts.values())) > 1:
+        if engine is None:  # the device went away, and was not there when a run looked for it again
+            with self._lock:
+                engine = self._ready()
+        checked = [e.check(arrays[e.source.name], integers) for e in engine.encoders]
+        if any(len(a) != len(checked[0]) for a in checked):
+            counts = {name: len(a) for name, a in arrays.items()}
             raise DataError(f"inputs of {counts!r} frames: give equally many of each")
         return checked
 

@@ -158,20 +158,30 @@ def pack_rows(codes: Bytes, elements: int, bits: int, out: Bytes) -> None:
         packed = np.packbits(np.bitwise_and(codes, 1, out=codes), bitorder="little")
         out[:, :used] = packed.reshape(len(codes), -1)[:, :used]
         return
-    lanes, group = codes.view(np.uint64), 1
+    lanes, steps = codes.view(np.uint64), _folds(bits)
     other = np.empty_like(lanes)
-    while group * bits % 8:
-        size, lane = group * bits, group * 8
-        low = sum(((1 << size) - 1) << at for at in range(0, 64, 2 * lane))
-        np.right_shift(lanes, np.uint64(lane - size), out=other)
-        np.bitwise_and(other, np.uint64(low << size), out=other)
-        np.bitwise_and(lanes, np.uint64(low), out=lanes)
+    for shift, low, high in steps:
+        np.right_shift(lanes, shift, out=other)
+        np.bitwise_and(other, high, out=other)
+        np.bitwise_and(lanes, low, out=lanes)
         np.bitwise_or(lanes, other, out=lanes)
-        group *= 2
+    group = 1 << len(steps)
     step = group * bits // 8
     for byte in range(step):
         column = out[:, byte:used:step]
         column[...] = codes[:, byte::group][:, : column.shape[1]]
+
+
+@lru_cache(maxsize=8)
+def _folds(bits: int) -> list[tuple[np.uint64, np.uint64, np.uint64]]:
+    """Per step of `pack_rows` the shift that brings the upper of two neighbours to the lower, and where the two are."""
+    steps, group = [], 1
+    while group * bits % 8:
+        size, lane = group * bits, group * 8
+        low = sum(((1 << size) - 1) << at for at in range(0, 64, 2 * lane))
+        steps.append((np.uint64(lane - size), np.uint64(low), np.uint64(low << size)))
+        group *= 2
+    return steps
 
 
 def _unpack(words: Bytes, stream: Stream) -> npt.NDArray[np.integer[Any]]:

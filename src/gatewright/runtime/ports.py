@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,13 +70,13 @@ class GraphInput:
         Raises:
             DataError: a value that is not finite.
         """
-        least, greatest = (x.min(), x.max()) if x.size else (0, 0)
-        if not (np.isfinite(least) and np.isfinite(greatest)):
+        least, greatest = (float(f.reduce(x, axis=None)) if x.size else 0.0 for f in (np.minimum, np.maximum))
+        if not (math.isfinite(least) and math.isfinite(greatest)):
             raise DataError(f"input {self.name!r}: holds NaN or infinite values; remove them")
         real = np.empty(x.shape) if room is None else room.reshape(x.shape)
         real[...] = x if self.in_order else np.take(x, self.index.ravel(), axis=1)
         real = real.reshape(len(x), *self.tensor.shape)
-        if x.size > _MANY and self._keeps_within(float(least), float(greatest)):
+        if x.size > _MANY and self._keeps_within(least, greatest):
             round_in_place(real, self.tensor.scale, self.rounding)  # without clipping
             return real
         return self._round(evaluate(self.steps, real))

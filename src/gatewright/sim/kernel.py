@@ -179,7 +179,11 @@ def run_batch(
         culprit = find_culprit(state, [a.name for a in kernel.inputs])
         raise SimulationError(f"{kernel.kernel} is not done after {patience} cycles: {culprit.text}\n{state}")
     if "done" not in state.control or state.faults or state.frames_done != frames:
-        raise SimulationError(f"{kernel.kernel} ends a batch of {frames} frames wrongly:\n{state}")
+        fault = f"; first fault at {state.fault_address:#x} of {state.fault_port}" if state.faults else ""
+        raise SimulationError(
+            f"{kernel.kernel} ends a batch of {frames} frames with {state.frames_done} of them, control "
+            f"{', '.join(state.control)}, faults {', '.join(state.faults) or 'none'}{fault}"
+        )
     outputs = zip(kernel.outputs, views[len(kernel.inputs) :], strict=True)
     return KernelRun(
         tuple(read_images(memory.tobytes(), frames, a.stream, kernel.bus_bits) for a, memory in outputs), state

@@ -20,11 +20,10 @@ from gatewright.board.server import VirtualBoard
 from gatewright.boards import load_board
 from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.errors import ToolError
-from gatewright.runtime.kernel_map import KernelMap
 from gatewright.sim.kernel import MemoryModel
 from gatewright.sim.tools import find_tool, find_verilator
 from gatewright.verify.check import Case, StageResult, compare
-from gatewright.verify.kernel import optimise, paced, predicted_interval
+from gatewright.verify.kernel import optimise, paced, predicted_pace
 
 CYCLES = 10_000_000
 """Of the board's clock that are simulated unless a number of frames is asked for: 30 s or so."""
@@ -112,7 +111,7 @@ def _result(
     summary = case.build.summary()
     memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
     designed = summary["interval_cycles"]
-    predicted = predicted_interval(KernelMap.from_json(files.record["kernel"]), memory, designed, frames)
+    predicted = predicted_pace(case, case.build.kernel, memory, frames)
     notes = [f"cycles by the kernel's own counters; {frames} frames in {cycles:,} cycles, the first after {first:,}"]
     if predicted is None or predicted > designed:
         notes.append(f"memory sets the pace: the design alone would take {designed:,} cycles a frame")

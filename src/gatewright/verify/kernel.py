@@ -10,8 +10,7 @@ import numpy as np
 
 from gatewright.boards import load_board
 from gatewright.design.plan import PREDICTED_FRAMES
-from gatewright.emit.kernel import BUFFER_WORDS, kernel_map
-from gatewright.errors import SimulationError
+from gatewright.emit.kernel import BUFFER_WORDS
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.runtime.types import Stream
 from gatewright.sim.kernel import (
@@ -45,12 +44,7 @@ def kernel_stage(case: Case, name: str) -> StageResult:
         GatewrightError: the build has no kernel or another design's; a tool is missing; the simulation breaks off.
     """
     build, summary = case.build, case.build.summary()
-    kernel = KernelMap.load(build.emitted("kernel") / "kernel.json")
-    expected = kernel_map(build.design_graph, build.structure, kernel.bus_bits).hash
-    if kernel.hash != expected:
-        raise SimulationError(
-            f"{build.directory}/kernel is of the design {kernel.hash}, and design.json is {expected}: compile again"
-        )
+    kernel = build.kernel
     case.progress("compiling the kernel")
     model = build_kernel(build.directory, optimise(case))
     memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
@@ -61,8 +55,7 @@ def kernel_stage(case: Case, name: str) -> StageResult:
     outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
     longest = max(runs, key=lambda r: r.state.frames)
     interval = longest.interval if longest.state.frames >= PREDICTED_FRAMES else None
-    weights = [w["bytes"] * w["reads_per_frame"] for w in summary["streamed"]]
-    predicted = predicted_interval(kernel, memory, summary["interval_cycles"], longest.state.frames, weights)
+    predicted = predicted_pace(case, kernel, memory, longest.state.frames)
     result = replace(
         compare(case, name, tuple(outputs[i] for i in build.structure.leaves)),
         latency_cycles=runs[0].state.first_frame,
@@ -101,6 +94,13 @@ def _batches(case: Case, kernel: KernelMap, process: KernelProcess, free: int) -
         yield run_batch(process, kernel, [x[done : done + frames] for x in case.integers], patience)
         done += frames
         most = max(1, min(BATCH, room))
+
+
+def predicted_pace(case: Case, kernel: KernelMap, memory: MemoryModel, frames: int) -> float | None:
+    """`predicted_interval` of a build's design."""
+    summary = case.build.summary()
+    weights = [w["bytes"] * w["reads_per_frame"] for w in summary["streamed"]]
+    return predicted_interval(kernel, memory, summary["interval_cycles"], frames, weights)
 
 
 def predicted_interval(

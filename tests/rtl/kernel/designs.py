@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tests.models import Builder, small_network
 
 from gatewright.boards import load_board
@@ -14,7 +15,9 @@ from gatewright.design.plan import Design, make_design
 from gatewright.emit import kernel, rtl
 from gatewright.frontend.importer import from_onnx
 from gatewright.ir.graph import Graph, single
+from gatewright.ir.op import as_int64
 from gatewright.ir.types import Tensor
+from gatewright.ops.dense import Dense
 from gatewright.ops.maxpool import Maxpool
 from gatewright.passes.lower import lower
 from gatewright.runtime.kernel_map import KernelMap
@@ -51,6 +54,12 @@ def wide() -> Design:
 def broad() -> Design:
     """512 bits in every cycle."""
     return as_it_is(single(Maxpool(Tensor((4, 4, 128), -8, 7), 1, 128), "net"))
+
+
+def streamed() -> Design:
+    """A layer whose weights, words of 30 bits, are read from memory for both vectors of a frame."""
+    weight = np.random.default_rng(5).integers(-15, 16, (24, 18))
+    return as_it_is(single(Dense(Tensor((2, 18), 0, 3), as_int64(weight), pe=2, simd=3, streamed=("weight",)), "net"))
 
 
 def write_kernel(design: Design, bus_bits: int, folder: Path) -> KernelMap:

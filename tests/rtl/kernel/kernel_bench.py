@@ -26,9 +26,10 @@ async def registers_are_what_the_map_says(dut: Any) -> None:
     assert await kernel.status(regs.BUS_BITS) == kernel.map.bus_bits
     words = [await kernel.status(regs.HASH + 4 * i) for i in range(4)]
     assert b"".join(w.to_bytes(4, "little") for w in words).hex() == kernel.map.hash
-    places = {a.port: random.getrandbits(64) for a in kernel.map.arguments}
+    ports = (*kernel.map.arguments, *kernel.map.weights)
+    places = {a.port: random.getrandbits(64) for a in ports}
     await kernel.arguments(places, 0x89ABCDEF)
-    for argument in kernel.map.arguments:
+    for argument in ports:
         low, high = await kernel.read(argument.register), await kernel.read(argument.register + 4)
         assert low | high << 32 == places[argument.port]
         assert await kernel.read(argument.register + 8) == 0, "the reserved word"
@@ -40,7 +41,7 @@ async def registers_are_what_the_map_says(dut: Any) -> None:
 @cocotb.test()
 async def nothing_answers_where_nothing_is(dut: Any) -> None:
     kernel = await Kernel.start(dut)
-    addresses = [a.register + i for a in kernel.map.arguments for i in (0, 4)]
+    addresses = [a.register + i for a in (*kernel.map.arguments, *kernel.map.weights) for i in (0, 4)]
     known = {*range(0, regs.FIRST_ARGUMENT, 4), kernel.map.frames_register, *addresses}
     status = range(kernel.map.status, kernel.map.edge_register(len(kernel.map.edges)), 4)
     fixed = {offset: await kernel.read(offset) for offset in status}
@@ -134,7 +135,7 @@ async def arguments_of_the_next_run_leave_this_one_alone(dut: Any) -> None:
     kernel = await Kernel.start(dut)
     count = len(kernel.frames["gmem0"])
     places = await kernel.launch(count)
-    await kernel.arguments({a.port: 0x777 for a in kernel.map.arguments}, 0)
+    await kernel.arguments(dict.fromkeys(kernel.map.ports, 0x777), 0)
     await kernel.finish()
     kernel.check(places, count)
     assert await kernel.status(regs.FAULTS) == 0
@@ -287,13 +288,15 @@ async def an_abort_waits_for_what_is_outstanding(dut: Any) -> None:
     await ClockCycles(dut.ap_clk, 20)
     assert await kernel.status(regs.ABORT) == 1
     assert await kernel.read(regs.CONTROL) == regs.START
+    offered = {port: int(watch.pins["valid"].value) for port, watch in kernel.bursts.items()}
     kernel.forget_bursts()
     for channel in channels:
         channel.pause = False
     await kernel.settle()
     assert await kernel.read(regs.CONTROL) == regs.DONE | regs.IDLE | regs.READY
     assert await kernel.status(regs.FAULTS) == regs.ABORTED
-    assert not any(watch.taken for watch in kernel.bursts.values()), "no new bursts"
+    # What was offered stays offered until it is taken.
+    assert {port: len(watch.taken) for port, watch in kernel.bursts.items()} == offered, "no new bursts"
     assert [await kernel.read(kernel.map.edge_register(i)) & 0xFFFFFF for i in range(len(kernel.map.edges))] == [
         0
     ] * len(kernel.map.edges)
@@ -344,3 +347,20 @@ async def frames_follow_each_other_as_fast_as_the_slowest_part(dut: Any) -> None
     assert found[-1] - found[-1 - kernel.steady] == kernel.steady * interval, f"{found}, not every {interval}"
     cycles = await kernel.wide(regs.LAST_FRAME) - await kernel.wide(regs.FIRST_FRAME)
     assert cycles == found[-1] - found[0]
+
+
+@cocotb.test()
+async def weights_are_read_once_a_pass(dut: Any) -> None:
+    """In bursts that end with them and begin with the first again; none where there are no weights."""
+    kernel = await Kernel.start(dut)
+    count, word = len(kernel.frames["gmem0"]), kernel.map.bus_bits // 8
+    places = await kernel.run(count, 0x1_0000_0000 - 3 * word)
+    for weights in kernel.map.weights:
+        taken = [(a - places[weights.port], (length + 1) * word) for a, length in kernel.bursts[weights.port].taken]
+        begins = [i for i, (start, _) in enumerate(taken) if start == 0]
+        assert len(begins) % count == 0
+        for first, end in zip(begins, [*begins[1:], len(taken)], strict=True):
+            sizes = [size for _, size in taken[first:end]]
+            assert [start for start, _ in taken[first:end]] == [sum(sizes[:i]) for i in range(len(sizes))]
+            assert sum(sizes) == weights.image_bytes
+        assert len(kernel.beats[weights.port].taken) == len(begins) * weights.image_bytes // word

@@ -12,6 +12,7 @@ import logging
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -22,8 +23,9 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiReadBus, AxiResp, AxiSla
 from cocotbext.axi.sparse_memory import SparseMemory
 
 from gatewright.runtime import kernel_map as regs
-from gatewright.runtime.kernel_map import Argument, KernelMap
+from gatewright.runtime.kernel_map import KernelMap
 
+BUILD = Path(os.environ["KERNEL"]).parents[1]
 PERIOD_NS = 10
 PATIENCE_CYCLES = 60_000
 HIGH = 0x12_3456_7000
@@ -93,18 +95,19 @@ class Kernel:
         clocking = (dut.ap_clk, dut.ap_rst_n)
         bus = AxiLiteBus.from_prefix(dut, "s_axi_control")
         self.control = AxiLiteMaster(bus, *clocking, reset_active_level=False)
-        self.readers = [self._slave(AxiSlaveRead, AxiReadBus, a) for a in self.map.inputs]
-        self.writers = [self._slave(AxiSlaveWrite, AxiWriteBus, a) for a in self.map.outputs]
+        reads = [*(a.port for a in self.map.inputs), *(w.port for w in self.map.weights)]
+        self.readers = [self._slave(AxiSlaveRead, AxiReadBus, port) for port in reads]
+        self.writers = [self._slave(AxiSlaveWrite, AxiWriteBus, a.port) for a in self.map.outputs]
         for slave, channel in [*((s, "r_channel") for s in self.readers), *((s, "b_channel") for s in self.writers)]:
             self._answer(getattr(slave, channel))
-        self.bursts = {a.port: ChannelWatch(self, a.port, "ar", ("addr", "len")) for a in self.map.inputs}
+        self.bursts = {port: ChannelWatch(self, port, "ar", ("addr", "len")) for port in reads}
         self.bursts |= {a.port: ChannelWatch(self, a.port, "aw", ("addr", "len")) for a in self.map.outputs}
-        self.beats = {a.port: ChannelWatch(self, a.port, "r", ("data", "last")) for a in self.map.inputs}
+        self.beats = {port: ChannelWatch(self, port, "r", ("data", "last")) for port in reads}
         self.beats |= {a.port: ChannelWatch(self, a.port, "w", ("data", "strb", "last")) for a in self.map.outputs}
         self.answers = {a.port: ChannelWatch(self, a.port, "b", ("resp",)) for a in self.map.outputs}
 
-    def _slave(self, kind: Any, bus: Any, argument: Argument) -> Any:
-        pins = bus.from_prefix(self.dut, f"m_axi_{argument.port}")
+    def _slave(self, kind: Any, bus: Any, port: str) -> Any:
+        pins = bus.from_prefix(self.dut, f"m_axi_{port}")
         return kind(pins, self.dut.ap_clk, self.dut.ap_rst_n, target=self.memory, reset_active_level=False)
 
     def _answer(self, channel: Any) -> None:
@@ -165,12 +168,16 @@ class Kernel:
             if argument in self.map.inputs:
                 self.memory.cells.write(address, self.frames[argument.port][:count].tobytes())
             address += (count * argument.frame_bytes + 0x2FFF) // 0x1000 * 0x1000
+        for weights in self.map.weights:
+            places[weights.port] = address
+            self.memory.cells.write(address, (BUILD / weights.file).read_bytes())
+            address += (weights.image_bytes + 0x2FFF) // 0x1000 * 0x1000
         return places
 
     async def arguments(self, places: dict[str, int], count: int) -> None:
-        for argument in self.map.arguments:
-            await self.write(argument.register, places[argument.port] & 0xFFFFFFFF)
-            await self.write(argument.register + 4, places[argument.port] >> 32)
+        for port in (*self.map.arguments, *self.map.weights):
+            await self.write(port.register, places[port.port] & 0xFFFFFFFF)
+            await self.write(port.register + 4, places[port.port] >> 32)
         await self.write(self.map.frames_register, count)
 
     async def launch(self, count: int, base: int = HIGH, offset: int = 0) -> dict[str, int]:

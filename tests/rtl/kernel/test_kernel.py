@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conformance.support import sample
-from tests.rtl.kernel.designs import several, small, wide, write_kernel
+from tests.rtl.kernel.designs import several, small, streamed, wide, write_kernel
 
 from gatewright.design.plan import Design
 from gatewright.ir.packing import frame_images
 from gatewright.sim.cocotb import run_cocotb
 
 BENCH = Path(__file__).with_name("kernel_bench.py")
-TESTS = 18
+TESTS = 19
 FRAMES, STEADY = 6, 2
 
 
@@ -41,7 +41,7 @@ def run_bench(design: Design, bus_bits: int, folder: Path, count: int = FRAMES) 
 
 @pytest.mark.parametrize(
     ("design", "bus_bits"),
-    [(small, 64), (several, 32), (wide, 32), (wide, 512)],
+    [(small, 64), (several, 32), (wide, 32), (wide, 512), (streamed, 64)],
     ids=lambda v: getattr(v, "__name__", v),
 )
 def test_kernels_do_what_their_map_says(design: Callable[[], Design], bus_bits: int, tmp_path: Path) -> None:
