@@ -216,6 +216,24 @@ async def error_responses_are_latched_and_the_next_run_works(dut: Any) -> None:
 
 
 @cocotb.test()
+async def a_run_is_done_when_all_writes_are_answered(dut: Any) -> None:
+    kernel = await Kernel.start(dut)
+    channels = [w.b_channel for w in kernel.writers]
+    for channel in channels:
+        channel.pause = True
+    places = await kernel.launch(1)
+    words = {a.port: a.frame_bytes * 8 // kernel.map.bus_bits for a in kernel.map.outputs}
+    while any(len(kernel.beats[port].taken) < count for port, count in words.items()):
+        await ClockCycles(dut.ap_clk, 1)
+    await ClockCycles(dut.ap_clk, NEVER_CYCLES)
+    assert await kernel.read(regs.CONTROL) == regs.START
+    for channel in channels:
+        channel.pause = False
+    await kernel.finish()
+    kernel.check(places, 1)
+
+
+@cocotb.test()
 async def counters_are_those_of_the_pins(dut: Any) -> None:
     kernel = await Kernel.start(dut)
     counts = Counts(kernel)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conformance.support import sample
-from tests.rtl.kernel.designs import several, small, streamed, wide, write_kernel
+from tests.rtl.kernel.designs import broad, several, small, streamed, wide, write_kernel
 
 from gatewright.design.plan import Design
 from gatewright.ir.packing import frame_images
@@ -41,7 +41,13 @@ def run_bench(design: Design, bus_bits: int, folder: Path, count: int = FRAMES) 
 
 @pytest.mark.parametrize(
     ("design", "bus_bits"),
-    [(small, 64), (several, 32), (wide, 32), (wide, 512), (streamed, 64)],
+    [
+        (small, 64),
+        (several, 32),
+        (wide, 32),
+        (streamed, 64),
+        *(pytest.param(*v, marks=pytest.mark.slow) for v in ((several, 128), (small, 256), (wide, 512), (broad, 512))),
+    ],
     ids=lambda v: getattr(v, "__name__", v),
 )
 def test_kernels_do_what_their_map_says(design: Callable[[], Design], bus_bits: int, tmp_path: Path) -> None:
