@@ -14,6 +14,7 @@ from kernel_models import HIGH, Counts, Kernel
 from gatewright.runtime import kernel_map as regs
 
 NEVER_CYCLES = 200
+LONG_RUN = 5000
 AUTO_RESTART, INTERRUPT = 1 << 7, 1 << 9
 
 
@@ -300,7 +301,9 @@ async def an_abort_waits_for_what_is_outstanding(dut: Any) -> None:
     channels = [s.r_channel for s in kernel.readers]
     for channel in channels:
         channel.pause = True
-    await kernel.launch(len(kernel.frames["gmem0"]))
+    places = kernel.place(len(kernel.frames["gmem0"]))
+    await kernel.arguments(places, LONG_RUN)  # of which most bursts are still to be asked for
+    await kernel.write(regs.CONTROL, regs.START)
     await ClockCycles(dut.ap_clk, 20)
     await kernel.write(kernel.map.status + regs.ABORT, 1)
     await ClockCycles(dut.ap_clk, 20)
