@@ -16,7 +16,7 @@ from gatewright.ir.packing import frame_images
 from gatewright.sim.cocotb import run_cocotb
 
 BENCH = Path(__file__).with_name("kernel_bench.py")
-TESTS = 19
+TESTS = 20
 FRAMES, STEADY = 6, 2
 
 
