@@ -12,7 +12,7 @@ from gatewright.boards import load_board
 from gatewright.build import Build
 from gatewright.demo import run_demo
 from gatewright.design.structure import Structure
-from gatewright.emit import kernel, rtl
+from gatewright.emit import kernel, kernel_text, rtl
 from gatewright.synth.plan import Part, needed
 from gatewright.synth.yosys import synthesise
 
@@ -26,7 +26,7 @@ def parts(build: Build, bus_bits: int) -> list[Part]:
     design: Structure = build.structure
     paths = [*kernel.library(), *rtl.kernel_sources(design)]
     sources = {p.stem: p for p in paths}
-    text = kernel.core(design, kernel.kernel_map(build.design_graph, design, bus_bits))
+    text = kernel_text.core(design, kernel.kernel_map(build.design_graph, design, bus_bits))
     found = []
     for module, values, name in INSTANCE.findall(text):
         # The hash is a constant of 128 bits whose value costs nothing.

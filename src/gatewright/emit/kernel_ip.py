@@ -11,7 +11,7 @@ description behind the control and interrupt registers for an argument of the ke
 from __future__ import annotations
 
 from gatewright.design.plan import Design
-from gatewright.emit import ipxact_xml, kernel, rtl
+from gatewright.emit import ipxact_xml, kernel, kernel_text, rtl
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls_bench import argument_names
 from gatewright.emit.ipxact import Component, Field, Interface, Pin, Register, clock_and_reset, revision
@@ -73,7 +73,7 @@ def _from_here(path: str) -> str:
     return path.removeprefix("kernel/") if path.startswith("kernel/") else f"../{path}"
 
 
-def _pins(bus: str, pins: list[kernel.Pin]) -> dict[str, Pin]:
+def _pins(bus: str, pins: list[kernel_text.Pin]) -> dict[str, Pin]:
     return {
         p.name.upper(): Pin(f"{bus}_{p.name}", "out" if p.output else "in", p.bits if p.bits > 1 else None)
         for p in pins
@@ -92,7 +92,7 @@ def _control(found: KernelMap, design: Design) -> Interface:
         CONTROL,
         "aximm",
         "slave",
-        _pins(CONTROL, kernel.control_pins(found)),
+        _pins(CONTROL, kernel_text.control_pins(found)),
         parameters,
         "registers",
         (*HANDSHAKE, *_arguments(found, design)),
@@ -111,12 +111,12 @@ def _master(found: KernelMap, index: int) -> Interface:
         "READ_WRITE_MODE": f"{way[0]}_ONLY",
         "HAS_BURST": 0,  # none but incrementing ones (UG1393 "Package the RTL Code as a Vivado IP")
         "SUPPORTS_NARROW_BURST": 0,
-        "MAX_BURST_LENGTH": kernel.burst_words(found.bus_bits),
+        "MAX_BURST_LENGTH": kernel_text.burst_words(found.bus_bits),
         f"NUM_{way[0]}_OUTSTANDING": OUTSTANDING,
         f"NUM_{way[1]}_OUTSTANDING": 0,
     }
     return Interface(
-        bus, "aximm", "master", _pins(bus, kernel.master_pins(found, index)), parameters,
+        bus, "aximm", "master", _pins(bus, kernel_text.master_pins(found, index)), parameters,
         f"{'reads' if reads else 'writes'} {_what(found, index)}", range_bytes=1 << 64,
     )  # fmt: skip
 

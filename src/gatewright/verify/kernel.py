@@ -10,7 +10,7 @@ import numpy as np
 
 from gatewright.boards import load_board
 from gatewright.design.plan import PREDICTED_FRAMES
-from gatewright.emit.kernel import BUFFER_WORDS
+from gatewright.emit.kernel_text import BUFFER_WORDS
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.runtime.types import Stream
 from gatewright.sim.kernel import (
