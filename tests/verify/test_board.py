@@ -162,6 +162,7 @@ def test_memory_sets_the_pace_where_it_is_slower_than_the_design(tmp_path: Path)
     build = compile_model(b.save(tmp_path / "wide.onnx", y), "pynq-z2", targets=["rtl", "kernel"],
                           output=tmp_path / "build")  # fmt: skip
     assert build.summary()["interval_cycles"] < 12  # words of 64 bits that a frame takes
+    assert json.loads(bundle(build.directory).files["bundle.json"])["predicted"]["interval_cycles"] == 12
     x = np.resize(load_inputs(build)[0], (64, 96))
     (result,) = check(build.directory, data=x, stages=["board"])
     assert result.status == "ok" and result.exact == 64, result

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from gatewright.ir.serial import host_to_files
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.runtime.kernel_map import KernelMap
+from gatewright.sim.kernel_memory import MemoryModel
 
 FORMAT = 1
 FRAMES = 1000
@@ -202,9 +204,17 @@ def _record(build: Build, board: Board, kernel: KernelMap, platform: Mapping[str
         "base_address": _base_address(board),
         "bitstream": {"file": by_suffix[".bin"], "kind": "virtual"} if platform else None,
         "hwh": by_suffix.get(".hwh"),
-        "predicted": {key: summary[key] for key in ("interval_cycles", "latency_cycles")},
+        "predicted": _predicted(build, board, kernel),
         "memory": {key: getattr(board, f"memory_{key}") for key in MEMORY},
     }
+
+
+def _predicted(build: Build, board: Board, kernel: KernelMap) -> dict[str, int]:
+    """Cycles between frames on the board, where its memory may be slower than the design, and the design's latency."""
+    summary = build.summary()
+    pace = MemoryModel.of_board(board, summary["mhz"]).pace(kernel, build.streamed_bytes())
+    interval = max(summary["interval_cycles"], *map(math.ceil, pace))
+    return {"interval_cycles": interval, "latency_cycles": summary["latency_cycles"]}
 
 
 def _files(root: Path, folder: str) -> dict[str, bytes]:

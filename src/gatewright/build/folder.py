@@ -148,6 +148,10 @@ class Build:
             raise ConfigError(f"{path}: not a readable prediction ({error!r}); compile the model again") from error
         return prediction
 
+    def streamed_bytes(self) -> list[int]:
+        """Of weights that each port reads for every frame."""
+        return [w["bytes"] * w["reads_per_frame"] for w in self.summary()["streamed"]]
+
 
 WRITTEN = ("model.onnx", "graph.json", "design.json", "proof.json", "folding.json", "prediction.json", *ALL_TARGETS)
 """What a compilation replaces in its folder."""

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from gatewright.boards import PAGE, Board
 from gatewright.errors import ConfigError
+from gatewright.runtime.kernel_map import KernelMap
 
 Channel = Literal["ar", "r", "aw", "w", "b", "control"]
 """Of a master's memory, or all those of the host's own accesses."""
@@ -119,6 +120,17 @@ class MemoryModel:
             bytes_per_cycle=board.memory_gbytes_per_s * 1000 / mhz,
             seed=seed,
         )
+
+    def pace(self, kernel: KernelMap, weights: Sequence[int] = ()) -> tuple[float, float]:
+        """Cycles that a frame takes to pass the slowest port that reads, and the slowest that writes.
+
+        Args:
+            weights: bytes that a port reads for every frame, one number a port.
+        """
+        word = kernel.bus_bits // 8
+        rate = min(word, self.bytes_per_cycle or word)
+        inputs = max(*(a.frame_bytes for a in kernel.inputs), *weights, 0)
+        return inputs / rate, max(a.frame_bytes for a in kernel.outputs) / rate
 
     def lines(self) -> list[str]:
         """The commands that set it up."""

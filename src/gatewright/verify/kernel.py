@@ -99,8 +99,7 @@ def _batches(case: Case, kernel: KernelMap, process: KernelProcess, free: int) -
 def predicted_pace(case: Case, kernel: KernelMap, memory: MemoryModel, frames: int) -> float | None:
     """`predicted_interval` of a build's design."""
     summary = case.build.summary()
-    weights = [w["bytes"] * w["reads_per_frame"] for w in summary["streamed"]]
-    return predicted_interval(kernel, memory, summary["interval_cycles"], frames, weights)
+    return predicted_interval(kernel, memory, summary["interval_cycles"], frames, case.build.streamed_bytes())
 
 
 def predicted_interval(
@@ -117,9 +116,7 @@ def predicted_interval(
     word = kernel.bus_bits // 8
     if any(w.image_bytes < LEAST_IMAGE * word for w in kernel.weights):
         return None
-    rate = min(word, memory.bytes_per_cycle or word)
-    inputs = max(*(a.frame_bytes for a in kernel.inputs), *weights, 0) / rate
-    outputs = max(a.frame_bytes for a in kernel.outputs) / rate
+    inputs, outputs = memory.pace(kernel, weights)
     buffered = BUFFER_WORDS * word
     short = TOLERANCE / 2 * frames * max(a.frame_bytes for a in kernel.outputs) < buffered
     return None if outputs > max(interval, inputs) and short else max(interval, inputs, outputs)
