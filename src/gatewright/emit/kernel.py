@@ -87,7 +87,7 @@ def kernel_map(graph: Graph, design: Structure, bus_bits: int) -> KernelMap:
     weights = _weights(design, bus_bits)
     last = max([offsets["frames"], *(w.register + 4 for w in weights)])
     status = max(LEAST_STATUS, _power_of_two(last + 4))
-    window = max(LEAST_WINDOW, _power_of_two(status + EDGE + EDGE_BYTES * len(edges)))
+    control_bytes = max(LEAST_WINDOW, _power_of_two(status + EDGE + EDGE_BYTES * len(edges)))
     text = f"{graph.digest()} bus {bus_bits} kernel 1"
     inputs, outputs = _arguments(graph, design, bus_bits)
     return KernelMap(
@@ -95,7 +95,7 @@ def kernel_map(graph: Graph, design: Structure, bus_bits: int) -> KernelMap:
         name=name,
         bus_bits=bus_bits,
         hash=hashlib.sha256(text.encode("ascii")).hexdigest()[:32],
-        control_bytes=window,
+        control_bytes=control_bytes,
         inputs=inputs,
         outputs=outputs,
         frames_register=offsets["frames"],
