@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from gatewright.config import check_bus_bits
 from gatewright.errors import ConfigError
 from gatewright.ir.op import resource_roots
 
@@ -89,8 +90,7 @@ class Board:
                     f"board {self.name}: capacity {resource}={count!r} must be an integer of at least 1; "
                     "leave out a resource that the part lacks"
                 )
-        if self.memory_bits not in (32, 64, 128, 256, 512):
-            raise ConfigError(f"board {self.name}: memory bits={self.memory_bits!r}: use 32, 64, 128, 256 or 512")
+        check_bus_bits(f"board {self.name}: memory bits", self.memory_bits)
         if not self.memory_ports or not all(isinstance(p, str) for p in self.memory_ports):
             raise ConfigError(f"board {self.name}: memory ports={self.memory_ports!r} must be a list of names")
         self._check_memory()

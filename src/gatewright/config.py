@@ -26,6 +26,16 @@ BUS_BITS = (32, 64, 128, 256, 512)
 """Widths that a port to memory can have."""
 
 
+def check_bus_bits(what: str, bits: int) -> None:
+    """Refuse a width that no port to memory has.
+
+    Raises:
+        ConfigError: another width than those of `BUS_BITS`.
+    """
+    if bits not in BUS_BITS:
+        raise ConfigError(f"{what}={bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
+
+
 @dataclass(frozen=True)
 class CompileConfig:
     """What a design is to be.
@@ -74,8 +84,8 @@ class CompileConfig:
             raise ConfigError(f"budget={self.budget!r} is a fraction of the board: use a value above 0 and at most 1")
         if self.objective not in get_args(Objective):
             raise ConfigError(f"objective={self.objective!r}: use {' or '.join(get_args(Objective))}")
-        if self.bus_bits is not None and self.bus_bits not in BUS_BITS:
-            raise ConfigError(f"bus_bits={self.bus_bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
+        if self.bus_bits is not None:
+            check_bus_bits("bus_bits", self.bus_bits)
         if self.stream_weights and "kernel" not in self.targets:
             raise ConfigError(
                 f"stream_weights={list(self.stream_weights)!r}: the kernel reads them from memory, and it is not among "

@@ -17,7 +17,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from gatewright.config import BUS_BITS
+from gatewright.config import check_bus_bits
 from gatewright.design.feeds import Feed, feeds
 from gatewright.design.plan import Design
 from gatewright.design.structure import Link, Structure
@@ -81,8 +81,7 @@ def kernel_map(graph: Graph, design: Structure, bus_bits: int) -> KernelMap:
     Raises:
         ConfigError: no such width; an operator has no RTL kernel.
     """
-    if bus_bits not in BUS_BITS:
-        raise ConfigError(f"bus_bits={bus_bits!r}: use {', '.join(map(str, BUS_BITS[:-1]))} or {BUS_BITS[-1]}")
+    check_bus_bits("bus_bits", bus_bits)
     name, offsets, edges = design.name, registers(design), probed_links(design)
     weights = _weights(design, bus_bits)
     last = max([offsets["frames"], *(w.register + 4 for w in weights)])
