@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
 import io
 import json
 import subprocess
@@ -15,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.board.small import small_bundle
 
 from gatewright.board.archive import MANIFEST, npz, read_files, write_archive, write_folder
-from gatewright.errors import ConfigError
+from gatewright.errors import BundleError, ConfigError
 
 
 def files(**contents: bytes) -> dict[str, bytes]:
@@ -112,9 +112,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def whole(**contents: bytes) -> dict[str, bytes]:
     """A small bundle with true digests."""
-    named = {"run.py": b"print(1)\n", **contents}
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in named.items()}
-    return named | {MANIFEST: json.dumps({"files": digests}).encode()}
+    return small_bundle({"run.py": b"print(1)\n", **contents})
 
 
 @pytest.fixture
@@ -138,7 +136,7 @@ def test_what_lies_beside_the_bundles_own_files_is_left_out(both: tuple[Path, Pa
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\x"])
 def test_a_name_outside_is_refused(tmp_path: Path, name: str) -> None:
     write_archive(whole(**{name: b""}), "net", tmp_path / "net.tar.gz")
-    with pytest.raises(ConfigError, match="lies outside the bundle: it is none of ours"):
+    with pytest.raises(BundleError, match="lies outside the bundle: not a bundle of ours"):
         read_files(tmp_path / "net.tar.gz")
 
 
@@ -146,7 +144,7 @@ def test_an_archive_cut_anywhere_is_told(both: tuple[Path, Path], tmp_path: Path
     data = both[1].read_bytes()
     for keep in range(0, len(data), 7):
         (tmp_path / "cut").write_bytes(data[:keep])
-        with pytest.raises(ConfigError, match=r"cut is no bundle|cut lacks|is damaged"):
+        with pytest.raises(BundleError, match=r"cut: not a whole \.tar\.gz .*copy the bundle again, or make it anew"):
             read_files(tmp_path / "cut")
 
 
@@ -154,21 +152,29 @@ def test_a_changed_byte_of_an_archive_is_told_or_does_no_harm(both: tuple[Path, 
     data = both[1].read_bytes()
     for at in range(0, len(data), 3):
         (tmp_path / "x").write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(BundleError):
             assert read_files(tmp_path / "x") == whole()
 
 
 def test_a_missing_file_and_a_damaged_one_are_named(both: tuple[Path, Path]) -> None:
     (both[0] / "run.py").write_bytes(b"print(2)\n")
-    with pytest.raises(ConfigError, match=r"run\.py is damaged: make the bundle again"):
+    with pytest.raises(BundleError, match=r"run\.py is damaged: its SHA-256 is not the one in bundle\.json"):
         read_files(both[0])
     (both[0] / "run.py").unlink()
-    with pytest.raises(ConfigError, match=r"lacks run\.py: make the bundle again"):
+    with pytest.raises(BundleError, match=r"run\.py is missing; copy the bundle again"):
         read_files(both[0])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}', '{"files": ["run.py"]}'])
 def test_a_damaged_manifest_is_told(both: tuple[Path, Path], text: str) -> None:
     (both[0] / MANIFEST).write_text(text)
-    with pytest.raises(ConfigError, match="is no bundle"):
+    with pytest.raises(BundleError, match=r"bundle\.json: (damaged \(|format .* is not 1)"):
+        read_files(both[0])
+
+
+@pytest.mark.parametrize("files", [3, ["run.py"]])
+def test_a_manifest_without_digests_is_told(both: tuple[Path, Path], files: object) -> None:
+    record = json.loads((both[0] / MANIFEST).read_text())
+    (both[0] / MANIFEST).write_text(json.dumps(record | {"files": files}))
+    with pytest.raises(BundleError, match=r"host\.json and bundle\.json do not fit together"):
         read_files(both[0])

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import socket
@@ -16,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.board.small import small_bundle
 from tests.models import two_layers
 
-from gatewright.board.archive import MANIFEST, packed, write_folder
+from gatewright.board.archive import packed, write_folder
 from gatewright.board.bundle import bundle as make_bundle
 from gatewright.board.deploy import Place, check_root, copy, free_bytes, install, probe, run_verify, verify_command
 from gatewright.board.server import VirtualBoard
 from gatewright.board.ssh import Remote
 from gatewright.build import compile_model
-from gatewright.errors import ConfigError, GatewrightError, ToolError
+from gatewright.errors import BundleError, ConfigError, GatewrightError, ToolError
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(
@@ -100,11 +99,7 @@ sys.exit(int(os.path.exists("fail")))
 def bundle(folder: Path, *, kind: str | None = "bit", run: str = RUN, **contents: bytes) -> Path:
     """A folder with a bundle's manifest, whose run.py says how it was called."""
     files = {"run.py": run.encode(), "golden/inputs.npz": os.urandom(600_000), **contents}
-    record = {
-        "name": "net", "title": "TUL PYNQ-Z2", "bitstream": kind and {"file": "net.bit", "kind": kind},
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }  # fmt: skip
-    write_folder(files | {MANIFEST: json.dumps(record).encode()}, folder)
+    write_folder(small_bundle(files, bitstream=kind and {"file": "net.bit", "kind": kind}), folder)
     return folder
 
 
@@ -196,12 +191,12 @@ def test_a_virtual_bitstream_or_none_is_not_run_on_a_real_board(server: Server, 
 def test_a_damaged_bundle_is_not_copied(server: Server, tmp_path: Path, home: str) -> None:
     source = bundle(tmp_path / "b")
     (source / "golden" / "inputs.npz").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"golden/inputs\.npz is damaged: make the bundle again"):
+    with pytest.raises(BundleError, match=r"golden/inputs\.npz is damaged: .*; copy the bundle again, or make it anew"):
         deploy(source, server.remote, path=home, verify=False)
     (source / "golden" / "inputs.npz").unlink()
-    with pytest.raises(ConfigError, match=r"lacks golden/inputs\.npz"):
+    with pytest.raises(BundleError, match=r"golden/inputs\.npz is missing; copy the bundle again, or make it anew"):
         deploy(source, server.remote, path=home, verify=False)
-    with pytest.raises(ConfigError, match="is no bundle .*make one with gatewright bundle"):
+    with pytest.raises(BundleError, match=r"no bundle\.json here: give the folder or \.tar\.gz"):
         deploy(tmp_path, server.remote, path=home, verify=False)
     assert not Path(home).exists()
 

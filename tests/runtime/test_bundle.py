@@ -133,6 +133,7 @@ MEMBERS = {
     "above": (("../outside",), r"'\.\./outside' lies outside the bundle"),
     "absolute": (("/etc/outside",), "'/etc/outside' lies outside the bundle"),
     "by a detour": (("a/../../b",), "lies outside the bundle"),
+    "as on Windows": (("a\\x",), "lies outside the bundle"),
     "symbolic link": (("link", tarfile.SYMTYPE, "/etc/passwd"), "'link' is no file and no folder"),
     "hard link": (("hard", tarfile.LNKTYPE, "/etc/passwd"), "'hard' is no file and no folder"),
     "pipe": (("fifo", tarfile.FIFOTYPE), "'fifo' is no file and no folder"),

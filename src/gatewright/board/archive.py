@@ -4,23 +4,23 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ConfigError
+from gatewright.runtime.bundle import MANIFEST as MANIFEST
+from gatewright.runtime.bundle import Bundle
 
-MANIFEST = "bundle.json"
 TIME = 315_532_800
 """Of every file in an archive, 1980-01-01: old enough to be no date, and not so old that tar warns."""
 
@@ -124,35 +124,10 @@ def _own_files(folder: Path) -> set[str]:
 
 
 def read_files(path: Path) -> dict[str, bytes]:
-    """A bundle's files by relative path, from its folder or archive; each is what `bundle.json` says.
+    """A bundle's files by relative path, from its folder or archive, checked as the driver checks them.
 
     Raises:
-        ConfigError: no bundle, or a file that is missing or damaged, named.
+        BundleError: no bundle, or a file that is missing or damaged, named.
     """
-    try:
-        there = _unpacked(path) if path.is_file() else {}
-        get = there.__getitem__ if there else lambda name: (path / name).read_bytes()
-        digests = dict(json.loads(get(MANIFEST))["files"])
-    except (OSError, ValueError, TypeError, KeyError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise ConfigError(
-            f"{path} is no bundle ({type(error).__name__}: {error}): make one with gatewright bundle DIR"
-        ) from error
-    files = {MANIFEST: get(MANIFEST)}
-    for name, digest in digests.items():
-        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-            raise ConfigError(f"{path}: {name!r} lies outside the bundle: it is none of ours")
-        try:
-            files[name] = get(name)
-        except (OSError, KeyError) as error:
-            raise ConfigError(f"{path} lacks {name}: make the bundle again") from error
-        if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise ConfigError(f"{path}: {name} is damaged: make the bundle again")
-    return files
-
-
-def _unpacked(path: Path) -> dict[str, bytes]:
-    """The files of an archive, without its one top folder."""
-    whole = gzip.decompress(path.read_bytes())  # at once, so that its checksum is looked at whatever is read
-    with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
-        members = ((m, archive.extractfile(m)) for m in archive if m.isfile())
-        return {m.name.partition("/")[2]: data.read() for m, data in members if data is not None}
+    with closing(Bundle(path)) as bundle:
+        return {name: (bundle.folder / name).read_bytes() for name in (MANIFEST, *bundle.record["files"])}

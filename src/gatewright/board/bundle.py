@@ -38,10 +38,10 @@ from gatewright.errors import ConfigError, DataError
 from gatewright.ir.serial import host_to_files
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
+from gatewright.runtime.bundle import FORMAT
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.sim.kernel_memory import MemoryModel
 
-FORMAT = 1
 FRAMES = 1000
 """Golden frames of a bundle, unless another number is asked for and where so many are stored."""
 MEMORY = ("bits", "ports", "base", "bytes", "latency_ns", "gbytes_per_s")

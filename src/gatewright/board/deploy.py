@@ -89,7 +89,8 @@ def install(
         Where it is.
 
     Raises:
-        ConfigError: no bundle, or one that this board cannot run.
+        BundleError: no bundle, or a damaged one.
+        ConfigError: a bundle that this board cannot run, or a folder on it that holds something else.
         ToolError: the board cannot be reached, lacks something, or has no room.
     """
     files = read_files(Path(bundle))
