@@ -128,7 +128,10 @@ def load_board(name: str) -> Board:
     if name not in records:
         close = difflib.get_close_matches(re.sub(r"[_\s]+", "-", name.lower()), records, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"board {name!r} is unknown: {hint}known are {', '.join(sorted(records))}")
+        raise ConfigError(
+            f"board {name!r} is unknown: {hint}known are {', '.join(sorted(records))} "
+            "(GATEWRIGHT_PATH names folders with further ones)"
+        )
     return _read(name, records[name])
 
 

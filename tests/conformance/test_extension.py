@@ -127,7 +127,7 @@ def test_a_model_runs_through_it(extension: Path, tmp_path: Path, monkeypatch: p
 def test_a_build_of_it_passes_every_stage(extension: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWRIGHT_PATH", str(extension))
     build = compile_model(write_model(tmp_path / "model.onnx"), "pynq-z2", output=tmp_path / "build")
-    stages = ["golden", "csim", "systemc", "rtl"]
+    stages = ["golden", "csim", "systemc", "rtl", "kernel", "board"]
     assert [(s.name, s.status) for s in check(build.directory, stages=stages)] == [(n, "ok") for n in stages]
 
 

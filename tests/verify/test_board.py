@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from gatewright.board.bundle import bundle
 from gatewright.board.server import VirtualBoard
+from gatewright.boards import load_board
 from gatewright.build import Build, compile_model, load_inputs
 from gatewright.cli import app
+from gatewright.errors import ConfigError
 from gatewright.sim import tools
 from gatewright.verify import board as stage
 from gatewright.verify import check
@@ -125,6 +127,29 @@ def test_a_board_with_another_design_fails_the_stage(build: Build, tmp_path: Pat
     with VirtualBoard([tmp_path / "bundle"], port=0) as board:
         (result,) = check(build.directory, stages=["board"], device=board.address)
     assert result.status == "failed" and f"the driver on {board.address}: " in result.reason, result
+
+
+def test_a_board_of_a_users_own_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name, clock and memory are no other board's; nothing but its record is written."""
+    record = (load_board("pynq-z2").folder / "board.toml").read_text()
+    for old, other in (("TUL PYNQ-Z2", "Mine"), ("mhz = 100.0", "mhz = 80.0"), ("bits = 64", "bits = 32"),
+                       ("base = 0x1800_0000", "base = 0x1000_0000")):  # fmt: skip
+        assert old in record
+        record = record.replace(old, other)
+    (tmp_path / "own" / "boards" / "my_board").mkdir(parents=True)
+    (tmp_path / "own" / "boards" / "my_board" / "board.toml").write_text(record)
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path / "own"))
+    b, y = two_layers()
+    build = compile_model(b.save(tmp_path / "net.onnx", y), "my-board", targets=["rtl", "kernel"],
+                          output=tmp_path / "build")  # fmt: skip
+    results = check(build.directory, stages=["kernel", "board"])
+    assert [(r.status, r.exact) for r in results] == [("ok", 8)] * 2, results
+    bundle(build.directory).write(tmp_path / "bundle")
+    with VirtualBoard([tmp_path / "bundle"], port=0) as board:
+        assert (board.board.title, board.board.memory_bits, board.board.memory_base) == ("Mine", 32, 0x1000_0000)
+    monkeypatch.delenv("GATEWRIGHT_PATH")
+    with pytest.raises(ConfigError, match=r"board 'my-board' is unknown: .* \(GATEWRIGHT_PATH names folders"):
+        VirtualBoard([tmp_path / "bundle"], port=0)
 
 
 # --- not run ----------------------------------------------------------------------------------------------------------
