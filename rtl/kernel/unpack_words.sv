@@ -28,45 +28,34 @@ module unpack_words #(
   localparam int UNITS = WORD + BEAT - 1;
   localparam int FILL_BITS = $clog2(UNITS + 1);
   localparam int TURN_BITS = $clog2(WORD < BEAT ? WORD : BEAT);
-  localparam int WORDS = (WIDTH * BEATS - 1) / BUS_BITS + 1;
 
   if (WIDTH < 1 || BEATS < 1 || BUS_BITS < 8 || BUS_BITS != 1 << $clog2(BUS_BITS)) begin : g_bad_shape
     $fatal(1, "unpack_words %m: WIDTH=%0d and BEATS=%0d must be at least 1, BUS_BITS=%0d a power of two from 8 on",
            WIDTH, BEATS, BUS_BITS);
   end
 
-  logic out, take, last_word, whole_q;
+  logic out, take;
   logic [FILL_BITS-1:0] fill_q, rest;
-  logic [(WORDS > 1 ? $clog2(WORDS) : 1)-1:0] unused_word;
   logic [(BEATS > 1 ? $clog2(BEATS) : 1)-1:0] unused_beat;
   logic [BUS_BITS-1:0] turned;
   logic [UNITS*UNIT-1:0] held_q;
 
-  counter #(.COUNT(WORDS)) u_word (
-    .clk(clk), .rst_n(rst_n), .step(take), .value(unused_word), .last(last_word)
-  );
   counter #(.COUNT(BEATS)) u_beat (
     .clk(clk), .rst_n(rst_n), .step(out), .value(unused_beat), .last(m_axis_tlast)
   );
 
-  // whole_q: all words of the frame are in, so the next one belongs to the next frame and starts at place 0.
+  // Once all words of a frame are in, its beats are whole until the last one goes: the next frame starts at place 0.
   assign idle = fill_q == '0;
   assign m_axis_tvalid = fill_q >= FILL_BITS'(BEAT);
   assign m_axis_tdata = held_q[WIDTH-1:0];
   assign out = m_axis_tvalid && m_axis_tready;
   assign rest = !out ? fill_q : m_axis_tlast ? '0 : fill_q - FILL_BITS'(BEAT);
-  assign s_tready = whole_q ? out && m_axis_tlast : rest < FILL_BITS'(BEAT);
+  assign s_tready = rest < FILL_BITS'(BEAT);
   assign take = s_tvalid && s_tready;
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      fill_q <= '0;
-      whole_q <= 1'b0;
-    end else begin
-      fill_q <= take ? rest + FILL_BITS'(WORD) : rest;
-      if (take) whole_q <= last_word;
-      else if (out && m_axis_tlast) whole_q <= 1'b0;
-    end
+    if (!rst_n) fill_q <= '0;
+    else fill_q <= take ? rest + FILL_BITS'(WORD) : rest;
   end
 
   // Unit i of the word goes to place rest + i, which is rotation by rest and then the same unit at every WORD-th place.
