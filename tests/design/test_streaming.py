@@ -165,6 +165,7 @@ def test_a_folding_file_says_what_is_streamed() -> None:
         ("u3_dense", ["start"], r"mine: u3_dense \(dense\): streamed=\['start'\]: use a list out of \['weight'\]"),
         ("u3_dense", "weight", r"streamed='weight': use a list out of \['weight'\]"),
         ("u3_dense", True, r"streamed=True: use a list"),
+        ("u3_dense", ["weight", "weight"], r"streamed=\['weight', 'weight'\]: use a list out of \['weight'\]"),
         ("u2_depthwise", ["weight"], r"u2_depthwise \(depthwise\): streamed=\['weight'\]: its kernel has no port"),
     ],
 )

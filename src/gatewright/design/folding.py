@@ -301,9 +301,9 @@ def _streamed(op: Op, name: str, memories: object, source: str) -> Op:
     Raises:
         ConfigError: they cannot be.
     """
-    if memories == []:
-        return op if not op.streamable else replace(op, streamed=())  # type: ignore[type-var]  # as below
-    if not isinstance(memories, list) or not set(map(str, memories)) <= set(op.streamable):
+    if not isinstance(memories, list) or memories != [m for m in op.streamable if m in memories]:
         able = f"use a list out of {list(op.streamable)}" if op.streamable else "its kernel has no port for any"
         raise ConfigError(f"{source}: {name} ({op.name()}): {STREAMED}={memories!r}: {able}")
+    if not op.streamable:
+        return op
     return replace(op, streamed=tuple(memories))  # type: ignore[type-var]  # a dataclass that has the field
