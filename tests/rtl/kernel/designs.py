@@ -28,10 +28,10 @@ def as_it_is(graph: Graph) -> Design:
     return Design(size_fifos(graph), load_board("pynq-z2"), 100.0)
 
 
-def small() -> Design:
+def small(board: str = "pynq-z2") -> Design:
     """One input, one output, a convolution."""
     b, y = small_network()
-    return make_design(lower(from_onnx(b.model(y), "net")), load_board("pynq-z2"), fps=1e5)
+    return make_design(lower(from_onnx(b.model(y), "net")), load_board(board), fps=1e5)
 
 
 def several() -> Design:
