@@ -101,8 +101,8 @@ def _control(found: KernelMap, design: Design) -> Interface:
 
 
 def _master(found: KernelMap, index: int) -> Interface:
-    reads, bus = not len(found.inputs) <= index < len(found.arguments), f"m_axi_{found.ports[index]}"
-    way = ("READ", "WRITE") if reads else ("WRITE", "READ")
+    reading, bus = kernel_text.reads(found, index), f"m_axi_{found.ports[index]}"
+    way = ("READ", "WRITE") if reading else ("WRITE", "READ")
     parameters: dict[str, str | int] = {
         "PROTOCOL": "AXI4",
         "DATA_WIDTH": found.bus_bits,
@@ -117,7 +117,7 @@ def _master(found: KernelMap, index: int) -> Interface:
     }
     return Interface(
         bus, "aximm", "master", _pins(bus, kernel_text.master_pins(found, index)), parameters,
-        f"{'reads' if reads else 'writes'} {_what(found, index)}", range_bytes=1 << 64,
+        f"{'reads' if reading else 'writes'} {_what(found, index)}", range_bytes=1 << 64,
     )  # fmt: skip
 
 

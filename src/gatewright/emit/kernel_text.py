@@ -50,18 +50,22 @@ def control_pins(kernel: KernelMap) -> list[Pin]:
     return [Pin(name, bits, bool(output)) for name, bits, output in pins]
 
 
+def reads(kernel: KernelMap, index: int) -> bool:
+    """Whether m_axi_gmem<index> is an input's or that of weights, with the channels of reads; an output's writes."""
+    return not len(kernel.inputs) <= index < len(kernel.arguments)
+
+
 def master_pins(kernel: KernelMap, index: int) -> list[Pin]:
-    """The pins of m_axi_gmem<index>: the channels of reads for an input or weights, of writes for an output."""
-    reads = not len(kernel.inputs) <= index < len(kernel.arguments)
-    bits = kernel.bus_bits
-    letter = "ar" if reads else "aw"
+    """The pins of m_axi_gmem<index>."""
+    bits, reading = kernel.bus_bits, reads(kernel, index)
+    letter = "ar" if reading else "aw"
     pins = [Pin(f"{letter}addr", 64, True), Pin(f"{letter}len", 8, True)]
     # Incrementing bursts of whole words; bufferable and modifiable, for a memory; one transaction ID, so in order.
     size = (bits // 8).bit_length() - 1
     constants = [("id", 1, 0), ("size", 3, size), ("burst", 2, 1), ("lock", 1, 0), ("cache", 4, 3), ("prot", 3, 0)]
     pins += [Pin(f"{letter}{n}", width, True, value) for n, width, value in [*constants, ("qos", 4, 0)]]
     pins += [Pin(f"{letter}valid", 1, True), Pin(f"{letter}ready", 1, False)]
-    if reads:
+    if reading:
         pins += [Pin("rid", 1, False, ignored=True), Pin("rdata", bits, False), Pin("rresp", 2, False)]
         return [*pins, Pin("rlast", 1, False), Pin("rvalid", 1, False), Pin("rready", 1, True)]
     pins += [Pin("wdata", bits, True), Pin("wstrb", bits // 8, True, (1 << bits // 8) - 1), Pin("wlast", 1, True)]

@@ -110,7 +110,7 @@ def _interface(prefix: str, stream: Stream, mode: Literal["slave", "master"], wh
 
 def layout(stream: Stream) -> str:
     """How a frame stands on tdata, in words."""
-    kind = "bipolar (0 is -1, 1 is +1)" if stream.bipolar else f"{'signed' if stream.signed else 'unsigned'}"
+    kind = "bipolar (0 is -1, 1 is +1)" if stream.bipolar else "signed" if stream.signed else "unsigned"
     pad = stream.padded_width - stream.width
     return (
         f"{_count(stream.beats, 'beat')} a frame, {_count(stream.lanes, 'element')} of "
