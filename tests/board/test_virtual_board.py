@@ -441,6 +441,7 @@ def test_records_of_no_virtual_board(
         ({"poll_ms": 0}, "poll_ms=0"),
         ({"gbytes_per_s": -1.0}, "gbytes_per_s=-1.0"),
         ({"latency_ns": float("nan")}, "latency_ns=nan"),
+        ({"faults": [Fault("slverr", port=2)]}, "fault of port=2, which no kernel has: use 0 to 1"),
     ],
 )
 def test_options_out_of_range(bundles: dict[str, Path], options: dict[str, Any], text: str) -> None:

@@ -416,6 +416,7 @@ def test_wrong_memories_are_refused(arguments: dict[str, Any], message: str) -> 
         ({"answer": "oops"}, "answer='oops': use slverr, decerr, silence"),
         ({"answer": "slverr", "reads": False, "writes": False}, "meets neither reads nor writes"),
         ({"answer": "slverr", "count": 0}, "first and skip must be 0 or more, bytes and count 1 or more"),
+        ({"answer": "slverr", "port": -1}, "port=-1: give the number of a master, 0 for gmem0, or None for all"),
     ],
 )
 def test_wrong_faults_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -87,6 +87,10 @@ class VirtualBoard:
             raise ConfigError(f"latency_ns={latency_ns!r} must be 0 or more")
         self.host, self.port = host, port
         self.sources: list[Source] = read_sources([Path(b) for b in bundles])
+        ports = max(len(source.bundle.kernel.ports) for source in self.sources)
+        for fault in faults:
+            if fault.port is not None and fault.port >= ports:
+                raise ConfigError(f"fault of port={fault.port!r}, which no kernel has: use 0 to {ports - 1}")
         board = self.sources[0].board
         self.board = replace(
             board,

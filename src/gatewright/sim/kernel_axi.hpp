@@ -118,7 +118,6 @@ class Port {
     Burst burst;
     burst.address = *address_;
     burst.beats = *len_ + 1U;
-    burst.accepted = now;
     burst.ready = now + memory_.latency;
     const std::uint64_t bytes = std::uint64_t{burst.beats} * word_;
     check(burst, bytes);

@@ -11,10 +11,10 @@ class Control {
   explicit Control(const KernelDut &dut)
       : address_bits_(dut.pin(kName + "_araddr").bits), b_(dut, kName + "_b", {"resp"}),
         r_(dut, kName + "_r", {"data", "resp"}) {
-    for (const char *channel : {"aw", "w", "ar"}) {
-      Request &request = requests_[count_++];
-      request.valid = dut.find<std::uint8_t>(kName + "_" + channel + "valid");
-      request.ready = dut.find<std::uint8_t>(kName + "_" + channel + "ready");
+    const char *const channels[] = {"_aw", "_w", "_ar"};
+    for (std::size_t i = 0; i < 3; ++i) {
+      requests_[i].valid = dut.find<std::uint8_t>(kName + channels[i] + "valid");
+      requests_[i].ready = dut.find<std::uint8_t>(kName + channels[i] + "ready");
     }
     awaddr_ = dut.find<std::uint8_t>(kName + "_awaddr");
     araddr_ = dut.find<std::uint8_t>(kName + "_araddr");
@@ -95,7 +95,6 @@ class Control {
   inline static const std::string kName = "s_axi_control";
   Request requests_[3];
   unsigned address_bits_ = 0, answer_ = 0;
-  int count_ = 0;
   Offer b_, r_;
   std::uint8_t *awaddr_, *araddr_, *wstrb_, *bready_, *rready_;
   std::uint32_t *wdata_;

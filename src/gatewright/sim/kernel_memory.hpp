@@ -82,7 +82,7 @@ struct Fault {
 
 /// A burst that was accepted, and what its beats are answered with where they touch first..last.
 struct Burst {
-  std::uint64_t address = 0, accepted = 0, ready = 0;
+  std::uint64_t address = 0, ready = 0;
   unsigned beats = 0, done = 0;
   Answer answer = kOkay;
   std::uint64_t first = 1, last = 0;

@@ -51,6 +51,8 @@ class Fault:
         size = 1 if self.bytes is None else self.bytes
         if not 0 <= self.first < 1 << 64 or size < 1 or self.skip < 0 or (self.count is not None and self.count < 1):
             raise ConfigError(f"{self!r}: first and skip must be 0 or more, bytes and count 1 or more")
+        if self.port is not None and self.port < 0:
+            raise ConfigError(f"port={self.port!r}: give the number of a master, 0 for gmem0, or None for all")
 
     def line(self) -> str:
         """The command that sets it."""
