@@ -44,7 +44,7 @@ module unpack_words #(
     .clk(clk), .rst_n(rst_n), .step(out), .value(unused_beat), .last(m_axis_tlast)
   );
 
-  // Once all words of a frame are in, its beats are whole until the last one goes: the next frame starts at place 0.
+  // Once all words of a frame are in, at least a beat is held until its last one goes: the next frame waits till then.
   assign idle = fill_q == '0;
   assign m_axis_tvalid = fill_q >= FILL_BITS'(BEAT);
   assign m_axis_tdata = held_q[WIDTH-1:0];
