@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.conformance.support import sample
+from tests.rtl.kernel.designs import write_kernel
 
 from gatewright.boards import load_board
 from gatewright.design.feeds import feeds
 from gatewright.design.plan import Design
-from gatewright.emit import kernel, rtl
 from gatewright.emit.hls_axi import registers
 from gatewright.ir.graph import Graph, chain
 from gatewright.ir.op import as_int64
@@ -45,17 +45,10 @@ def design() -> Design:
     return Design(layers(), load_board("pynq-z2"), 100.0)
 
 
-def write_kernel(folder: Path, bus_bits: int) -> KernelMap:
-    found = design()
-    rtl.emit(found.structure).write(folder / "rtl")
-    kernel.emit(found, bus_bits).write(folder / "kernel")
-    return KernelMap.load(folder / "kernel" / "kernel.json")
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, KernelMap]:
     folder = tmp_path_factory.mktemp("kernel")
-    return folder, write_kernel(folder, 64)
+    return folder, write_kernel(design(), 64, folder)
 
 
 class Host:
@@ -137,7 +130,7 @@ def test_an_image_holds_the_bits_of_the_words_one_behind_the_other(built: tuple[
 def test_results_are_exact_and_weights_read_as_often_as_needed(
     bus_bits: int, stalls: dict[str, float], tmp_path: Path
 ) -> None:
-    found = write_kernel(tmp_path, bus_bits)
+    found = write_kernel(design(), bus_bits, tmp_path)
     memory = MemoryModel(base=BASE, bytes=1 << 16, latency_cycles=20, stalls=stalls, seed=3)  # type: ignore[arg-type]  # names of channels
     with build_kernel(tmp_path, "fast_build").start(memory) as process:
         host = Host(tmp_path, found, process)
