@@ -317,6 +317,32 @@ def test_the_connection_breaks_while_it_copies(server: Server, tmp_path: Path, h
         copy(Broken(**vars(server.remote)), Place(home), read(bundle(tmp_path / "b")))
 
 
+class Elsewhere(Remote):
+    """Where another program answers in place of ssh."""
+
+    answer = ""
+
+    def command(self, script: str, *, terminal: bool = False) -> list[str]:
+        return ["sh", "-c", self.answer]
+
+
+def test_the_connection_breaks_while_it_verifies() -> None:
+    class Gone(Elsewhere):
+        answer = "exit 255"
+
+    with pytest.raises(ToolError, match="pynq: the connection ended while it verified: see above, and run it again"):
+        run_verify(Gone("pynq"), Place("./net"))
+
+
+def test_what_answers_is_no_posix_shell() -> None:
+    class Router(Elsewhere):
+        answer = "cat >/dev/null; echo '% Unknown command'; exit 1"
+
+    said = r"pynq: no POSIX shell with id, df, dirname and find there \('% Unknown command'\)"
+    with pytest.raises(ToolError, match=said):
+        probe(Router("pynq"), Place("./net"))
+
+
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=touch x", "root@-x", "a b", "root@", "x@y@z"])
 def test_what_is_no_host_never_reaches_ssh(host: str) -> None:
     with pytest.raises(ConfigError, match="is none: give user@board, as ssh takes it"):

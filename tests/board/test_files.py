@@ -49,14 +49,16 @@ def test_nothing_of_the_host(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["", "a\0b", "/" + "a" * 5000, "/lib/firmware/../../etc/passwd", "../x", "/.."])
 def test_no_path(path: str) -> None:
     for action in (files().read, files().exists, files().room, lambda p: files().write(p, b"")):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(
+            Refusal, match=r"is no path: give 1 to 4096 characters|: give a path without '\.\.'"
+        ) as caught:
             action(path)
         assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("name", ["sub/a.bin", "", "x" * 256, "a\nb"])
 def test_no_name_of_firmware(name: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(Refusal, match="is no name of a file: give 1 to 255 characters|takes no file") as caught:
         files().write(FIRMWARE + name, b"x")
     assert caught.value.code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED)
 

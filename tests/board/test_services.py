@@ -121,12 +121,17 @@ def test_parts_of_a_buffer(client: Client) -> None:
     client.buffer.write([{"buffer_id": name, "data": b"ab", "start": 4, "end": 6}, {"data": b"c"}])
     assert client.buffer.read(buffer_id=name, start=3, end=8)[0].data == b"\0abc\0"
     assert client.buffer.read(buffer_id=name, start=5)[0].data == b"bc\0\0\0"
-    for fields in ({"start": 4, "end": 7}, {"start": -1, "end": 1}, {"start": 9}):
-        refused("INVALID_ARGUMENT", client.buffer.write, [{"buffer_id": name, "data": b"ab", **fields}])
-    for fields in ({"start": -1}, {"start": 4, "end": 3}, {"end": 11}, {"start": 11}):
-        refused("INVALID_ARGUMENT", client.buffer.read, buffer_id=name, **fields)
-    refused("INVALID_ARGUMENT", client.buffer.write, [{"buffer_id": name}, {"buffer_id": "another"}])
-    refused("INVALID_ARGUMENT", client.buffer.write)
+    for fields, said in (({"start": 4, "end": 7}, "2 bytes for bytes 4 to 7"),
+                         ({"start": -1, "end": 1}, "2 bytes for bytes -1 to 1"),
+                         ({"start": 9}, f"2 bytes from byte 9 of {name} on, which has 10 bytes")):  # fmt: skip
+        text = refused("INVALID_ARGUMENT", client.buffer.write, [{"buffer_id": name, "data": b"ab", **fields}])
+        assert text == said
+    for start, end in ((-1, 0), (4, 3), (0, 11), (11, 0)):
+        text = refused("INVALID_ARGUMENT", client.buffer.read, buffer_id=name, start=start, end=end)
+        assert text == f"bytes {start} to {end or 10} of {name}, which has 10"
+    text = refused("INVALID_ARGUMENT", client.buffer.write, [{"buffer_id": name}, {"buffer_id": "another"}])
+    assert text == "the pieces of one write name several buffers"
+    assert refused("INVALID_ARGUMENT", client.buffer.write) == "a write without a piece: say which buffer"
 
 
 def test_out_of_memory_is_an_error_that_names_sizes(client: Client, board: Served) -> None:
@@ -152,9 +157,16 @@ def test_clocks_hold_what_is_written(client: Client, board: Served) -> None:
     assert board.log[-1] == "clock 1 of the programmable logic: 25 MHz"
     client.remote_device.set_pl_clk(i=1, div0=4, clk_mhz=50)
     assert board.log[-1] == "clock 1 of the programmable logic: 50 MHz"
-    for fields in ({"i": 4, "clk_mhz": 100}, {"i": -1, "clk_mhz": 100}, {"i": 0}, {"clk_mhz": -5},
-                   {"div0": 64, "div1": 1}, {"div0": -1, "div1": -1}, {"div0": 1, "clk_mhz": 1}):  # fmt: skip
-        refused("INVALID_ARGUMENT", client.remote_device.set_pl_clk, **fields)
+    for fields, said in (
+        ({"i": 4, "clk_mhz": 100}, "clock 4 of the programmable logic: there are 0 to 3"),
+        ({"i": -1, "clk_mhz": 100}, "clock -1 of the programmable logic: there are 0 to 3"),
+        ({"i": 0}, "clock 0: dividers 0 and 0, 0 MHz: give both dividers or a frequency"),
+        ({"clk_mhz": -5}, "clock 0: dividers 0 and 0, -5 MHz: give both dividers or a frequency"),
+        ({"div0": 64, "div1": 1}, "clock 0: dividers 64 and 1: give 1 to 63"),
+        ({"div0": -1, "div1": -1}, "clock 0: dividers -1 and -1: give 1 to 63"),
+        ({"div0": 1, "clk_mhz": 1}, "clock 0: dividers 1 and 1000: give 1 to 63"),
+    ):
+        assert refused("INVALID_ARGUMENT", client.remote_device.set_pl_clk, **fields) == said
 
 
 def test_windows_and_words(client: Client) -> None:
@@ -163,9 +175,12 @@ def test_windows_and_words(client: Client) -> None:
     assert client.mmio.read(mmio_id=window, offset=8, length=2).data == word & 0xFFFF
     assert client.mmio.read(mmio_id=window, offset=8, length=1, word_order="big").data == word & 0xFF
     assert "carries one word" in refused("INVALID_ARGUMENT", client.mmio.read, mmio_id=window, offset=0, length=8)
-    refused("INVALID_ARGUMENT", client.mmio.read, mmio_id=window, offset=2, length=4)
-    refused("INVALID_ARGUMENT", client.mmio.read, mmio_id=window, length=4, word_order="middle")
-    refused("OUT_OF_RANGE", client.mmio.read, mmio_id=window, offset=16, length=4)
+    text = refused("INVALID_ARGUMENT", client.mmio.read, mmio_id=window, offset=2, length=4)
+    assert text == "offset 0x2: give a multiple of 4"
+    text = refused("INVALID_ARGUMENT", client.mmio.read, mmio_id=window, length=4, word_order="middle")
+    assert text == "word order 'middle': use little or big"
+    text = refused("OUT_OF_RANGE", client.mmio.read, mmio_id=window, offset=16, length=4)
+    assert text == "4 bytes at offset 0x10 of a window of 16 bytes"
     refused("OUT_OF_RANGE", client.mmio.read, mmio_id=window, offset=2**64 - 4, length=4)
     refused("INVALID_ARGUMENT", client.mmio.write, mmio_id=window, data=b"abc")
     refused("INVALID_ARGUMENT", client.mmio.write, mmio_id=window)
@@ -179,7 +194,8 @@ def test_windows_and_words(client: Client) -> None:
         {"length": 2**63},
         {"base_addr": 2, "length": 4},
     ):
-        refused("INVALID_ARGUMENT", client.mmio.get_mmio, **fields)
+        text = refused("INVALID_ARGUMENT", client.mmio.get_mmio, **fields)
+        assert text.endswith(": give 4 to 2^32 bytes from a multiple of 4 on"), text
 
 
 def test_an_access_to_nothing_and_to_a_kernel_that_is_not_there(client: Client) -> None:
@@ -237,19 +253,26 @@ def test_pins(client: Client) -> None:
     assert client.gpio.get_gpio_base_path(target_label="zynq_gpio").base_path == path
     assert client.gpio.get_gpio_base_path(target_label="other").base_path == ""
     assert client.gpio.get_gpio_npins().npins == 118
-    refused("NOT_FOUND", client.gpio.get_gpio_npins, target_label="other")
+    text = refused("NOT_FOUND", client.gpio.get_gpio_npins, target_label="other")
+    assert text == "there is no GPIO driver 'other': the board has zynq_gpio"
     pin = client.gpio.get_gpio(index=960, direction="out").gpio_id
     client.gpio.write(gpio_id=pin, value=1)
-    refused("INVALID_ARGUMENT", client.gpio.write, gpio_id=pin, value=2)
+    assert refused("INVALID_ARGUMENT", client.gpio.write, gpio_id=pin, value=2) == "value 2 for pin 960: give 0 or 1"
     assert client.gpio.is_exported(gpio_id=pin).is_exported
     again = client.gpio.get_gpio(index=960, direction="in").gpio_id
     assert client.gpio.read(gpio_id=again).value == 1
-    refused("FAILED_PRECONDITION", client.gpio.write, gpio_id=again, value=0)
+    text = refused("FAILED_PRECONDITION", client.gpio.write, gpio_id=again, value=0)
+    assert text == "pin 960 is an input: take it with direction out"
     client.gpio.unexport(gpio_id=pin)
     assert not client.gpio.is_exported(gpio_id=pin).is_exported
     client.gpio.unexport(gpio_id=pin)
     refused("NOT_FOUND", client.gpio.unexport, gpio_id="960")
     for call in (client.gpio.read, client.gpio.write):
-        refused("NOT_FOUND", call, gpio_id=pin)
-    for index, direction in ((905, "in"), (1024, "in"), (-1, "in"), (910, "inout"), (910, "")):
-        refused("INVALID_ARGUMENT", client.gpio.get_gpio, index=index, direction=direction)
+        text = refused("NOT_FOUND", call, gpio_id=pin)
+        assert text == "there is no pin 'gpio960': it was given back, or its client's connection had ended"
+    for index in (905, 1024, -1):
+        text = refused("INVALID_ARGUMENT", client.gpio.get_gpio, index=index, direction="in")
+        assert text == f"pin {index}: the board has 906 to 1023"
+    for direction in ("inout", ""):
+        text = refused("INVALID_ARGUMENT", client.gpio.get_gpio, index=910, direction=direction)
+        assert text == f"direction {direction!r} of pin 910: use in or out"

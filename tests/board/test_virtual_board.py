@@ -436,11 +436,11 @@ def test_records_of_no_virtual_board(
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"port": -1}, "port=-1"),
-        ({"port": 70_000}, "port=70000"),
-        ({"poll_ms": 0}, "poll_ms=0"),
-        ({"gbytes_per_s": -1.0}, "gbytes_per_s=-1.0"),
-        ({"latency_ns": float("nan")}, "latency_ns=nan"),
+        ({"port": -1}, "port=-1: use 1 to 65535, or 0 for a free one"),
+        ({"port": 70_000}, "port=70000: use 1 to 65535, or 0 for a free one"),
+        ({"poll_ms": 0}, "poll_ms=0 must be above 0"),
+        ({"gbytes_per_s": -1.0}, "gbytes_per_s=-1.0 must be above 0"),
+        ({"latency_ns": float("nan")}, "latency_ns=nan must be 0 or more"),
         ({"faults": [Fault("slverr", port=2)]}, "fault of port=2, which no kernel has: use 0 to 1"),
     ],
 )
