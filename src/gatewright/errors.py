@@ -13,15 +13,9 @@
     │   └── MissingToolError   an external tool that is not there
     ├── SimulationError    a simulation that stalled or broke off
     └── AcceleratorError   whatever an accelerator on a board meets
-        ├── BundleError        a bundle that is damaged, incomplete or of another format
-        ├── HashError          the device holds another design than the bundle's
-        ├── RunTimeout         a run that did not end in time; carries the register state
-        ├── BusError           memory answered a burst of the kernel with an error
-        ├── DeviceMemoryError  the device has no memory left for the buffers
-        ├── ClosedError        the accelerator was closed
-        └── DeviceError        no device, no pynq, or a device that stopped answering
 
-The base, and what a board can meet, lie in `gatewright.runtime.errors`, because a bundle carries that package alone.
+The base, and what a board can meet, lie in `gatewright.runtime.errors`, which draws that branch: a bundle carries that
+package alone.
 A message says what was wrong, the value, where, and what to do about it.
 """
 

@@ -10,7 +10,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -105,9 +105,9 @@ def _check_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} is a file: name a folder with -o, or add --tar for an archive")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    own = _own_files(folder)
-    there = (p.relative_to(folder) for p in sorted(folder.rglob("*")) if p.is_file() or p.is_symlink())
-    foreign = [p for p in there if "__pycache__" not in p.parts and p.as_posix() not in own]
+    there = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink())
+    manifest = folder / MANIFEST
+    foreign = foreign_files(there, manifest.read_bytes() if manifest.is_file() else b"")
     if foreign:
         raise ConfigError(
             f"{folder} holds {foreign[0]}, which is of no earlier bundle: "
@@ -115,12 +115,18 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _own_files(folder: Path) -> set[str]:
-    """What the bundle that lies there wrote; nothing where there is none."""
+def foreign_files(there: Iterable[str], manifest: str | bytes) -> list[str]:
+    """The files in a folder that neither the bundle there wrote, nor Python when it ran.
+
+    Args:
+        there: all files, by relative path.
+        manifest: what lies there as `bundle.json`; empty where nothing does.
+    """
     try:
-        return {MANIFEST, *json.loads((folder / MANIFEST).read_text())["files"]}
-    except (OSError, ValueError, TypeError, KeyError):
-        return set()
+        own = {MANIFEST, *json.loads(manifest)["files"]}
+    except (ValueError, TypeError, KeyError):
+        own = set()
+    return sorted(name for name in there if name not in own and "__pycache__" not in name.split("/"))
 
 
 def read_files(path: Path) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewright.board.archive import MANIFEST, packed, read_files
+from gatewright.board.archive import MANIFEST, foreign_files, packed, read_files
 from gatewright.board.ssh import SSH_FAILED, Remote
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
@@ -171,11 +171,7 @@ def _check_place(remote: Remote, place: Place, found: Found, size: int) -> None:
     Raises:
         ConfigError, ToolError: say which.
     """
-    try:
-        own = {MANIFEST, *json.loads(found.manifest)["files"]} if found.manifest else set()
-    except (ValueError, TypeError, KeyError):
-        own = set()
-    foreign = sorted(f for f in found.files if f not in own and "__pycache__" not in f.split("/"))
+    foreign = foreign_files(found.files, found.manifest)
     if foreign:
         what = "is a file there" if foreign == ["."] else f"holds {foreign[0]}, which is of no earlier bundle"
         raise ConfigError(f"{remote.host}: {place.path} {what}: move it away, or choose another folder with --path")

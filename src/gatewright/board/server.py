@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from gatewright.board.designs import Source, read_sources
 from gatewright.errors import ConfigError, MissingToolError
 from gatewright.progress import Progress, silent
+from gatewright.runtime.device import PORT
 from gatewright.sim.kernel import Fault, MemoryModel
 from gatewright.sim.verilator import Optimise
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from gatewright.board.machine import Machine
     from gatewright.board.network import Server
 
-PORT = 7967
-"""Where PYNQ looks for a board unless it is told another port."""
 Log = Callable[[str], None]
 
 

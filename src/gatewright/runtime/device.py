@@ -17,7 +17,7 @@ from .kernel_map import Argument, Weights
 from .packing import Bytes
 
 PORT = 7967
-"""Of PYNQ.remote."""
+"""Of PYNQ.remote, unless another one is named."""
 _LOADS = 2
 """Attempts to load a bitstream before the last one; see `forget_state`."""
 _LOST = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The errors that a board can meet; `gatewright.errors` draws the whole tree.
+"""The errors that a board can meet; `gatewright.errors` draws the rest of the tree.
 
 GatewrightError
 ├── ConfigError         a setting or option

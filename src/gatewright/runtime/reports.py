@@ -179,13 +179,12 @@ def verify(accelerator: Accelerator, frames: int | None = None) -> VerifyReport:
     for output in bundle.outputs:
         y = found[output.name]  # type: ignore[call-overload]  # a dict, because xs is one
         reports.append(_output_report(output.name, y, output.dequantize(y), integers_out, float_out, count))
-    done = state.frames_done
     return VerifyReport(
         name=bundle.name,
         frames=count,
         inputs_exact=same,
         outputs=tuple(reports),
-        cycles_per_frame=(state.last_frame - state.first_frame) / (done - 1) if done > 1 else None,
+        cycles_per_frame=state.cycles_per_frame,
         latency_cycles=state.first_frame,
         predicted_interval_cycles=bundle.interval_cycles,
         predicted_latency_cycles=bundle.latency_cycles,
@@ -267,7 +266,6 @@ def _measure(accelerator: Accelerator, xs: Golden, frames: int) -> Measurement:
         spent += seconds
     state = accelerator.state()
     seconds, own, pynq = (statistics.median(column) for column in zip(*rows))
-    done = state.frames_done
     return Measurement(
         frames=frames,
         runs=len(rows),
@@ -277,6 +275,6 @@ def _measure(accelerator: Accelerator, xs: Golden, frames: int) -> Measurement:
         pynq_seconds=pynq,
         pynq_calls=calls,
         kernel_seconds=state.cycles / (accelerator.bundle.mhz * 1e6),
-        cycles_per_frame=(state.last_frame - state.first_frame) / (done - 1) if done > 1 else None,
+        cycles_per_frame=state.cycles_per_frame,
         latency_cycles=state.first_frame,
     )

@@ -90,6 +90,12 @@ class KernelState:
     aborting: bool
     edges: tuple[EdgeState, ...]
 
+    @property
+    def cycles_per_frame(self) -> float | None:
+        """On average between the first frame and the newest; None where fewer than two have left."""
+        more = self.frames_done - 1
+        return (self.last_frame - self.first_frame) / more if more > 0 else None
+
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return asdict(self)

@@ -65,8 +65,7 @@ class KernelRun:
     @property
     def interval(self) -> float | None:
         """Cycles between frames, on average over the batch; None for one frame."""
-        s = self.state
-        return (s.last_frame - s.first_frame) / (s.frames_done - 1) if s.frames_done > 1 else None
+        return self.state.cycles_per_frame
 
 
 def check_hash(process: KernelProcess, kernel: KernelMap) -> None:

@@ -42,7 +42,7 @@ except GatewrightError as error:
     print(json.dumps({"error": str(error)}))
     sys.exit(1)
 np.savez(results, *found.values())
-measured = [state.first_frame, state.last_frame, state.frames_done, state.cycles]
+measured = [state.cycles_per_frame, state.first_frame, state.frames_done, state.cycles]
 print(json.dumps({"outputs": list(found), "measured": measured}))
 """
 """What a user of the driver writes; it takes the bundle's own copy of it. Arguments: bundle, device, results (.npz)."""
@@ -87,8 +87,8 @@ def _device(case: Case, bundle: Path) -> Iterator[str]:
         board.close()
 
 
-def _drive(folder: Path, device: str) -> tuple[dict[str, Any], tuple[int, ...]]:
-    """Integers by output, and what the kernel counted: first frame, last frame, frames, cycles."""
+def _drive(folder: Path, device: str) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """Integers by output, and what the kernel counted: cycles a frame, until the first, frames, cycles in all."""
     results = folder / "results.npz"
     command = [sys.executable, "-c", DRIVER, str(folder / "bundle"), device, str(results)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
@@ -103,11 +103,11 @@ def _drive(folder: Path, device: str) -> tuple[dict[str, Any], tuple[int, ...]]:
 
 
 def _result(
-    case: Case, name: str, files: BundleFiles, outputs: dict[str, Any], measured: tuple[int, ...], given: int
+    case: Case, name: str, files: BundleFiles, outputs: dict[str, Any], measured: tuple[Any, ...], given: int
 ) -> StageResult:
-    first, last, frames, cycles = measured
+    pace, first, frames, cycles = measured
     result = compare(case, name, tuple(outputs[o.name] for o in case.build.model_graph.outputs))
-    interval = (last - first) / (frames - 1) if frames >= PREDICTED_FRAMES else None
+    interval = pace if frames >= PREDICTED_FRAMES else None
     summary = case.build.summary()
     memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
     designed = summary["interval_cycles"]
