@@ -9,18 +9,15 @@ Cycles: as predicted, of the RTL alone, of the kernel between host and memory, a
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import OUT, fastest, report
+from common import OUT, fastest, report, served
 
 from gatewright.board.bundle import bundle
 from gatewright.board.serving import served as served_by_driver
@@ -77,18 +74,6 @@ def buffers(device: Any) -> list[dict[str, Any]]:
             assert np.array_equal(buffer, sent)
         rows.append({"bytes": size, "flush MB/s": size / flush, "invalidate MB/s": size / invalidate})
     return rows
-
-
-@contextmanager
-def served(path: Path) -> Iterator[int]:
-    """A virtual board in a process of its own; its port."""
-    command = [sys.executable, "-m", "gatewright", "board", "serve", str(path), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline().split()[3].rstrip(":").rpartition(":")[2])
-        finally:
-            process.terminate()
 
 
 # --- cycles -----------------------------------------------------------------------------------------------------------

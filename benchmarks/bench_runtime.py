@@ -9,8 +9,6 @@ of several runs. The bound is 100 us a call and 1 us a kilobyte of float32 input
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import report
+from common import report, served
 
-from gatewright.board.archive import write_folder
 from gatewright.board.bundle import bundle
 from gatewright.build import compile_model
 from gatewright.runtime import Accelerator
@@ -38,13 +35,6 @@ CALL_US, KILOBYTE_US = 100.0, 1.0
 """The bound."""
 BATCHES = (1, 10, 100, 1000, 10_000)
 RUNS = 7
-SERVE = """
-import sys, time
-from gatewright.board.server import VirtualBoard
-with VirtualBoard([sys.argv[1]], port=0, optimise="fast_run") as board:
-    print(board.address, flush=True)
-    time.sleep(36000)
-"""
 
 
 def allowed_us(frames: int) -> float:
@@ -177,17 +167,10 @@ def main() -> None:
         folder = Path(home)
         path, x = make("tfc-w1a1", folder)
         build = compile_model(path, "pynq-z2", fps=1e6, targets=["rtl", "kernel"], output=folder / "build")
-        write_folder(bundle(build.directory, data=x).files, folder / "bundle")
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder / "bundle")], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            with Accelerator(folder / "bundle", (server.stdout or sys.stdin).readline().strip()) as accelerator:
-                assert accelerator.verify().ok
-                report("runtime_driver", driver_rows(accelerator, x))
-        finally:
-            server.terminate()
-            server.wait()
+        bundle(build.directory, data=x).write(folder / "bundle")
+        with served(folder / "bundle", "--fast") as port, Accelerator(folder / "bundle", f"127.0.0.1:{port}") as driver:
+            assert driver.verify().ok
+            report("runtime_driver", driver_rows(driver, x))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks share: timing, memory, and a table on stdout whose rows also go to build/benchmarks/ as JSON."""
+"""What the benchmarks share: timing, memory, a virtual board, and a table on stdout whose rows also go to
+build/benchmarks/ as JSON."""
 
 from __future__ import annotations
 
 import json
 import platform
 import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +38,18 @@ def fastest(work: Callable[[], T], runs: int = 7) -> tuple[T, float]:
 def peak_gib() -> float:
     """Peak resident memory of this process in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+
+
+@contextmanager
+def served(bundle: Path, *options: str) -> Iterator[int]:
+    """A virtual board in a process of its own; its port. `options` are those of `gatewright board serve`."""
+    command = [sys.executable, "-m", "gatewright", "board", "serve", str(bundle), "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline().partition(": ")[0].rpartition(":")[2])
+        finally:
+            process.terminate()
 
 
 def report(name: str, rows: list[dict[str, Any]]) -> None:

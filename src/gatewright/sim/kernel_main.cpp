@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a kernel on commands: `kernel FD BYTES` maps device memory from a file that it inherits, reads a command a line
-// from standard input and answers each with a line on standard output: `ok CYCLE [VALUE...]`, `refused CYCLE TEXT` where
-// the kernel answered an access with an error, or `failed TEXT`, with which it ends. Its own and the design's messages go
-// to standard error.
+// Runs a kernel on commands: `kernel FD BYTES` maps device memory from a file that it inherits, reads a command a
+// line from standard input and answers each with a line on standard output: `ok CYCLE [VALUE...]`, `refused CYCLE
+// TEXT` where the kernel answered an access with an error, or `failed TEXT`, with which it ends. Its own and the
+// design's messages go to standard error.
 //
 //   seed N                                        of all that is random; the kernel is made with it
 //   memory BASE LATENCY BYTES_PER_CYCLE BURSTS    what is behind the masters; BURSTS wait at a port
