@@ -26,10 +26,6 @@ from gatewright.build import compile_model
 from gatewright.errors import BundleError, ConfigError, GatewrightError, ToolError
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(
-    SSHD is None or shutil.which("ssh") is None,
-    reason="sshd or ssh is missing: on Debian, apt install openssh-server openssh-client",
-)
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,8 @@ def key(path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if SSHD is None or shutil.which("ssh") is None:
+        pytest.skip("sshd or ssh is missing: on Debian, apt install openssh-server openssh-client")
     folder = tmp_path_factory.mktemp("sshd")
     host, own = key(folder / "host"), key(folder / "own")
     (folder / "authorized").write_text(own.with_suffix(".pub").read_text())
