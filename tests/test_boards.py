@@ -126,3 +126,45 @@ def test_malformed_record_is_told_what_is_wrong(record: Path, old: str, new: str
     record.write_text(RECORD.replace(old, new))
     with pytest.raises(ConfigError, match=message):
         load_board("my-board")
+
+
+VITIS = """
+[vitis]
+platform = "xilinx_x_1"
+slr = [0]
+"""
+
+
+def test_a_card_says_what_vitis_links_for(record: Path) -> None:
+    record.write_text(RECORD.replace('"vivado"', '"vitis"') + VITIS)
+    card = load_board("my-board").vitis
+    assert card is not None
+    assert (card.platform, card.slr) == ("xilinx_x_1", (0,))
+
+
+@pytest.mark.parametrize("name", [name for name in list_boards() if load_board(name).flow == "vitis"])
+def test_every_card_that_ships_has_a_platform_of_its_own(name: str) -> None:
+    card = load_board(name).vitis
+    assert card is not None
+    assert card.platform.startswith(f"xilinx_{name.removeprefix('alveo-')}_gen3x16_xdma_")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"vitis"', '"vivado"', r"\[vitis\] is of no use to flow 'vivado': leave it out"),
+        ('"xilinx_x_1"', '"/opt/x.xpfm"', r"\[vitis\] platform='/opt/x.xpfm' must be the name that a platform is inst"),
+        ("[0]", "[0, 1]", r"\[vitis\] slr=\[0, 1\] must be a number from 0 on for each of the memory ports S_AXI_HP0"),
+        ("[0]", "[-1]", r"\[vitis\] slr=\[-1\] must be a number from 0 on"),
+        ("[0]", "[0.0]", r"\[vitis\] slr=\[0.0\] must be a number from 0 on"),
+        ("[0]", "0", r"\[vitis\]: slr=0 must be of type list"),
+        ("slr = [0]", "", r"\[vitis\]: key 'slr' is missing: the keys are platform, slr"),
+        ("slr = ", "slrs = ", r"\[vitis\]: unknown key 'slrs': the keys are platform, slr"),
+    ],
+)
+def test_a_malformed_card_is_told_what_is_wrong(record: Path, old: str, new: str, message: str) -> None:
+    text = RECORD.replace('"vivado"', '"vitis"') + VITIS
+    assert old in text
+    record.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_board("my-board")

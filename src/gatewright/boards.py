@@ -31,8 +31,22 @@ _KEYS: dict[str, type] = {
 _MEMORY_KEYS: dict[str, type] = {
     "bits": int, "ports": list, "base": int, "bytes": int, "latency_ns": float, "gbytes_per_s": float,
 }  # fmt: skip
+_VITIS_KEYS: dict[str, type] = {"platform": str, "slr": list}
 PAGE = 4096
 """Bytes that no burst of AXI4 crosses the end of; memory is dealt in pages of them."""
+
+
+@dataclass(frozen=True)
+class Vitis:
+    """A card as Vitis knows it.
+
+    Attributes:
+        platform: what v++ links for, by the name that it is installed under.
+        slr: of every memory port of the board, the region (super logic region) that the memory's controller lies in.
+    """
+
+    platform: str
+    slr: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class Board:
         memory_latency_ns: from the address of a read to its first word, in an idle system.
         memory_gbytes_per_s: what one port carries in either direction, in 10^9 bytes a second.
         folder: where the record lies, and what its flow needs beside it.
+        vitis: of an Alveo card.
 
     Raises:
         ConfigError: a value that no board has.
@@ -73,6 +88,7 @@ class Board:
     memory_latency_ns: float
     memory_gbytes_per_s: float
     folder: Path
+    vitis: Vitis | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "capacity", MappingProxyType(dict(self.capacity)))
@@ -94,6 +110,24 @@ class Board:
         if not self.memory_ports or not all(isinstance(p, str) for p in self.memory_ports):
             raise ConfigError(f"board {self.name}: memory ports={self.memory_ports!r} must be a list of names")
         self._check_memory()
+        self._check_vitis()
+
+    def _check_vitis(self) -> None:
+        if self.vitis is None:
+            return
+        if self.flow != "vitis":
+            raise ConfigError(f"board {self.name}: [vitis] is of no use to flow {self.flow!r}: leave it out")
+        if not re.fullmatch(r"\w+", self.vitis.platform):
+            raise ConfigError(
+                f"board {self.name}: [vitis] platform={self.vitis.platform!r} must be the name that a platform is "
+                "installed under, such as xilinx_u50_gen3x16_xdma_5_202210_1"
+            )
+        slr = self.vitis.slr
+        if len(slr) != len(self.memory_ports) or not all(type(n) is int and n >= 0 for n in slr):
+            raise ConfigError(
+                f"board {self.name}: [vitis] slr={list(slr)!r} must be a number from 0 on for each of the memory "
+                f"ports {', '.join(self.memory_ports)}"
+            )
 
     def _check_memory(self) -> None:
         base, size = self.memory_base, self.memory_bytes
@@ -148,11 +182,15 @@ def _read(name: str, path: Path) -> Board:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a readable board record: {error}") from error
+    vitis = record.pop("vitis", None)
     _check_keys(str(path), record, _KEYS)
     _check_keys(f"{path}: [memory]", record["memory"], _MEMORY_KEYS)
     memory = {f"memory_{key}": value for key, value in record.pop("memory").items()}
     memory["memory_ports"] = tuple(memory["memory_ports"])
-    return Board(**record, **memory, name=name, folder=path.parent)
+    if vitis is not None:
+        _check_keys(f"{path}: [vitis]", vitis, _VITIS_KEYS)
+        vitis = Vitis(vitis["platform"], tuple(vitis["slr"]))
+    return Board(**record, **memory, name=name, folder=path.parent, vitis=vitis)
 
 
 def _check_keys(where: str, table: dict[str, Any], types: dict[str, type]) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from gatewright.design.structure import Structure
 from gatewright.emit.hls import HEADER
 from gatewright.ir.types import Stream
+from gatewright.runtime.kernel_map import KernelMap
 
 VECTORS = "data"
 """Folder of the project's own frames: for every input NAME.bin, for every output golden_NAME.bin."""
 
 
-def argument_names(design: Structure) -> tuple[list[str], list[str]]:
+def argument_names(design: Structure | KernelMap) -> tuple[list[str], list[str]]:
     """What the frames of inputs and of outputs are called: address arguments of the top function, files of a bench."""
 
     def names(word: str, count: int) -> list[str]:

@@ -48,7 +48,7 @@ def component(design: Design, bus_bits: int, files: FileSet) -> Component:
     found = kernel.kernel_map(design.graph, design.structure, bus_bits)
     # kernel.json among the files has a hash of all weights.
     kernels = {f"../rtl/kernels/{path.name}": path.read_text() for path in rtl.kernel_sources(design.structure)}
-    buses = (_control(found, design), *(_master(found, i) for i in range(len(found.ports))))
+    buses = (_control(found), *(_master(found, i) for i in range(len(found.ports))))
     clock, reset = clock_and_reset(CLOCK, RESET, tuple(b.name for b in buses), design.mhz)
     interrupt = Interface("interrupt", "interrupt", "master", {"INTERRUPT": Pin("interrupt", "out")},
                           {"SENSITIVITY": "LEVEL_HIGH"})  # fmt: skip
@@ -80,7 +80,7 @@ def _pins(bus: str, pins: list[kernel_text.Pin]) -> dict[str, Pin]:
     }
 
 
-def _control(found: KernelMap, design: Design) -> Interface:
+def _control(found: KernelMap) -> Interface:
     parameters: dict[str, str | int] = {
         "PROTOCOL": "AXI4LITE",
         "DATA_WIDTH": 32,
@@ -95,7 +95,7 @@ def _control(found: KernelMap, design: Design) -> Interface:
         _pins(CONTROL, kernel_text.control_pins(found)),
         parameters,
         "registers",
-        (*HANDSHAKE, *_arguments(found, design)),
+        (*HANDSHAKE, *arguments(found)),
         found.control_bytes,
     )
 
@@ -129,9 +129,9 @@ def _what(found: KernelMap, index: int) -> str:
     return f"{weights.name}, {weights.image_bytes} bytes, again and again"
 
 
-def _arguments(found: KernelMap, design: Design) -> list[Register]:
-    """Addresses and the number of frames, under the names that the HLS kernel gives them."""
-    ins, outs = argument_names(design.structure)
+def arguments(found: KernelMap) -> list[Register]:
+    """Addresses and the number of frames, in the order of their registers, under the names of the HLS kernel."""
+    ins, outs = argument_names(found)
     addresses = [
         Register(name, a.register, f"Address of the frames of {ascii(a.name)}", 64,
                  parameters={"ASSOCIATED_BUSIF": f"m_axi_{a.port}"})
