@@ -19,7 +19,7 @@ from common import report
 from pyosys import libyosys
 
 from gatewright.ir.op import package_root
-from gatewright.ir.primitives import bram36
+from gatewright.ir.primitives import block_ram
 
 DATA = Path(__file__).with_name("data") / "block_memories.csv"
 LIBRARIES = {
@@ -74,7 +74,7 @@ def main() -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("family", "kind", "width", "depth", "BRAM36"))
         writer.writerows((*r[:4], f"{r[4]:g}") for r in sorted(rows))
-    wrong = [r for r in rows if bram36(r[2], r[3], r[1], r[0]) != r[4]]  # type: ignore[arg-type]
+    wrong = [r for r in rows if block_ram(r[2], r[3], r[1], r[0]) != r[4]]  # type: ignore[arg-type]
     report("memories", [{"sizes": len(rows), "block RAM differs": len(wrong)}])
     sys.exit(bool(wrong))
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from gatewright.boards import list_boards, load_board
+from gatewright.boards import PAGE, list_boards, load_board
 from gatewright.errors import ConfigError
+from gatewright.ir.primitives import resource_names
 
 RECORD = """\
 title = "A test board"
@@ -47,14 +49,16 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_shipped_record_is_complete(name: str) -> None:
     board = load_board(name)
     assert board.name == name
-    assert {"LUT", "FF", "BRAM36", "DSP"} <= set(board.capacity)
-    assert board.capacity["FF"] == 2 * board.capacity["LUT"]
+    assert set(resource_names(board.family)) <= set(board.capacity)
+    assert board.capacity["FF"] == (1 if board.family == "ecp5" else 2) * board.capacity["LUT"]
     assert ("URAM" not in board.capacity) or board.family == "xcup"
-    assert board.part.startswith("xc7" if board.family == "xc7" else ("xczu", "xck", "xcu"))
+    parts = {"xc7": ("xc7",), "xcup": ("xczu", "xck", "xcu"), "ecp5": ("LFE5U",)}
+    assert board.part.startswith(parts[board.family])
     assert (board.folder / "board.toml").is_file()
     # A word of the port a cycle, at clocks that the part reaches: a figure in other units would be far off.
     assert 100 < board.memory_gbytes_per_s * 8e3 / board.memory_bits <= 400
-    assert board.memory_bytes >= 32 << 20 and 50 <= board.memory_latency_ns <= 1000
+    assert board.memory_bytes >= (PAGE if board.memory_banked else 32 << 20) and 50 <= board.memory_latency_ns <= 1000
+    assert board.constraints.is_file() == (board.flow == "nextpnr")
 
 
 def test_pynq_z2_holds_what_its_data_sheet_says() -> None:
@@ -63,6 +67,25 @@ def test_pynq_z2_holds_what_its_data_sheet_says() -> None:
     assert (board.part, board.family, board.mhz) == ("xc7z020clg400-1", "xc7", 100.0)
     assert len(board.memory_ports) == 4
     assert (board.memory_base + board.memory_bytes, board.memory_bytes) == (512 << 20, 128 << 20)
+
+
+def test_ulx3s_has_a_serial_port_and_banks_on_the_chip() -> None:
+    board = load_board("ulx3s-85f")
+    assert dict(board.capacity) == {"LUT": 83640, "FF": 83640, "EBR": 208, "DSP": 156}
+    assert (board.oscillator_mhz, board.uart_baud, board.memory_banked) == (25.0, 1_000_000, True)
+    assert (board.memory_base, board.memory_bytes, board.memory_bits) == (0, 8192, 32)
+    others = [load_board(name) for name in list_boards() if name != "ulx3s-85f"]
+    assert not any(b.memory_banked or b.oscillator_mhz or b.uart_baud for b in others)
+
+
+def test_pins_of_the_ulx3s_are_all_placed_once_and_have_a_voltage() -> None:
+    text = re.sub(r"#.*", "", load_board("ulx3s-85f").constraints.read_text())
+    sites = dict(re.findall(r'LOCATE COMP "([^"]+)" SITE "(\w+)";', text))
+    kinds = dict(re.findall(r'IOBUF PORT "([^"]+)" IO_TYPE=(\w+)', text))
+    names = [*(f"led[{i}]" for i in range(8)), *(f"btn[{i}]" for i in range(7))]
+    assert set(sites) == {"clk_25mhz", "ftdi_rxd", "ftdi_txd", "wifi_gpio0", *names} == set(kinds)
+    assert len(set(sites.values())) == len(sites) and set(kinds.values()) == {"LVCMOS33"}
+    assert text.count("LOCATE") == text.count("IOBUF") == len(sites)
 
 
 def test_capacity_cannot_be_changed() -> None:
@@ -95,13 +118,15 @@ def test_a_new_folder_is_a_new_board(record: Path) -> None:
     ("old", "new", "message"),
     [
         ('part = "xc7a35tcpg236-1"', "", "key 'part' is missing: the keys are title, part"),
-        ("mhz = 50", "mhz = 50\nclock = 3", "unknown key 'clock': the keys are title, part"),
+        ("mhz = 50", "mhz = 50\ncolour = 3", "unknown key 'colour': the keys are title, part"),
         ("mhz = 50", 'mhz = "fast"', "mhz='fast' must be of type float"),
         ("mhz = 50", "mhz = 0", "mhz=0 must be above 0"),
         ("mhz = 50", "mhz = true", "mhz=True must be of type float"),
         ("mhz = 50", "mhz = ", "board.toml is not a readable board record: "),
-        ('"xc7"', '"xc8"', "board my-board: family='xc8': use xc7 or xcup"),
-        ('"vivado"', '"ise"', "board my-board: flow='ise': use vivado or vitis"),
+        ('"xc7"', '"xc8"', "board my-board: family='xc8': use xc7, xcup or ecp5"),
+        ('"vivado"', '"ise"', "board my-board: flow='ise': use vivado, vitis or nextpnr"),
+        ('"vivado"', '"nextpnr"', "flow='nextpnr' with family='xc7': the flow nextpnr is that of the family ecp5, and"),
+        ('"xc7"', '"ecp5"', "flow='vivado' with family='ecp5': the flow nextpnr is that of the family ecp5, and of no"),
         ("LUT = 20800\n", "", "board my-board: capacity has no LUT; it has FF, BRAM36, DSP"),
         ("DSP = 90", "DSP = 0", "capacity DSP=0 must be an integer of at least 1"),
         ("DSP = 90", "DSP = 9.5", "capacity DSP=9.5 must be an integer of at least 1"),
@@ -164,6 +189,26 @@ def test_every_card_that_ships_has_a_platform_of_its_own(name: str) -> None:
 )
 def test_a_malformed_card_is_told_what_is_wrong(record: Path, old: str, new: str, message: str) -> None:
     text = RECORD.replace('"vivado"', '"vitis"') + VITIS
+    assert old in text
+    record.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_board("my-board")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[clock]\nmhz = 25.0\n", "", r"the flow nextpnr needs \[clock\] mhz and \[uart\] baud"),
+        ("[uart]\nbaud = 1_000_000\n", "", r"the flow nextpnr needs \[clock\] mhz and \[uart\] baud"),
+        ("[clock]\nmhz = 25.0", "[clock]\nmhz = 0", r"\[clock\] mhz=0 must be above 0"),
+        ("[clock]\nmhz = 25.0", "[clock]\nhz = 25.0", r"\[clock\]: unknown key 'hz': the keys are mhz"),
+        ("baud = 1_000_000", "baud = 1e6", r"\[uart\]: baud=1000000.0 must be of type int"),
+        ("baud = 1_000_000", "baud = -1", r"\[uart\] baud=-1 must be above 0"),
+        ("banked = true", "banked = 1", r"\[memory\]: banked=1 must be of type bool"),
+    ],
+)
+def test_malformed_record_of_the_open_flow(record: Path, old: str, new: str, message: str) -> None:
+    text = (load_board("ulx3s-85f").folder / "board.toml").read_text()
     assert old in text
     record.write_text(text.replace(old, new))
     with pytest.raises(ConfigError, match=message):

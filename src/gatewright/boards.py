@@ -22,8 +22,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Family = Literal["xc7", "xcup"]
-Flow = Literal["vivado", "vitis"]
+Family = Literal["xc7", "xcup", "ecp5"]
+Flow = Literal["vivado", "vitis", "nextpnr"]
 
 _KEYS: dict[str, type] = {
     "title": str, "part": str, "family": str, "flow": str, "mhz": float, "capacity": dict, "memory": dict,
@@ -31,7 +31,12 @@ _KEYS: dict[str, type] = {
 _MEMORY_KEYS: dict[str, type] = {
     "bits": int, "ports": list, "base": int, "bytes": int, "latency_ns": float, "gbytes_per_s": float,
 }  # fmt: skip
-_VITIS_KEYS: dict[str, type] = {"platform": str, "slr": list}
+_MAY: dict[str, dict[str, type]] = {
+    "clock": {"mhz": float}, "uart": {"baud": int}, "vitis": {"platform": str, "slr": list},
+}  # fmt: skip
+"""Tables that only some boards have."""
+_MEMORY_MAY: dict[str, type] = {"banked": bool}
+_NONE: Mapping[str, type] = MappingProxyType({})
 PAGE = 4096
 """Bytes that no burst of AXI4 crosses the end of; memory is dealt in pages of them."""
 
@@ -57,17 +62,20 @@ class Board:
         name: on the command line, with hyphens.
         title: what the maker calls it.
         part: of the FPGA, with package and speed grade.
-        family: "xc7" (7 series) or "xcup" (UltraScale+); decides which primitives there are.
-        flow: the tool that makes the bitstream: "vivado" (Zynq) or "vitis" (Alveo).
+        family: "xc7" (7 series), "xcup" (UltraScale+) or "ecp5" (Lattice ECP5); decides which primitives there are.
+        flow: what makes the bitstream: "vivado" (Zynq), "vitis" (Alveo) or "nextpnr" (open tools, a serial port).
         mhz: clock of the kernel unless another is asked for.
-        capacity: how many of each resource the part has, by name: LUT, FF, BRAM36, DSP, URAM.
+        capacity: how many of each resource the part has, by name: LUT, FF, BRAM36, DSP, URAM (ECP5: LUT, FF, EBR, DSP).
         memory_bits: the widest word that a memory port takes.
         memory_ports: what the kernel's memory masters connect to.
         memory_base: lowest address, as a master sees it, of the memory that buffers are taken from.
-        memory_bytes: how much of it buffers can take; a board may have more.
+        memory_bytes: how much of it buffers can take; a board may have more. Where it is banked, of one bank.
         memory_latency_ns: from the address of a read to its first word, in an idle system.
         memory_gbytes_per_s: what one port carries in either direction, in 10^9 bytes a second.
         folder: where the record lies, and what its flow needs beside it.
+        memory_banked: every port of the kernel has a bank of its own, `memory_bytes` long, one behind the other.
+        oscillator_mhz: what the clock's pin is given, where no processing system makes clocks.
+        uart_baud: of the serial port through which a host reaches the kernel, where there is one.
         vitis: of an Alveo card.
 
     Raises:
@@ -88,13 +96,17 @@ class Board:
     memory_latency_ns: float
     memory_gbytes_per_s: float
     folder: Path
+    memory_banked: bool = False
+    oscillator_mhz: float | None = None
+    uart_baud: int | None = None
     vitis: Vitis | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "capacity", MappingProxyType(dict(self.capacity)))
         for key, legal in (("family", get_args(Family)), ("flow", get_args(Flow))):
             if getattr(self, key) not in legal:
-                raise ConfigError(f"board {self.name}: {key}={getattr(self, key)!r}: use {' or '.join(legal)}")
+                *most, last = legal
+                raise ConfigError(f"board {self.name}: {key}={getattr(self, key)!r}: use {', '.join(most)} or {last}")
         if not self.mhz > 0:
             raise ConfigError(f"board {self.name}: mhz={self.mhz!r} must be above 0")
         for resource in ("LUT", "FF"):
@@ -111,6 +123,7 @@ class Board:
             raise ConfigError(f"board {self.name}: memory ports={self.memory_ports!r} must be a list of names")
         self._check_memory()
         self._check_vitis()
+        self._check_open_flow()
 
     def _check_vitis(self) -> None:
         if self.vitis is None:
@@ -128,6 +141,25 @@ class Board:
                 f"board {self.name}: [vitis] slr={list(slr)!r} must be a number from 0 on for each of the memory "
                 f"ports {', '.join(self.memory_ports)}"
             )
+
+    @property
+    def constraints(self) -> Path:
+        """Pins and their voltages, for a flow that has no description of the board of its own."""
+        return self.folder / f"{self.folder.name}.lpf"
+
+    def _check_open_flow(self) -> None:
+        """What "nextpnr" needs and nobody else has."""
+        opened, needed = self.flow == "nextpnr", (self.oscillator_mhz, self.uart_baud)
+        if opened != (self.family == "ecp5"):
+            raise ConfigError(
+                f"board {self.name}: flow={self.flow!r} with family={self.family!r}: the flow nextpnr is that of the "
+                "family ecp5, and of no other"
+            )
+        if opened and None in needed:
+            raise ConfigError(f"board {self.name}: the flow nextpnr needs [clock] mhz and [uart] baud")
+        for key, value in zip(("[clock] mhz", "[uart] baud"), needed, strict=True):
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"board {self.name}: {key}={value!r} must be above 0")
 
     def _check_memory(self) -> None:
         base, size = self.memory_base, self.memory_bytes
@@ -182,24 +214,30 @@ def _read(name: str, path: Path) -> Board:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a readable board record: {error}") from error
-    vitis = record.pop("vitis", None)
-    _check_keys(str(path), record, _KEYS)
-    _check_keys(f"{path}: [memory]", record["memory"], _MEMORY_KEYS)
+    _check_keys(str(path), record, _KEYS, dict.fromkeys(_MAY, dict))
+    _check_keys(f"{path}: [memory]", record["memory"], _MEMORY_KEYS, _MEMORY_MAY)
     memory = {f"memory_{key}": value for key, value in record.pop("memory").items()}
     memory["memory_ports"] = tuple(memory["memory_ports"])
-    if vitis is not None:
-        _check_keys(f"{path}: [vitis]", vitis, _VITIS_KEYS)
-        vitis = Vitis(vitis["platform"], tuple(vitis["slr"]))
-    return Board(**record, **memory, name=name, folder=path.parent, vitis=vitis)
+    found = {key: record.pop(key, None) for key in _MAY}
+    for key, table in found.items():
+        if table is not None:
+            _check_keys(f"{path}: [{key}]", table, _MAY[key])
+    clock, uart, vitis = (found[key] for key in ("clock", "uart", "vitis"))
+    return Board(
+        **record, **memory, name=name, folder=path.parent,
+        oscillator_mhz=clock and clock["mhz"], uart_baud=uart and uart["baud"],
+        vitis=vitis and Vitis(vitis["platform"], tuple(vitis["slr"])),
+    )  # fmt: skip
 
 
-def _check_keys(where: str, table: dict[str, Any], types: dict[str, type]) -> None:
-    if unknown := sorted(set(table) - set(types)):
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}: the keys are {', '.join(types)}")
-    for key, kind in types.items():
-        if key not in table:
-            raise ConfigError(f"{where}: key {key!r} is missing: the keys are {', '.join(types)}")
-        value = table[key]
-        right = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+def _check_keys(where: str, table: dict[str, Any], types: dict[str, type], may: Mapping[str, type] = _NONE) -> None:
+    known = {**types, **may}
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}: the keys are {', '.join(known)}")
+    if missing := [key for key in types if key not in table]:
+        raise ConfigError(f"{where}: key {missing[0]!r} is missing: the keys are {', '.join(types)}")
+    for key, value in table.items():
+        kind = known[key]
+        right = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
         if not right:
             raise ConfigError(f"{where}: {key}={value!r} must be of type {kind.__name__}")

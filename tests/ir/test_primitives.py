@@ -11,7 +11,7 @@ import pytest
 
 from gatewright.boards import Family
 from gatewright.ir.op import as_int64, package_root
-from gatewright.ir.primitives import bram36, dsp48, lut_ram, ram_in_block, varying_bits
+from gatewright.ir.primitives import block_ram, dsp_slices, lut_ram, ram_in_block, varying_bits
 from gatewright.synth.plan import Part, fifo_part, needed
 from gatewright.synth.yosys import synthesise
 
@@ -22,7 +22,9 @@ def test_block_ram_equals_what_was_measured() -> None:
     with MEASURED.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 1000
-    wrong = [r for r in rows if bram36(int(r["width"]), int(r["depth"]), r["kind"], r["family"]) != float(r["BRAM36"])]  # type: ignore[arg-type]
+    wrong = [
+        r for r in rows if block_ram(int(r["width"]), int(r["depth"]), r["kind"], r["family"]) != float(r["BRAM36"])
+    ]  # type: ignore[arg-type]
     assert not wrong
 
 
@@ -46,9 +48,9 @@ def test_block_ram_equals_whole_syntheses(family: Family) -> None:
     rom, fifo = _rom(31, 1100), fifo_part("fifo", 70, 300, True, _sources())
     found = {name: n.resources["BRAM36"] for name, n in synthesise([ram, rom, fifo], family).items()}
     assert found == {
-        "ram": bram36(20, 600, "ram", family),
-        "rom 31x1100": bram36(31, 1100, "rom", family),
-        "fifo": bram36(71, 300, "ram", family),
+        "ram": block_ram(20, 600, "ram", family),
+        "rom 31x1100": block_ram(31, 1100, "rom", family),
+        "fifo": block_ram(71, 300, "ram", family),
     }
     assert found["ram"] == 1.0
 
@@ -83,4 +85,4 @@ def test_columns_that_never_change_and_equal_ones_are_left_out() -> None:
     [((8, 8, 16), 1, 1), ((4, 4, 8), 0, 0), ((25, 18, 43), 1, 1), ((27, 18, 45), 2, 1), ((28, 18, 46), 2, 2)],
 )
 def test_dsp_slices_by_width(bits: tuple[int, int, int], xc7: int, xcup: int) -> None:
-    assert (dsp48(*bits, "xc7"), dsp48(*bits, "xcup")) == (xc7, xcup)
+    assert (dsp_slices(*bits, "xc7"), dsp_slices(*bits, "xcup")) == (xc7, xcup)

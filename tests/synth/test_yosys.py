@@ -83,8 +83,8 @@ def test_a_kept_netlist_is_read_and_a_damaged_one_made_anew(cache: Path) -> None
     assert synthesise([part], "xc7")["tiny"].levels == 9  # read, not made
     for damage in ("[]", '{"cells": 3, "levels": 1}', '{"cells": {"LUT2": "x"}, "levels": 1}', ""):
         entry.write_text(damage)
-        assert _load(entry) is None
-    assert synthesise([part], "xc7")["tiny"] == made == _load(entry)
+        assert _load(entry, "xc7") is None
+    assert synthesise([part], "xc7")["tiny"] == made == _load(entry, "xc7")
     assert {p.name for p in cache.iterdir()} == {entry.name, entry.with_suffix(".v").name}
 
 

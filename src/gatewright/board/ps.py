@@ -129,6 +129,11 @@ def processing_system(board: Board) -> ProcessingSystem:
     Raises:
         ConfigError: the board has none.
     """
+    if board.flow == "nextpnr":
+        raise ConfigError(
+            f"board {board.name} has no processing system, which PYNQ would run on: a host reaches its kernel over a "
+            "serial port"
+        )
     if board.flow != "vivado":
         raise ConfigError(
             f"board {board.name} is a card without a processing system, which PYNQ reaches by XRT and not over the "

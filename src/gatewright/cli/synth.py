@@ -16,15 +16,13 @@ from gatewright.cli.synth_hls import synth_hls
 from gatewright.errors import ConfigError
 from gatewright.progress import bars
 
-RESOURCES = ("LUT", "FF", "BRAM36", "DSP")
-
 
 @app.command()
 def synth(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a compiled model.")],
     tool: Annotated[str, typer.Option(help="Synthesis tool: yosys (of the RTL) or vitis-hls (of the C++).")] = "yosys",
     unit: Annotated[list[str] | None, typer.Option(help="Only this unit; may be given several times.")] = None,
-    family: Annotated[str | None, typer.Option(help="Family of chips, xc7 or xcup; the board's by default.")] = None,
+    family: Annotated[str | None, typer.Option(help="Chips: xc7, xcup or ecp5; the board's by default.")] = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Units at a time.")] = 2,
     time_limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds that one unit may take in Yosys (900), or all in Vitis HLS.")
@@ -81,22 +79,23 @@ def _synth_rtl(
 
 def _print(result: dict[str, Any]) -> None:
     """Units, their sum beside the prediction, and the board's capacity."""
+    from gatewright.ir.primitives import resource_names
+
+    names = resource_names(result["family"])
     table = Table(title=f"Yosys {result['version']}, {result['family']}: measured (predicted)")
     table.add_column("unit")
     table.add_column("operator")
-    for name in (*RESOURCES, "levels"):
+    for name in (*names, "levels"):
         table.add_column(name, justify="right")
     for row in result["units"]:
-        cells = (_pair(row[name], row["predicted"].get(name)) for name in RESOURCES)
+        cells = (_pair(row[name], row["predicted"].get(name)) for name in names)
         table.add_row(row["name"], row["operator"], *cells, str(row["levels"]))
     total, predicted, capacity = (result[k] for k in ("total", "predicted", "capacity"))
     table.add_section()
-    table.add_row("sum of the units", "", *(_pair(total[n], predicted[n]) for n in RESOURCES), "")
+    table.add_row("sum of the units", "", *(_pair(total[n], predicted[n]) for n in names), "")
     if capacity:
-        table.add_row("board", "", *(number(capacity.get(n), ",") for n in RESOURCES), "")
-        table.add_row(
-            "", "", *(number(total[n] / capacity[n] if n in capacity else None, ".1%") for n in RESOURCES), ""
-        )
+        table.add_row("board", "", *(number(capacity.get(n), ",") for n in names), "")
+        table.add_row("", "", *(number(total[n] / capacity[n] if n in capacity else None, ".1%") for n in names), "")
     output_console().print(table)
 
 

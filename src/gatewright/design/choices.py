@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from gatewright.boards import Board
 from gatewright.design.elimination import Table, elimination_order, minimise
-from gatewright.design.resources import NAMES, Resources, adapter_resources, add_up, fifo_resources, fork_resources
+from gatewright.design.resources import Resources, adapter_resources, add_up, fifo_resources, fork_resources
 from gatewright.design.structure import LEAST_DEPTH, adapter_lanes
 from gatewright.errors import DesignError
 from gatewright.ir.graph import Graph
 from gatewright.ir.op import Op
+from gatewright.ir.primitives import resource_names
 from gatewright.ir.schedule import Schedule
 from gatewright.ir.types import FloatArray, IntArray, Stream
 
@@ -106,7 +107,7 @@ def edge_resources(have: Stream, want: Stream, family: str) -> Resources:
         out = replace(have, lanes=lanes, beats=have.beats * have.lanes // lanes)
         parts += [adapter_resources(have, out, family), fifo_resources(out, LEAST_DEPTH, family)]
         have = out
-    return add_up(parts)
+    return add_up(parts, family)
 
 
 class Choices:
@@ -125,7 +126,8 @@ class Choices:
     def __init__(self, graph: Graph, board: Board, word_bits: int | None = None) -> None:
         self.graph, self.family = graph, board.family
         self.word_bits = word_bits or board.memory_bits
-        self.names = tuple(dict.fromkeys((*NAMES, *(r for n in graph.nodes for r in n.op.resources(board.family)))))
+        seen = (r for n in graph.nodes for r in n.op.resources(board.family))
+        self.names = tuple(dict.fromkeys((*resource_names(board.family), *seen)))
         self.capacity = np.array([max(board.capacity.get(name, 0), 1) for name in self.names], np.float64)
         self._edge_cache: dict[tuple[int, int, int, int], FloatArray] = {}
         self.options = [self._options(n.op) for n in graph.nodes]
@@ -214,7 +216,7 @@ class Choices:
     def _fork_shares(self) -> FloatArray:
         """What all forks take."""
         forks = [fork_resources(count, self.family) for count in self._readers().values() if count > 1]
-        return self.shares(add_up(forks))
+        return self.shares(add_up(forks, self.family))
 
     def edge_shares(self, tensor: str, have: int, want: int) -> FloatArray:
         """What an edge between two lane counts takes."""

@@ -198,7 +198,8 @@ class Solver:
 
     def total(self, graph: Graph) -> Resources:
         """Estimate of the whole design with FIFOs of the least depth and width adapters."""
-        return add_up(unit_resources(graph, structure(replace(graph, depths={})), self.board.family).values())
+        family = self.board.family
+        return add_up(unit_resources(graph, structure(replace(graph, depths={})), family).values(), family)
 
     def cost(self, graph: Graph) -> float:
         """What is minimised: the sum over the resources of the fraction of the board that the design takes."""

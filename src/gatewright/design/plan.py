@@ -109,7 +109,7 @@ class Design:
             "latency_cycles": self.timing.latency,
             "fps": self.fps,
             "latency_us": self.timing.latency / self.mhz,
-            "resources": add_up(self.units.values()),
+            "resources": add_up(self.units.values(), self.board.family),
             "capacity": dict(self.board.capacity),
             "digest": self.graph.digest(),
         }
@@ -185,7 +185,7 @@ class _Planner:
 
     def excess(self, design: Design) -> dict[str, tuple[float, float]]:
         """Resources over the budget: needed and available."""
-        return self.solver.over(add_up(design.units.values()))
+        return self.solver.over(add_up(design.units.values(), design.board.family))
 
     def given(self, folded: Graph, source: str) -> Design:
         """A folding from a file, if it fits."""
@@ -256,7 +256,7 @@ class _Planner:
 
     def make_room(self, design: Design) -> None:
         """Let the solver leave to FIFOs what this design's take beyond the least, and a hundredth of the board more."""
-        deep, least = add_up(design.units.values()), self.solver.total(design.graph)
+        deep, least = add_up(design.units.values(), design.board.family), self.solver.total(design.graph)
         more = {name: deep[name] - least[name] + 0.01 * room for name, (_, room) in self.excess(design).items()}
         reserve = self.solver.reserve
         self.solver.reserve = {n: max(more.get(n, 0.0), reserve.get(n, 0.0) * 1.05) for n in {*more, *reserve}}

@@ -9,16 +9,15 @@ from collections.abc import Iterable, Mapping
 from gatewright.design.structure import BLOCK_DEPTH, Structure, fork_name
 from gatewright.ir.cost import Features, Ram, counter_bits, estimate
 from gatewright.ir.graph import Graph
+from gatewright.ir.primitives import resource_names
 from gatewright.ir.types import Stream
-
-NAMES = ("LUT", "FF", "BRAM36", "DSP")
 
 Resources = dict[str, float]
 
 
-def add_up(parts: Iterable[Mapping[str, float]]) -> Resources:
-    """Sums by resource name, every name of `NAMES` present."""
-    total = dict.fromkeys(NAMES, 0.0)
+def add_up(parts: Iterable[Mapping[str, float]], family: str = "xc7") -> Resources:
+    """Sums by resource name, every one of the family's `resource_names` present."""
+    total = dict.fromkeys(resource_names(family), 0.0)
     for part in parts:
         for name, count in part.items():
             total[name] = total.get(name, 0.0) + count
@@ -107,4 +106,4 @@ def unit_resources(graph: Graph, design: Structure, family: str = "xc7") -> dict
         owner = source.unit or next((k.sink.unit for k in links if k.sink.unit), "")
         if owner:
             parts[owner].append(single[fork_name(source)])
-    return {name: add_up(items) for name, items in parts.items()}
+    return {name: add_up(items, family) for name, items in parts.items()}

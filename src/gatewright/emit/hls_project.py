@@ -10,16 +10,18 @@ from gatewright.boards import Board
 from gatewright.design.structure import Structure
 from gatewright.emit import hls, hls_axi, hls_scripts, hls_stream
 from gatewright.emit.files import FileSet
-from gatewright.emit.hls_scripts import Target
+from gatewright.emit.hls_scripts import PACKAGES, Target
 
 
 def emit(design: Structure, board: Board, mhz: float) -> FileSet:
-    """The whole project but its test vectors.
+    """The whole project but its test vectors; without scripts for a board that Vitis HLS does not know.
 
     Raises:
         ConfigError: an operator has no HLS kernel.
     """
     files = sources(design, board.memory_bits)
+    if board.flow not in PACKAGES:
+        return files
     for path, text in hls_scripts.emit(design, Target(board.part, board.flow, mhz)):
         files.add(path, text)
     return files

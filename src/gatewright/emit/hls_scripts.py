@@ -26,7 +26,7 @@ TOPS: Mapping[str, str] = {"axi": "", "stream": "_stream"}
 """Variants, and what the names of their files and top functions end with."""
 STEPS = ("csim", "csynth", "cosim", "ip", "xo")
 PACKAGES: Mapping[Flow, str] = {"vivado": "ip_catalog", "vitis": "xo"}
-"""What a flow takes."""
+"""What a flow takes; one that is not here has no HLS."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ FAMILIES: Mapping[Family, tuple[str, ...]] = {
     "xc7": ("artix7", "kintex7", "spartan7", "virtex7", "zynq"),
     "xcup": ("kintexuplus", "virtexuplus", "virtexuplusHBM", "zynquplus"),
 }
-"""What Vivado calls the families that share a family's primitives."""
+"""What Vivado calls the families that share a family's primitives; a family that is not here has no packaged IPs."""
 
 
 @dataclass(frozen=True)

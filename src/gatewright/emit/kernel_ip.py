@@ -14,7 +14,7 @@ from gatewright.design.plan import Design
 from gatewright.emit import ipxact_xml, kernel, kernel_text, rtl
 from gatewright.emit.files import FileSet
 from gatewright.emit.hls_bench import argument_names
-from gatewright.emit.ipxact import Component, Field, Interface, Pin, Register, clock_and_reset, revision
+from gatewright.emit.ipxact import FAMILIES, Component, Field, Interface, Pin, Register, clock_and_reset, revision
 from gatewright.runtime import kernel_map as registers
 from gatewright.runtime.kernel_map import KernelMap
 
@@ -24,7 +24,7 @@ OUTSTANDING = 16
 
 
 def emit(design: Design, bus_bits: int) -> FileSet:
-    """All files of the folder.
+    """All files of the folder; the packaging only for families that Vivado knows.
 
     Args:
         bus_bits: width of the memory ports: 32, 64, 128, 256 or 512.
@@ -33,6 +33,8 @@ def emit(design: Design, bus_bits: int) -> FileSet:
         ConfigError: another width; an operator has no RTL kernel.
     """
     files = kernel.emit(design, bus_bits)
+    if design.board.family not in FAMILIES:
+        return files
     for path, text in ipxact_xml.emit(component(design, bus_bits, files)):
         files.add(path, text)
     return files

@@ -16,7 +16,7 @@ from gatewright.design.plan import Design
 from gatewright.design.structure import Structure
 from gatewright.emit import ipxact_xml, rtl
 from gatewright.emit.files import FileSet
-from gatewright.emit.ipxact import Component, Interface, Pin, clock_and_reset, revision
+from gatewright.emit.ipxact import FAMILIES, Component, Interface, Pin, clock_and_reset, revision
 from gatewright.errors import ConfigError
 from gatewright.ir.types import Stream
 
@@ -24,7 +24,7 @@ CLOCK, RESET = "clk", "rst_n"
 
 
 def emit(design: Design) -> FileSet:
-    """All files of the folder.
+    """All files of the folder; the packaging only for families that Vivado knows.
 
     Raises:
         ConfigError: an operator has no RTL kernel, or a top level's name is taken.
@@ -34,6 +34,8 @@ def emit(design: Design) -> FileSet:
         raise ConfigError(f"the design cannot be called {name!r}, because {name}_stream is a kernel: rename it")
     files = rtl.emit(design.structure)
     files.add(f"{name}_stream.v", wrapper(design))
+    if design.board.family not in FAMILIES:
+        return files
     for path, text in ipxact_xml.emit(component(design, files)):
         files.add(path, text)
     return files

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gatewright.ir.primitives import (
+    BLOCK_RAM,
     Kind,
-    bram36,
-    dsp48,
+    block_ram,
+    dsp_slices,
     lut_ram,
     ram_in_block,
     rom_luts,
@@ -86,17 +87,17 @@ class Features:
 
     def hard(self, family: str) -> dict[str, float]:
         """Block RAM and DSP slices."""
-        block = sum(bram36(m.width, m.depth, m.kind, family) for m in self.memories if m.block)
-        slices = sum(dsp48(p.a_bits, p.b_bits, p.p_bits, family) * p.count for p in self.products)
-        return {"BRAM36": float(block), "DSP": float(slices)}
+        block = sum(block_ram(m.width, m.depth, m.kind, family) for m in self.memories if m.block)
+        slices = sum(dsp_slices(p.a_bits, p.b_bits, p.p_bits, family) * p.count for p in self.products)
+        return {BLOCK_RAM[family]: float(block), "DSP": float(slices)}
 
 
 def estimate(module: str, features: Features, family: str = "xc7") -> dict[str, float]:
-    """LUT, FF, BRAM36 and DSP of a unit.
+    """LUT, FF, block RAM and DSP slices of a unit, by the family's `resource_names`.
 
     Args:
         module: its kernel's name; of one that was never measured, LUTs and flip-flops follow the widths of its ports.
-        family: "xc7" or "xcup".
+        family: "xc7", "xcup" or "ecp5".
     """
     table, columns = coefficients(), features.columns(family)
     rows = table.get(f"{module}/{family}") or table.get(module) or table[ANY]

@@ -203,7 +203,7 @@ class Op(ABC):
         return None
 
     def resources(self, family: str = "xc7") -> Mapping[str, float]:
-        """Estimated LUT, FF, BRAM36 and DSP of the kernel on a family of chips ("xc7" or "xcup")."""
+        """Estimated LUT, FF, block RAM and DSP of the kernel on a family of chips ("xc7", "xcup" or "ecp5")."""
         features = self.features() or Features({})
         sides = {"in_bits": self.in_streams, "out_bits": self.out_streams}
         ports = {name: float(sum(s.width for s in streams)) for name, streams in sides.items()}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What memories and products become on the 7 series ("xc7") and UltraScale+ ("xcup"): the choices of synthesis.
+"""What memories and products become on the 7 series ("xc7"), UltraScale+ ("xcup") and ECP5: the choices of synthesis.
 
-The costs that decide between shapes of RAM are those of Yosys' libraries of Xilinx memories, so that block RAM and DSP
+The costs that decide between shapes of RAM are those of Yosys' libraries of memories, so that block RAM and DSP
 slices are predicted exactly; docs/resources.md has the comparison. A row is what one RAM's addresses hold: deeper
 memories are several rows, chosen between by a multiplexer.
 """
@@ -9,7 +9,7 @@ memories are several rows, chosen between by a multiplexer.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,8 +33,24 @@ class _Shape:
     size: float
 
 
+BLOCK_RAM: Mapping[str, str] = {"xc7": "BRAM36", "xcup": "BRAM36", "ecp5": "EBR"}
+"""What a family's block RAM is called where resources are counted."""
+
+
+def resource_names(family: str) -> tuple[str, ...]:
+    """What a design takes of a chip of a family: LUTs, flip-flops, block RAM and DSP slices."""
+    return ("LUT", "FF", BLOCK_RAM[family], "DSP")
+
+
 def _block_shapes(family: str) -> Iterator[_Shape]:
-    """RAMB18 and RAMB36 in every width, and two RAMB36 in cascade, which only the 7 series has as one RAM."""
+    """RAMB18 and RAMB36 in every width, and two RAMB36 in cascade, which only the 7 series has as one RAM.
+
+    Of the ECP5 a DP16KD in every width, of which the last has a port to read and a port to write.
+    """
+    if family == "ecp5":
+        for i, width in enumerate((1, 2, 4, 9, 18, 36)):
+            yield _Shape(14 - i, width, 128, 1.0)
+        return
     for address_bits, cost, size, widths in ((14, 129, 0.5, 6), (15, 257, 1.0, 7)):
         for i, width in enumerate((1, 2, 4, 9, 18, 36, 72)[:widths]):
             yield _Shape(address_bits - i, width, cost, size)
@@ -43,8 +59,8 @@ def _block_shapes(family: str) -> Iterator[_Shape]:
 
 
 @functools.lru_cache(maxsize=65536)
-def bram36(width: int, depth: int, kind: Kind, family: str) -> float:
-    """RAMB36 (a RAMB18 is half of one) of a memory in block RAM with a registered read port.
+def block_ram(width: int, depth: int, kind: Kind, family: str) -> float:
+    """RAMB36 (a RAMB18 is half of one) or DP16KD of a memory in block RAM with a registered read port.
 
     Args:
         width: bits of a word; of a ROM only those that differ between words (`varying_bits`).
@@ -75,12 +91,14 @@ def lut_ram(width: int, depth: int, family: str) -> tuple[float, float]:
     """LUTs of a LUT RAM with one write port and one port that reads without a clock, and bits of its read multiplexer.
 
     RAM32M and RAM64M of the 7 series hold 32 words of 6 bits or 64 of 3 in 4 LUTs; RAM32M16 and RAM64M8 of UltraScale+
-    32 words of 14 bits or 64 of 7 in 8; both have deeper ones a bit wide.
+    32 words of 14 bits or 64 of 7 in 8; both have deeper ones a bit wide. TRELLIS_DPR16X4 of the ECP5 holds 16 words of
+    4 bits in 4 LUTs, and its write port takes the place of 2 more.
     """
     # Address bits, width, cost whatever of the width is used, cost by the width used, LUTs.
     shapes = {
         "xc7": ((5, 6, 1.0, 7.0, 4), (6, 3, 1.0, 7.0, 4), (7, 1, 0.0, 8.0, 4)),
         "xcup": ((5, 14, 0.0, 16.0, 8), (6, 7, 0.0, 16.0, 8), (7, 2, 0.0, 16.0, 8), (8, 1, 0.0, 16.0, 8)),
+        "ecp5": ((4, 4, 4.0, 0.0, 6),),
     }[family]
     best, found = float("inf"), (0.0, 0.0)
     for address_bits, lanes, fixed, scaled, luts in shapes:
@@ -122,12 +140,15 @@ def rom_luts(columns: int, depth: int) -> float:
     return columns * (-(-depth // 64) + (-(-depth // 256) - 1) / 2)
 
 
-def dsp48(a_bits: int, b_bits: int, p_bits: int, family: str) -> int:
-    """DSP slices of a signed product of which p_bits are needed.
+def dsp_slices(a_bits: int, b_bits: int, p_bits: int, family: str) -> int:
+    """DSP48 or MULT18X18D of a signed product of which p_bits are needed.
 
-    Products of fewer than 9 bits, and factors of one, stay in LUTs; wider factors than a slice takes are split.
+    Products of fewer than 9 bits, and factors of one, stay in LUTs; wider factors than a slice takes are split. An ECP5
+    takes a slice for every product of factors of 2 bits or more.
     """
     a, b = max(a_bits, b_bits), min(a_bits, b_bits)
+    if family == "ecp5":
+        return -(-a // 18) * -(-b // 18) if b >= 2 else 0
     if b < 2 or min(p_bits, a + b) < 9:
         return 0
     wide = 25 if family == "xc7" else 27

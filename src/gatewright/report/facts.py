@@ -16,12 +16,13 @@ from gatewright.boards import Board, load_board
 from gatewright.build import Build
 from gatewright.design.cycles import Timing, simulate
 from gatewright.design.plan import PREDICTED_FRAMES
-from gatewright.design.resources import NAMES, Resources, add_up, unit_resources
+from gatewright.design.resources import Resources, add_up, unit_resources
 from gatewright.design.structure import Structure, fork_name
 from gatewright.errors import ConfigError
 from gatewright.frontend.origin import Origin, origins, resolve
 from gatewright.ir.graph import Graph
 from gatewright.ir.host import Values
+from gatewright.ir.primitives import resource_names
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.synth import report as synthesis
@@ -131,6 +132,12 @@ class Facts:
         return load_board(self.summary["board"])
 
     @cached_property
+    def resource_names(self) -> tuple[str, ...]:
+        """What the board counts, then what only the family does that was synthesised for."""
+        families = (self.board.family, *([] if self.synthesis is None else [self.synthesis.get("family", "xc7")]))
+        return tuple(dict.fromkeys(name for family in families for name in resource_names(family)))
+
+    @cached_property
     def outputs(self) -> Values:
         """Values of the output that decides (else of the first), through the golden integers."""
         return self.build.model_graph.dequantize(*self.case.golden)[self.case.decision.output]
@@ -223,8 +230,10 @@ def _read_list(build: Build, name: str, keys: tuple[str, ...]) -> tuple[Mapping[
 def _synthesis(build: Build) -> Mapping[str, Any] | None:
     """What Yosys counted of the build as it is now."""
     result = synthesis.load(build)
-    keys = {"name", "levels", *NAMES}
-    if result is not None and not ("total" in result and all(keys <= set(u) for u in result.get("units", [{}]))):
+    if result is None:
+        return None
+    keys = {"name", "levels", *resource_names(result.get("family", "xc7"))}
+    if not ("total" in result and all(keys <= set(u) for u in result.get("units", [{}]))):
         raise ConfigError(f"{build.directory / synthesis.FILE}: an entry is missing: run gatewright synth again")
     return result
 
@@ -236,10 +245,11 @@ def _by_unit(found: Mapping[str, Any], design: Structure) -> dict[str, Resources
     for source, links in design.forks().items():
         owner[fork_name(source)] = source.unit or next((k.sink.unit for k in links if k.sink.unit), "")
     parts: dict[str, list[Mapping[str, float]]] = {unit.name: [] for unit in design.units}
+    family = found.get("family", "xc7")
     for entry in found["units"]:
         if owner.get(entry["name"]):
-            parts[owner[entry["name"]]].append({name: entry[name] for name in NAMES})
-    return {name: add_up(items) for name, items in parts.items()}
+            parts[owner[entry["name"]]].append({name: entry[name] for name in resource_names(family)})
+    return {name: add_up(items, family) for name, items in parts.items()}
 
 
 def _histograms(graph: Graph, integers: tuple[IntArray, ...], progress: Progress) -> tuple[Histogram, ...]:

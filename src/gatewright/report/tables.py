@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gatewright.design.resources import NAMES
 from gatewright.report.accumulators import widths
 from gatewright.report.facts import Facts, Row
 from gatewright.report.html import Child, Html, el
@@ -99,7 +98,7 @@ def resources(facts: Facts) -> Html:
     sums = {"predicted": facts.summary["resources"], "synthesised": (facts.synthesis or {}).get("total")}
 
     def cells(amounts: Mapping[str, Mapping[str, float] | None], levels: int | None) -> list[Html]:
-        shown = [_amount((amounts[kind] or {}).get(name)) for name in NAMES for kind in kinds]
+        shown = [_amount((amounts[kind] or {}).get(name)) for name in facts.resource_names for kind in kinds]
         part, whole = ((source[kinds[-1]] or {}).get("LUT", 0.0) for source in (amounts, sums))
         share = part / whole if whole else 0.0
         if facts.synthesis is not None:
@@ -114,7 +113,7 @@ def resources(facts: Facts) -> Html:
         for row in facts.rows
     ]  # fmt: skip
     rows.append(el("tr", el("th", "total", scope="row"), cells(sums, None), class_="total"))
-    columns = [f"{n} {kind}" for n in NAMES for kind in kinds]
+    columns = [f"{n} {kind}" for n in facts.resource_names for kind in kinds]
     if facts.synthesis is not None:
         columns.append("levels of logic")
     return table(

@@ -4,7 +4,9 @@
 LUT counts are those of UG474 (7 series) and UG574 (UltraScale+): a LUT RAM takes a LUT for each of its read ports and
 64 bits, and one for the write port's address; a shift register takes one LUT. Wide multiplexers (MUXF7 to MUXF9) and
 carry chains have places of their own beside the LUTs and count nothing. An INV is taken into the LUT, or the control
-input, that it drives, and counts nothing.
+input, that it drives, and counts nothing. ECP5 (FPGA-TN-02216, memory; FPGA-DS-02012, slices): a CCU2C is both LUTs of
+a slice, a LUT RAM of 16 words and 4 bits has its bits in 4 LUTs and its write port in the place of 2 more, PFUMX and
+L6MUX21 have places of their own; an ALU54B comes with the two multipliers that it adds, and counts nothing.
 """
 
 from __future__ import annotations
@@ -13,19 +15,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gatewright.boards import Family
 from gatewright.errors import ToolError
 
 FREE = frozenset(
-    ("INV", "VCC", "GND", "MUXF5", "MUXF6", "MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "BUFG", "$scopeinfo")
-)
+    ("INV", "VCC", "GND", "MUXF5", "MUXF6", "MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "BUFG", "$scopeinfo",
+     "PFUMX", "L6MUX21", "VHI", "VLO")
+)  # fmt: skip
 """Cells that take no LUT, flip-flop, block RAM or DSP slice; $scopeinfo is Yosys' note on what it flattened."""
 
 LUT_RAMS = {
     "RAM16X1S": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X2S": 2, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
     "RAM16X1D": 2, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8,
     "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8, "RAM32X16DR8": 8,
+    "TRELLIS_DPR16X4": 6,
 }  # fmt: skip
-"""LUTs of each LUT RAM; the last row's eights are whole slices of UltraScale+."""
+"""LUTs of each LUT RAM; the third row's eights are whole slices of UltraScale+."""
 
 _WEIGHTS: dict[str, tuple[str, float]] = {
     **{f"LUT{n}": ("LUT", 1) for n in range(1, 7)},
@@ -39,11 +44,24 @@ _WEIGHTS: dict[str, tuple[str, float]] = {
     **{f"RAMB18E{n}": ("BRAM36", 0.5) for n in (1, 2)},
     **{f"DSP48E{n}": ("DSP", 1) for n in (1, 2)},
     "URAM288": ("URAM", 1),
+    "CCU2C": ("LUT", 2),
+    "TRELLIS_FF": ("FF", 1),
+    "DP16KD": ("EBR", 1),
+    "PDPW16KD": ("EBR", 1),
+    "MULT18X18D": ("DSP", 1),
+    "ALU54B": ("DSP", 0),
 }
 
 
-def count(cells: Mapping[str, int]) -> dict[str, float]:
-    """LUT, FF, BRAM36, DSP and URAM that cells occupy.
+COUNTED: Mapping[Family, tuple[str, ...]] = {
+    **dict.fromkeys(("xc7", "xcup"), ("LUT", "FF", "BRAM36", "DSP", "URAM")),
+    "ecp5": ("LUT", "FF", "EBR", "DSP"),
+}
+"""What cells of a family occupy."""
+
+
+def count(cells: Mapping[str, int], family: Family = "xc7") -> dict[str, float]:
+    """What cells occupy, by the names of `COUNTED`.
 
     Args:
         cells: how many there are of each type.
@@ -51,16 +69,16 @@ def count(cells: Mapping[str, int]) -> dict[str, float]:
     Raises:
         ToolError: a type that is not known here; nothing is left out in silence.
     """
-    total = dict.fromkeys(("LUT", "FF", "BRAM36", "DSP", "URAM"), 0.0)
+    total = dict.fromkeys(COUNTED[family], 0.0)
     for kind, number in cells.items():
         if kind in FREE:
             continue
-        if kind not in _WEIGHTS:
+        resource, weight = _WEIGHTS.get(kind, ("", 0))
+        if resource not in total:
             raise ToolError(
                 f"{number} cells of type {kind!r} in a netlist, whose size is not known: "
                 "add the type to gatewright/synth/cells.py"
             )
-        resource, weight = _WEIGHTS[kind]
         total[resource] += weight * number
     return total
 
@@ -69,7 +87,7 @@ def levels(module: Mapping[str, Any]) -> int:
     """LUTs on the longest path between registers, ports, block RAMs and DSP slices.
 
     A LUT, the read of a LUT RAM or of a shift register, and a whole carry chain are one level each, however long the
-    chain is; multiplexers MUXF7 to MUXF9 and INV are none. Paths inside a DSP slice are not counted.
+    chain is; multiplexers MUXF7 to MUXF9, PFUMX, L6MUX21 and INV are none. Paths inside a DSP slice are not counted.
 
     Args:
         module: of Yosys' `write_json`: the cells with their connections and port directions.
@@ -99,21 +117,27 @@ def levels(module: Mapping[str, Any]) -> int:
     return max(depth, default=0)
 
 
+_CHAINS = ("CARRY", "CCU2C")
+_MULTIPLEXERS = ("MUXF", "PFUMX", "L6MUX21")
+
+
 def _is_logic(kind: str) -> bool:
     """Whether a signal passes through a cell without a clock."""
-    return kind.startswith(("LUT", "MUXF", "CARRY", "SRL")) or kind == "INV" or kind in LUT_RAMS
+    return kind.startswith(("LUT", *_CHAINS, *_MULTIPLEXERS, "SRL")) or kind == "INV" or kind in LUT_RAMS
 
 
 def _passes(kind: str, pin: str) -> bool:
     """Whether an input acts on the outputs at once: of memories, only the address does."""
+    if kind == "TRELLIS_DPR16X4":
+        return pin == "RAD"
     return pin.startswith(("A", "DPRA")) if kind.startswith("SRL") or kind in LUT_RAMS else True
 
 
 def _cost(kind: str, pin: str, source: str) -> int:
     """Levels that entering a cell adds."""
-    if kind.startswith("MUXF") or kind == "INV":
+    if kind.startswith(_MULTIPLEXERS) or kind == "INV":
         return 0
-    return 0 if kind.startswith("CARRY") and pin == "CI" and source.startswith("CARRY") else 1
+    return 0 if kind.startswith(_CHAINS) and pin in ("CI", "CIN") and source.startswith(_CHAINS) else 1
 
 
 def _pins(cell: Mapping[str, Any], direction: str) -> Iterator[tuple[str, int]]:

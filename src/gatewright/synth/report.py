@@ -13,6 +13,7 @@ from gatewright.design.resources import instance_resources
 from gatewright.errors import ConfigError
 from gatewright.progress import Progress, silent
 from gatewright.sim.tools import find_tool
+from gatewright.synth.cells import COUNTED
 from gatewright.synth.plan import choose, plan
 from gatewright.synth.yosys import SECONDS, synthesise
 
@@ -39,8 +40,8 @@ def synthesise_build(
 
     Returns:
         `tool`, `version`, `family`, `build` (the state that it is of), `total`, `predicted`, `capacity` (of the board,
-        empty for another family), and `units`: name, operator, LUT, FF, BRAM36, DSP, URAM, levels, predicted. The total
-        is the sum over the units.
+        empty for another family), and `units`: name, operator, LUT, FF, BRAM36, DSP, URAM (ecp5: LUT, FF, EBR, DSP),
+        levels, predicted. The total is the sum over the units.
 
     Raises:
         ConfigError: no such unit, or a build of another state.
@@ -64,8 +65,8 @@ def synthesise_build(
         "version": find_tool("pyosys").version,
         "family": target,
         "build": build.fingerprint(),
-        "total": _sum(rows),
-        "predicted": _sum(row["predicted"] for row in rows),
+        "total": _sum(rows, target),
+        "predicted": _sum((row["predicted"] for row in rows), target),
         "capacity": dict(board.capacity) if target == board.family else {},
         "units": rows,
     }
@@ -100,9 +101,9 @@ def over(total: Mapping[str, float], capacity: Mapping[str, int]) -> dict[str, t
     }
 
 
-def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def _sum(rows: Iterable[Mapping[str, Any]], family: Family) -> dict[str, float]:
     """By resource."""
-    total = dict.fromkeys(("LUT", "FF", "BRAM36", "DSP", "URAM"), 0.0)
+    total = dict.fromkeys(COUNTED[family], 0.0)
     for row in rows:
         for name in total:
             total[name] += row.get(name, 0.0)

@@ -20,7 +20,7 @@ from typing import Any
 
 from gatewright.boards import load_board
 from gatewright.build import Build
-from gatewright.emit.hls_scripts import TOPS
+from gatewright.emit.hls_scripts import PACKAGES, TOPS
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
 from gatewright.sim.tools import Tool, find_tool
@@ -76,8 +76,12 @@ def plan(build: Build, ports: str = "axi") -> HlsPlan:
     if changed := [name for name in build.changed() if name.startswith("hls/")]:
         raise ConfigError(f"{build.directory / changed[0]} was changed since it was compiled: compile the model again")
     top = build.structure.name + TOPS[ports]
-    flow = load_board(build.summary()["board"]).flow
-    report = Path(f"{top}_project") / flow / "syn" / "report" / f"{top}_csynth.xml"
+    board = load_board(build.summary()["board"])
+    if board.flow not in PACKAGES:
+        raise ConfigError(
+            f"board {board.name} has a {board.part}, which Vitis HLS does not know: use --tool yosys, for the RTL"
+        )
+    report = Path(f"{top}_project") / board.flow / "syn" / "report" / f"{top}_csynth.xml"
     return HlsPlan(folder, top, (ports, "csynth"), report)
 
 

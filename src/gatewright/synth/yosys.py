@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthesis with Yosys for the 7 series and UltraScale+, each part in a process of its own, kept by content.
+"""Synthesis with Yosys for the 7 series, UltraScale+ and ECP5, each part in a process of its own, kept by content.
 
 Beside the counts of a part its netlist is kept as Verilog, a module of a name of its own: what is simulated is what was
 counted.
@@ -56,19 +56,29 @@ class Netlist:
     Attributes:
         cells: how many there are of each type.
         levels: of logic between registers.
+        family: of the cells.
     """
 
     cells: Mapping[str, int]
     levels: int
+    family: Family = "xc7"
 
     @property
     def resources(self) -> dict[str, float]:
-        """LUT, FF, BRAM36, DSP and URAM.
+        """What the cells occupy, by the names of `cells.COUNTED`.
 
         Raises:
             ToolError: a cell of unknown size.
         """
-        return count(self.cells)
+        return count(self.cells, self.family)
+
+
+COMMANDS: Mapping[Family, str] = {
+    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+    "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
+    "ecp5": "synth_ecp5 -abc9 -noiopad",
+}
+"""What synthesises a part; ABC9 maps in all of them."""
 
 
 def script(part: Part, family: Family) -> str:
@@ -83,7 +93,7 @@ def script(part: Part, family: Family) -> str:
     if values:
         lines.append(f"chparam {values} {part.module}")
     lines.append(f"hierarchy -top {part.module}")
-    synth = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf{'' if part.dsp else ' -nodsp'}"
+    synth = f"{COMMANDS[family]}{'' if part.dsp else ' -nodsp'}"
     if any(path.stem == "rom" for path in part.sources) and part.words > SHARED_WORDS:
         lines += ["setattr -mod -set keep_hierarchy 1 *rom*", synth, "setattr -mod -unset keep_hierarchy *", "flatten"]
     else:
@@ -140,7 +150,7 @@ def synthesise(
     done: dict[str, Netlist] = {
         k: n
         for k in distinct
-        if (n := _load(store / f"{k}.json")) is not None and (not verilog or _is_whole(store / f"{k}.v"))
+        if (n := _load(store / f"{k}.json", family)) is not None and (not verilog or _is_whole(store / f"{k}.v"))
     }
     progress("synthesis", len(done), len(distinct))
     pool, runner = ThreadPoolExecutor(jobs), _Runner(family, seconds, jobs)
@@ -186,7 +196,7 @@ class _Runner:
             netlist, verilog = folder / "netlist.json", folder / "netlist.v"
             if status or not netlist.is_file() or not verilog.is_file():
                 raise ToolError(f"{part.name} ({part.module}): {_failure(log, status)}")
-            return read_netlist(json.loads(netlist.read_text()), part.module), verilog.read_text()
+            return read_netlist(json.loads(netlist.read_text()), part.module, self.family), verilog.read_text()
 
     def _execute(self, part: Part, folder: Path) -> tuple[str, int]:
         """Output and exit status of Yosys."""
@@ -235,7 +245,7 @@ def _failure(log: str, status: int) -> str:
     return f"Yosys broke off with status {status}: {last[0]}"
 
 
-def read_netlist(netlist: Mapping[str, Any], module: str) -> Netlist:
+def read_netlist(netlist: Mapping[str, Any], module: str, family: Family = "xc7") -> Netlist:
     """Counts of what `write_json` wrote.
 
     Raises:
@@ -245,15 +255,15 @@ def read_netlist(netlist: Mapping[str, Any], module: str) -> Netlist:
     cells: dict[str, int] = {}
     for cell in top["cells"].values():
         cells[cell["type"]] = cells.get(cell["type"], 0) + 1
-    return Netlist(dict(sorted(cells.items())), levels(top))
+    return Netlist(dict(sorted(cells.items())), levels(top), family)
 
 
-def _load(path: Path) -> Netlist | None:
+def _load(path: Path, family: Family) -> Netlist | None:
     """An entry of the cache, or None where it is missing or damaged."""
     try:
         entry = json.loads(path.read_text())
         cells = {str(kind): int(number) for kind, number in entry["cells"].items()}
-        return Netlist(cells, int(entry["levels"]))
+        return Netlist(cells, int(entry["levels"]), family)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -54,7 +54,8 @@ def _too_large(case: Case, name: str) -> str:
     """Why a stage is not run unasked."""
     if case.asked:
         return ""
-    luts = add_up(instance_resources(case.build.design_graph, case.build.structure).values())["LUT"]
+    family = load_board(case.build.summary()["board"]).family
+    luts = add_up(instance_resources(case.build.design_graph, case.build.structure, family).values(), family)["LUT"]
     if luts <= AFFORDABLE_LUTS:
         return ""
     return (

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A build for a board that no vendor's tool knows: what is written, what is not, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from tests.models import small_network
+
+from gatewright.board.ps import processing_system
+from gatewright.boards import load_board
+from gatewright.build import Build, compile_model
+from gatewright.errors import ConfigError, DesignError
+from gatewright.synth import vitis_hls
+
+RESOURCES = {"LUT", "FF", "EBR", "DSP"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    b, y = small_network()
+    path = tmp_path_factory.mktemp("ecp5") / "small.onnx"
+    onnx.save(b.model(y), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compiled(model: Path) -> Build:
+    return compile_model(model, "ulx3s-85f", fps=20_000, output=model.parent / "build")
+
+
+def test_everything_but_the_vendors_packaging_is_written(compiled: Build, model: Path) -> None:
+    zynq = compile_model(model, "pynq-z2", fps=20_000, bus_bits=32, output=model.parent / "zynq")
+    found, others = (_files(b.directory) for b in (compiled, zynq))
+    packaging = {n for n in others if "component.xml" in n or "/xgui/" in n}
+    scripts = {n for n in others if n.startswith("hls/") and n.endswith((".tcl", ".cfg")) or n == "hls/run_hls.sh"}
+    assert len(packaging) == 4 and len(scripts) == 4
+    assert others - found == packaging | scripts and not found - others
+    assert compiled.kernel.bus_bits == 32
+
+
+def test_resources_have_the_names_of_the_board(compiled: Build) -> None:
+    summary = compiled.summary()
+    assert set(summary["resources"]) == set(summary["capacity"]) == RESOURCES
+    assert all(set(unit["resources"]) == RESOURCES for unit in summary["units"])
+
+
+def test_a_budget_is_of_the_boards_own_resources(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(DesignError, match=r"too large for ulx3s-85f.*: LUT needs [\d,]+ of [\d,]+"):
+        compile_model(model, "ulx3s-85f", budget=0.001, targets=["rtl"], output=tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+def test_what_the_board_has_not_is_refused(compiled: Build) -> None:
+    with pytest.raises(ConfigError, match="which Vitis HLS does not know: use --tool yosys"):
+        vitis_hls.plan(compiled)
+    with pytest.raises(ConfigError, match="ulx3s-85f has no processing system.*over a serial port"):
+        processing_system(load_board("ulx3s-85f"))
+
+
+def _files(folder: Path) -> set[str]:
+    return set(json.loads((folder / "manifest.json").read_text())["files"])
