@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,8 +157,13 @@ def boards(as_json: Json = False) -> None:
 
     found = [load_board(name) for name in list_boards()]
     if as_json:
-        keys = [f.name for f in fields(Board) if f.name not in ("capacity", "folder")]
-        print_json([{k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity)} for b in found])
+        keys = [f.name for f in fields(Board) if f.name not in ("capacity", "folder", "vitis")]
+        print_json(
+            [
+                {k: getattr(b, k) for k in keys} | {"capacity": dict(b.capacity), "vitis": b.vitis and asdict(b.vitis)}
+                for b in found
+            ]
+        )
         return
     resources = list(dict.fromkeys(resource for board in found for resource in board.capacity))
     table = Table("board", "part", "family", "flow", "MHz")
