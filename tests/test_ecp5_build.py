@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from tests.models import small_network
 
+from gatewright.board.bundle import bundle
 from gatewright.board.ps import processing_system
 from gatewright.boards import load_board
 from gatewright.build import Build, compile_model
@@ -59,6 +61,17 @@ def test_what_the_board_has_not_is_refused(compiled: Build) -> None:
         vitis_hls.plan(compiled)
     with pytest.raises(ConfigError, match="ulx3s-85f has no processing system.*over a serial port"):
         processing_system(load_board("ulx3s-85f"))
+
+
+def test_a_bundle_is_for_a_serial_port(compiled: Build) -> None:
+    x = np.random.default_rng(0).normal(size=(4, *compiled.model_graph.inputs[0].shape)).astype(np.float32)
+    made = bundle(compiled.directory, data=x)
+    record, stem = made.record, f"{compiled.kernel.name}_{compiled.kernel.hash[:8]}"
+    assert (record["transport"], record["uart"], record["base_address"]) == ("uart", {"baud": 1_000_000}, 0x8000_0000)
+    assert record["bitstream"] == {"file": f"{stem}.bit", "kind": "virtual"} and record["hwh"] is None
+    assert (record["memory"]["banked"], record["memory"]["bytes"]) == (True, 8192)
+    text = made.files["README.md"].decode()
+    assert f"openFPGALoader -b ulx3s {stem}.bit" in text and "pyserial" in text and "no FPGA takes it" in text
 
 
 def _files(folder: Path) -> set[str]:

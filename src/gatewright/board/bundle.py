@@ -2,7 +2,8 @@
 """A bundle: one folder or archive with all that a design needs at the board, or at the virtual one.
 
 bundle.json               which design, for which board; the kernel's registers; a SHA-256 of every other file
-NAME_HASH.bin, .hwh       the bitstream (here a virtual one) and PYNQ's description of it; Zynq boards alone
+NAME_HASH.bin, .hwh       the bitstream (here a virtual one) and PYNQ's description of it; of Zynq boards
+NAME_HASH.bit             likewise, without a description, of boards that are reached over a serial port
 host.json, host.npz       quantisers, scales and host functions of the network's inputs and outputs
 design.json, design.npz   the folded graph
 prediction.json           its interval and latency
@@ -44,7 +45,9 @@ from gatewright.sim.kernel_memory import MemoryModel
 
 FRAMES = 1000
 """Golden frames of a bundle, unless another number is asked for and where so many are stored."""
-MEMORY = ("bits", "ports", "base", "bytes", "latency_ns", "gbytes_per_s")
+MEMORY = ("bits", "ports", "base", "bytes", "banked", "latency_ns", "gbytes_per_s")
+SERIAL_CONTROL = 0x8000_0000
+"""Where the kernel's registers lie for whoever reaches them over a serial port; memory lies below."""
 RUNTIME = "gatewright_runtime"
 RUN = '''#!/usr/bin/env python3
 """Run the accelerator of this folder: `python3 run.py verify` or `python3 run.py benchmark`; see README.md."""
@@ -176,17 +179,21 @@ def make_bundle(build: Build, golden: Golden) -> BundleFiles:
 
 
 def _platform_files(build: Build, board: Board, kernel: KernelMap, simulated: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Bitstream and hardware description of a Zynq board; nothing for an Alveo card, whose .xclbin only Vitis makes."""
-    if board.flow != "vivado":
+    """Bitstream of a board, and hardware description of a Zynq; nothing for a card, whose .xclbin only Vitis makes."""
+    if board.flow == "vitis":
         return {}
     stem = f"{kernel.name}_{kernel.hash[:8]}"
     virtual = VirtualBitstream(kernel.name, kernel.hash, board.name, sources_digest(simulated))
+    if board.flow == "nextpnr":
+        return {f"{stem}.bit": virtual.to_bytes()}
     handoff = hwh.emit(kernel, board, _base_address(board), build.summary()["mhz"])
     return {f"{stem}.bin": virtual.to_bytes(), f"{stem}.hwh": handoff.encode()}
 
 
 def _base_address(board: Board) -> int:
     """Where the kernel's registers lie: on a Zynq at the start of what its processor sees of the logic."""
+    if board.flow == "nextpnr":
+        return SERIAL_CONTROL
     return processing_system(board).control_base if board.flow == "vivado" else 0
 
 
@@ -202,10 +209,11 @@ def _record(build: Build, board: Board, kernel: KernelMap, platform: Mapping[str
         "mhz": summary["mhz"],
         "kernel": kernel.to_json(),
         "base_address": _base_address(board),
-        "bitstream": {"file": by_suffix[".bin"], "kind": "virtual"} if platform else None,
+        "bitstream": {"file": by_suffix.get(".bin") or by_suffix[".bit"], "kind": "virtual"} if platform else None,
         "hwh": by_suffix.get(".hwh"),
         "predicted": _predicted(build, board, kernel),
         "memory": {key: getattr(board, f"memory_{key}") for key in MEMORY},
+        **({} if board.uart_baud is None else {"transport": "uart", "uart": {"baud": board.uart_baud}}),
     }
 
 

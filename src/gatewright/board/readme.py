@@ -25,6 +25,21 @@ The bitstream in this folder is a virtual one, for a simulated board: no FPGA ta
 with Gatewright and Verilator, `gatewright board serve .` simulates the board; the same two commands, with
 `--device 127.0.0.1` after them and without root, then run against it from anywhere that has NumPy and pynq."""
 
+SERIAL = """\
+Put `{bitstream}` on the board (`openFPGALoader -b ulx3s {bitstream}`; it is lost with the power). Then, on the computer
+at its USB port, with Python 3.8 or newer, NumPy and pyserial:
+
+```
+python3 run.py verify
+python3 run.py benchmark
+```
+
+`verify` replays the {frames} golden frames of `golden/` over the serial port, and compares every integer that comes
+back. `benchmark` measures latency and frames a second. {virtual}"""
+
+VIRTUAL_SERIAL = """\
+The bitstream in this folder is a virtual one, for a simulated board: no FPGA takes it."""
+
 ALVEO = """\
 There is no bitstream in this folder yet: an Alveo card takes a `.xclbin`, which only Vitis can link. Until then the
 driver cannot run; `gatewright check --stages kernel` simulates the kernel, masters and registers included."""
@@ -51,7 +66,6 @@ def readme(record: Mapping[str, Any], graph: Graph, frames: int) -> str:
     """
     predicted, mhz = record["predicted"], record["mhz"]
     fps, latency = mhz * 1e6 / predicted["interval_cycles"], predicted["latency_cycles"] / mhz
-    ways = ALVEO if record["bitstream"] is None else ZYNQ.format(frames=frames, virtual=VIRTUAL)
     ports = [_line("input", i.name, i.shape) for i in graph.inputs]
     ports += [_line("output", o.name, o.shape) for o in graph.outputs]
     return "\n".join(
@@ -59,13 +73,25 @@ def readme(record: Mapping[str, Any], graph: Graph, frames: int) -> str:
             f"# {record['name']} on {record['title']}\n",
             f"A neural network as an accelerator for {record['part']}: {fps:,.0f} frames/s and {latency:,.4g} us of",
             f"latency are predicted at {mhz:g} MHz. Hash of the design: `{record['kernel']['hash']}`.\n",
-            ways + "\n",
+            _ways(record, frames) + "\n",
             PROGRAM,
             "Real-valued arrays go in and come out, in batches of any size:\n",
             *ports,
             "\n`bundle.json` has a SHA-256 of every file; the driver checks them before it starts.\n",
         ]
     )
+
+
+def _ways(record: Mapping[str, Any], frames: int) -> str:
+    """How to run it."""
+    bitstream = record["bitstream"]
+    if bitstream is None:
+        return ALVEO
+    virtual = bitstream["kind"] == "virtual"
+    if record.get("transport") == "uart":
+        shown = VIRTUAL_SERIAL if virtual else ""
+        return SERIAL.format(frames=frames, bitstream=bitstream["file"], virtual=shown).rstrip()
+    return ZYNQ.format(frames=frames, virtual=VIRTUAL if virtual else "").rstrip()
 
 
 def _line(kind: str, name: str, shape: tuple[int, ...]) -> str:

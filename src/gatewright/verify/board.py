@@ -65,6 +65,9 @@ def board_stage(case: Case, name: str) -> StageResult:
     if files.record["bitstream"] is None:
         title = files.record["title"]
         return StageResult(name, "not_run", f"{title} is no Zynq: its driver needs an .xclbin, which only Vitis links")
+    if files.record.get("transport") == "uart" and case.device is None:
+        title = files.record["title"]
+        return StageResult(name, "not_run", f"{title} is reached over a serial port, and no virtual board has one yet")
     with tempfile.TemporaryDirectory(prefix="gatewright-") as folder:
         files.write(Path(folder) / "bundle")
         with _device(case, Path(folder) / "bundle") as device:
