@@ -16,7 +16,7 @@ from gatewright.ir.op import Op, discover, package_root
 from gatewright.sim.tools import find_verilator
 
 RTL = package_root() / "rtl"
-SOURCES = sorted([*RTL.glob("*.sv"), *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv")])
+SOURCES = sorted([*RTL.glob("*.sv"), *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv"), *RTL.glob("uart/*.sv")])
 Parameters = Mapping[str, int | str]
 
 LIBRARY: Mapping[str, list[Parameters]] = {
@@ -93,6 +93,25 @@ KERNEL: Mapping[str, list[Parameters]] = {
     ],
 }
 """The same for the modules of the AXI kernel."""
+
+UART: Mapping[str, list[Parameters]] = {
+    "axi_read_bank": [{"BITS": b, "BASE": base} for b in (12, 13, 16) for base in (0, 1 << 20)],
+    "axi_write_bank": [{"BITS": b, "BASE": base} for b in (12, 13, 16) for base in (0, 1 << 20)],
+    "board_lights": [{"MOVES": m, "FAILURES": f, "BITS": b} for m, f, b in ((1, 1, 4), (3, 2, 25))],
+    "board_reset": [{"BITS": b} for b in (2, 16)],
+    "crc16": [{}],
+    "ram_true_dual": [{"ADDRESS_BITS": b} for b in (1, 11, 14)],
+    "uart_bridge": [
+        {"CLOCK_HZ": hz, "BAUD": baud, "BANKS": n, "BANK_BITS": b, "BASE": base, "CONTROL_BITS": c}
+        for hz, baud in ((60_000_000, 1_000_000), (25_000_000, 3_125_000))
+        for n, b, base, c in ((1, 12, 0, 12), (2, 13, 0, 12), (3, 13, 1 << 20, 13), (9, 16, 0, 16))
+    ],
+    "uart_request": [{"CLOCKS": c, "TIMEOUT": t} for c in (8, 60) for t in (32, 65536)],
+    "uart_response": [{}],
+    "uart_rx": [{"CLOCKS": c} for c in (6, 8, 9, 16, 60, 521)],
+    "uart_tx": [{"CLOCKS": c} for c in (2, 3, 8, 60, 521)],
+}
+"""The same for what is around the kernel on a board without a processor."""
 
 REFUSED: list[tuple[str, Parameters, str]] = [
     ("lib/adder_tree", {"IN_BITS": 9, "OUT_BITS": 8}, "OUT_BITS=8 at least IN_BITS"),
@@ -184,6 +203,22 @@ REFUSED: list[tuple[str, Parameters, str]] = [
     ("kernel/pack_words", {"BUS_BITS": 24}, "BUS_BITS=24 a power of two from 8 on"),
     ("kernel/skid_buffer", {"WIDTH": 0}, "WIDTH=0 must be at least 1"),
     ("kernel/unpack_words", {"BEATS": 0}, "BEATS=0 must be at least 1"),
+    ("uart/axi_read_bank", {"BASE": 4096}, "BASE=4096 must be a multiple of 2^BITS, with BITS=13 from 12 to 30"),
+    ("uart/axi_write_bank", {"BITS": 11}, "with BITS=11 from 12 to 30"),
+    ("uart/board_lights", {"BITS": 3}, "MOVES=3 and FAILURES=2 must be at least 1, BITS=3 4"),
+    ("uart/board_reset", {"BITS": 1}, "BITS=1 must be at least 2"),
+    ("uart/ram_true_dual", {"ADDRESS_BITS": 0}, "ADDRESS_BITS=0 must be at least 1"),
+    (
+        "uart/uart_bridge",
+        {"BAUD": 11_000_000},
+        "CLOCK_HZ=60000000 gives no BAUD=11000000 within 2 % and with at least 8",
+    ),
+    ("uart/uart_bridge", {"BASE": 8192}, "BASE=8192 must be a multiple of 2^14, for BANKS=2 of 2^13 bytes"),
+    ("uart/uart_bridge", {"CONTROL_BITS": 31}, "CONTROL_BITS=31 must be 3 to 30"),
+    ("uart/uart_request", {"CLOCKS": 1}, "CLOCKS=1 must be at least 2 a bit"),
+    ("uart/uart_request", {"TIMEOUT": 100}, "TIMEOUT=100 bit times must be a power of two from 32 on"),
+    ("uart/uart_rx", {"CLOCKS": 5}, "CLOCKS=5 must be at least 6 a bit"),
+    ("uart/uart_tx", {"CLOCKS": 1}, "CLOCKS=1 must be at least 2 a bit"),
     ("window", {"OUT_HEIGHT": 2}, "OUT_HEIGHT=2 does not follow"),
     ("window", {"OUT_WIDTH": 2}, "OUT_WIDTH=2 does not follow"),
     ("window", {"BUFFER_ROWS": 2}, "BUFFER_ROWS=2 must hold the kernel's span of 3 rows"),
@@ -210,6 +245,8 @@ def _parameter_sets(source: Path, folder: Path) -> list[Parameters]:
         return LIBRARY[source.stem]
     if source.parent.name == "kernel":
         return KERNEL[source.stem]
+    if source.parent.name == "uart":
+        return UART[source.stem]
     cls = discover()[source.stem]
     sets = [_of_operator(op, folder, f"example{i}_") for i, op in enumerate(cls.examples())]
     return sets + [{**values, f"STREAM_{name.upper()}": 1} for name in cls.streamable for values in sets]
@@ -221,7 +258,7 @@ def _lint(source: Path, parameters: Parameters, *options: str) -> str:
     values = [f'-G{k}="{v}"' if isinstance(v, str) else f"-G{k}={v}" for k, v in parameters.items()]
     command = [str(verilator.path), "--lint-only", "-Wall", "--top-module", source.stem, *options, *values]
     done = subprocess.run(
-        [*command, "-y", str(RTL / "lib"), "-y", str(RTL / "kernel"), str(source)],
+        [*command, "-y", str(RTL / "lib"), "-y", str(RTL / "kernel"), "-y", str(RTL / "uart"), str(source)],
         env=verilator.environment(),
         capture_output=True,
         text=True,
@@ -262,7 +299,9 @@ def _yosys(scripts: list[str], folder: Path) -> str:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_yosys_reads_without_warnings(source: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyosys")
-    files = " ".join(map(str, sorted({source, *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv")})))
+    files = " ".join(
+        map(str, sorted({source, *RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv"), *RTL.glob("uart/*.sv")}))
+    )
     scripts = []
     for i, parameters in enumerate(_parameter_sets(source, tmp_path)):
         values = ", ".join(f'.{k}("{v}")' if isinstance(v, str) else f".{k}({v})" for k, v in parameters.items())
