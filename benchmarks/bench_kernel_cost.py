@@ -18,7 +18,7 @@ from gatewright.synth.yosys import synthesise
 
 RESOURCES = ("LUT", "FF", "BRAM36")
 INSTANCE = re.compile(r"^  (\w+) #\((.*)\) (i_\w+) \($", re.MULTILINE)
-BUSES = (64, 128, 512)
+BUSES = (32, 64, 128, 256, 512)
 
 
 def parts(build: Build, bus_bits: int) -> list[Part]:

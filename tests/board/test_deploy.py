@@ -21,9 +21,9 @@ from gatewright.board.archive import packed, write_folder
 from gatewright.board.bundle import bundle as make_bundle
 from gatewright.board.deploy import Place, check_root, copy, free_bytes, install, probe, run_verify, verify_command
 from gatewright.board.server import VirtualBoard
-from gatewright.board.ssh import Remote
 from gatewright.build import compile_model
 from gatewright.errors import BundleError, ConfigError, GatewrightError, ToolError
+from gatewright.ssh import Remote
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 

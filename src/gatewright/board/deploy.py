@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gatewright.board.archive import MANIFEST, foreign_files, packed, read_files
-from gatewright.board.ssh import SSH_FAILED, Remote
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
+from gatewright.ssh import SSH_FAILED, Remote
 
 OLDEST_PYTHON = (3, 8)
 MARK = "gatewright-probe"

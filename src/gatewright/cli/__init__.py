@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from gatewright.cli import bitstream as bitstream
 from gatewright.cli import board as board
 from gatewright.cli import bundle as bundle
 from gatewright.cli import core as core

@@ -69,7 +69,7 @@ def deploy(
 ) -> None:
     """Copy a bundle to a board over ssh, and verify it there; exits with 1 where an integer differs."""
     from gatewright.board.deploy import install, run_verify
-    from gatewright.board.ssh import Remote
+    from gatewright.ssh import Remote
 
     remote = Remote(host, port, identity, ssh_config)
     with bars(error_console()) as progress:

@@ -8,16 +8,14 @@ it; those read here are the ones that hls4ml and others read in the reports of 2
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatewright import process
 from gatewright.boards import load_board
 from gatewright.build import Build
 from gatewright.emit.hls_scripts import PACKAGES, TOPS
@@ -140,26 +138,12 @@ def _run(
     command: list[str], run: HlsPlan, environment: Mapping[str, str], seconds: float | None
 ) -> tuple[int, list[str]]:
     """A command's exit status and lines; whatever ends the wait also ends all that the command started."""
-    process = subprocess.Popen(
-        command,
-        cwd=run.folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
     try:
-        output, _ = process.communicate(timeout=seconds)
-    except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            what = f"Vitis HLS takes more than {seconds:g} s on {run.top!r}"
-            raise ToolError(f"{what}: raise --time-limit") from error
-        raise
-    return process.returncode, output.strip().splitlines()
+        code, lines = process.run(command, run.folder, environment, seconds)
+    except TimeoutError as error:
+        what = f"Vitis HLS takes more than {seconds:g} s on {run.top!r}"
+        raise ToolError(f"{what}: raise --time-limit") from error
+    return code, lines
 
 
 def result(build: Build, run: HlsPlan, report: Path, version: str = "") -> dict[str, Any]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -23,6 +21,7 @@ from typing import Any
 
 from gatewright.boards import Family
 from gatewright.errors import ToolError
+from gatewright.process import Running
 from gatewright.progress import Progress, silent
 from gatewright.sim.cache import cache_folder, digest
 from gatewright.sim.tools import find_tool
@@ -39,9 +38,7 @@ LEAST_MEMORY = 4 << 30
 """Bytes that every process may take, however many run."""
 
 _CHILD = """
-import ctypes, resource, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: killed when its parent is gone
+import resource, sys
 limit = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 from pyosys import libyosys
@@ -175,7 +172,7 @@ class _Runner:
         self.family, self.seconds = family, seconds
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self.memory = max(LEAST_MEMORY, memory // jobs)
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[Running] = set()
         self._lock = Lock()
 
     def run(self, part: Part) -> tuple[Netlist, str]:
@@ -201,37 +198,26 @@ class _Runner:
     def _execute(self, part: Part, folder: Path) -> tuple[str, int]:
         """Output and exit status of Yosys."""
         command = [sys.executable, "-c", _CHILD, "part.ys", str(self.memory)]
-        with subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            start_new_session=True,  # its programs end with it: ABC runs as a process of its own
-        ) as process:  # fmt: skip
+        with Running(command, folder) as running:
             with self._lock:
-                self._running.add(process)
+                self._running.add(running)
             try:
-                log, _ = process.communicate(timeout=self.seconds)
-            except subprocess.TimeoutExpired:
+                log = "\n".join(running.lines(self.seconds))
+            except TimeoutError:
                 raise ToolError(
                     f"{part.name} ({part.module}): not synthesised within {self.seconds:g} s: allow more time, "
                     "or fold the unit more, so that it becomes smaller"
                 ) from None
             finally:
-                _end(process)
                 with self._lock:
-                    self._running.discard(process)
-        return log, process.returncode
+                    self._running.discard(running)
+            return log, running.wait()
 
     def stop(self) -> None:
         """End all processes that still run."""
         with self._lock:
-            for process in self._running:
-                _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a process with all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            for running in self._running:
+                running.kill()
 
 
 def _failure(log: str, status: int) -> str:

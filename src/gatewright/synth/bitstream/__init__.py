@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bitstreams: a build's kernel, its board's tool, and what came out.
+
+`plan` says what would be written and run and touches no disk, `Plan.write` writes it, `make` runs it here or on another
+machine, and `load` finds the last result.
+"""
+
+from gatewright.synth.bitstream.fit import Figure, figures
+from gatewright.synth.bitstream.making import keep, load, make
+from gatewright.synth.bitstream.planning import FLOWS, Plan, flow_of, plan, project
+
+__all__ = ["FLOWS", "Figure", "Plan", "figures", "flow_of", "keep", "load", "make", "plan", "project"]

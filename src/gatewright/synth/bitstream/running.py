@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a tool on a project: its log kept and watched, and whatever ends it told in one sentence."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol, TextIO
+
+from gatewright.errors import ConfigError, ToolError
+from gatewright.process import Running
+from gatewright.progress import Progress
+from gatewright.sim.tools import Tool, find_tool
+from gatewright.synth.bitstream.planning import LOG, Plan
+from gatewright.synth.flow import Flow
+
+_LAST = 5
+"""Lines of the log in the error of a run that did not say why it failed."""
+_GENERAL: Mapping[str, str] = {
+    r"No space left on device|Disk quota exceeded": "the disk is full: make room where the build folder lies",
+    r"std::bad_alloc|Cannot allocate memory|out of memory": "it ran out of memory: use a machine with more, "
+    "or run fewer programs beside it",
+    r"Segmentation fault": "it crashed (segmentation fault): run it again; if it crashes at the same place, "
+    "another release of the tool may not",
+    r"^Killed$": "something killed it, most often the system for want of memory: use a machine with more",
+}
+"""What any program may print when it fails, and what to do."""
+_SIGNALS = {
+    signal.SIGSEGV: "it crashed (segmentation fault): run it again; if it crashes at the same place, another release "
+    "of the tool may not",
+    signal.SIGABRT: "it broke off (aborted): run it again; if it does so at the same place, another release may not",
+    signal.SIGKILL: "something killed it, most often the system for want of memory: use a machine with more",
+    signal.SIGTERM: "something ended it (SIGTERM): run it again",
+    signal.SIGXFSZ: "a file grew beyond what this user may write: raise the limit (ulimit -f)",
+}
+
+
+class Where(Protocol):
+    """A machine on which a tool runs."""
+
+    def find(self, flow: Flow) -> Tool:
+        """The tool there.
+
+        Raises:
+            MissingToolError: it is not there.
+        """
+
+    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> int:
+        """Run a project that is written; its exit status. Afterwards reports and results lie in the plan's folder.
+
+        Raises:
+            TimeoutError: it takes longer than `seconds`; it is ended then.
+            ToolError: the machine failed.
+        """
+
+
+class Here:
+    """This machine."""
+
+    def find(self, flow: Flow) -> Tool:
+        """See `Where`."""
+        return find_tool(flow.tool)
+
+    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> int:
+        """See `Where`."""
+        command = plan.flow.command(plan.project, tool)
+        with Running(command, plan.folder, tool.environment()) as running:
+            for text in running.lines(seconds):
+                line(text)
+            return running.wait()
+
+
+class Watch:
+    """Reads a log as it comes.
+
+    Args:
+        flow: whose log it is.
+        log: where it goes.
+        progress: told of every part of the run.
+
+    Attributes:
+        seconds: by part of the run.
+        reasons: why it failed, as its lines say.
+        phase: the part that it is in; "" before the first.
+        tail: its last lines.
+    """
+
+    def __init__(self, flow: Flow, log: TextIO, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self.reasons: list[str] = []
+        self.phase = ""
+        self.tail: deque[str] = deque(maxlen=_LAST)
+        self._flow, self._log, self._progress = flow, log, progress
+        self._since = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """Take a line.
+
+        Raises:
+            ConfigError: it cannot be kept.
+        """
+        try:
+            self._log.write(text + "\n")
+            self._log.flush()
+        except OSError as error:
+            raise ConfigError(f"{self._log.name} cannot be written ({error}): make room and run it again") from error
+        if text.strip():
+            self.tail.append(text)
+        reason = self._flow.failure(text)
+        if reason and reason not in self.reasons:
+            self.reasons.append(reason)
+        phase = self._flow.phase(text)
+        if phase is not None:
+            self.close()
+            self.phase = phase.name
+            self._progress(f"{self._flow.title}: {phase.name}", phase.number, phase.count)
+
+    def close(self) -> None:
+        """The part that was going on has ended."""
+        now = time.monotonic()
+        if self.phase:
+            self.seconds[self.phase] = round(self.seconds.get(self.phase, 0.0) + now - self._since, 1)
+        self._since = now
+
+    def why(self, status: int) -> str:
+        """Why a run ended with an exit status other than 0."""
+        if self.reasons:
+            return "; ".join(self.reasons)
+        for line in reversed(self.tail):
+            for pattern, sentence in _GENERAL.items():
+                if re.search(pattern, line):
+                    return sentence
+        if status > 128 and status - 128 in _SIGNALS:
+            return _SIGNALS[signal.Signals(status - 128)]
+        errors = [line for line in self.tail if re.match(r"\s*ERROR\b", line)] or list(self.tail)
+        return "it says\n  " + "\n  ".join(errors) if errors else "it says nothing"
+
+
+def check_release(flow: Flow, tool: Tool) -> None:
+    """Refuse a release that the scripts are not written for.
+
+    Raises:
+        ToolError: says which is needed.
+    """
+    release = tuple(int(n) for n in re.findall(r"\d+", tool.version))
+    if flow.oldest is not None and release and release < flow.oldest:
+        raise ToolError(
+            f"{tool.path} is {flow.title} {tool.version}: the scripts need {'.'.join(map(str, flow.oldest))} or newer"
+        )
+
+
+def run_once(plan: Plan, where: Where, tool: Tool, seconds: float | None, progress: Progress) -> dict[str, float]:
+    """Write a project, run its tool, and keep the log.
+
+    Returns:
+        Seconds by part of the run.
+
+    Raises:
+        ConfigError: the folder or the log cannot be written.
+        ToolError: the tool failed or took too long: says why, and where the log is.
+    """
+    plan.write(afresh=True)  # so that nothing of an earlier run can be read as of this one
+    log = plan.folder / LOG
+    progress(f"{plan.flow.title} {tool.version}")
+    with log.open("w", encoding="utf-8", errors="replace") as file:
+        watch = Watch(plan.flow, file, progress)
+        try:
+            status = where.run(plan, tool, watch.line, seconds)
+        except TimeoutError:
+            during = f" ({watch.phase})" if watch.phase else ""
+            raise ToolError(
+                f"{plan.flow.title} takes more than {seconds:g} s{during}: raise --time-limit; its log is {log}"
+            ) from None
+        watch.close()
+    if status:
+        during = f" during {watch.phase!r}" if watch.phase else ""
+        raise ToolError(f"{plan.flow.title} fails{during} (exit status {status}): {watch.why(status)}\nits log: {log}")
+    return watch.seconds
