@@ -37,6 +37,12 @@ _MAY: dict[str, dict[str, type]] = {
 """Tables that only some boards have."""
 _MEMORY_MAY: dict[str, type] = {"banked": bool}
 _NONE: Mapping[str, type] = MappingProxyType({})
+_CONTROL_BASES: Mapping[tuple[str, str], int] = {
+    ("vivado", "xc7"): 0x43C0_0000,
+    ("vivado", "xcup"): 0xA000_0000,
+    ("nextpnr", "ecp5"): 0x8000_0000,
+}
+"""By flow and family: of a Zynq where Vivado puts the first slave that its processor sees of the logic."""
 PAGE = 4096
 """Bytes that no burst of AXI4 crosses the end of; memory is dealt in pages of them."""
 
@@ -160,6 +166,11 @@ class Board:
         for key, value in zip(("[clock] mhz", "[uart] baud"), needed, strict=True):
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"board {self.name}: {key}={value!r} must be above 0")
+
+    @property
+    def control_base(self) -> int:
+        """Where whoever starts the kernel finds its registers; 0 on a card, where its shell says so."""
+        return _CONTROL_BASES.get((self.flow, self.family), 0)
 
     def _check_memory(self) -> None:
         base, size = self.memory_base, self.memory_bytes

@@ -27,7 +27,7 @@ def parsed(text: str, folder: Path) -> Any:
 @pytest.mark.parametrize("name", ZYNQ + ULTRASCALE)
 def test_the_kernel_where_it_lies(name: str, tmp_path: Path) -> None:
     board, kernel = load_board(name), kernel_map()
-    base = processing_system(board).control_base
+    base = board.control_base
     found = parsed(hwh.emit(kernel, board, base, 100.0), tmp_path)
     ip = found.ip_dict["tiny_kernel_1"]
     assert (ip["phys_addr"], ip["addr_range"], ip["fullpath"]) == (base, 4096, "tiny_kernel_1")

@@ -31,7 +31,6 @@ import gatewright.runtime
 from gatewright.board import hwh
 from gatewright.board.archive import MANIFEST, npz, write_archive, write_folder
 from gatewright.board.bitstream import VirtualBitstream, sources_digest
-from gatewright.board.ps import processing_system
 from gatewright.board.readme import readme
 from gatewright.boards import Board, load_board
 from gatewright.build import Array, Build, load_inputs
@@ -46,8 +45,6 @@ from gatewright.sim.kernel_memory import MemoryModel
 FRAMES = 1000
 """Golden frames of a bundle, unless another number is asked for and where so many are stored."""
 MEMORY = ("bits", "ports", "base", "bytes", "banked", "latency_ns", "gbytes_per_s")
-SERIAL_CONTROL = 0x8000_0000
-"""Where the kernel's registers lie for whoever reaches them over a serial port; memory lies below."""
 RUNTIME = "gatewright_runtime"
 RUN = '''#!/usr/bin/env python3
 """Run the accelerator of this folder: `python3 run.py verify` or `python3 run.py benchmark`; see README.md."""
@@ -186,15 +183,8 @@ def _platform_files(build: Build, board: Board, kernel: KernelMap, simulated: Ma
     virtual = VirtualBitstream(kernel.name, kernel.hash, board.name, sources_digest(simulated))
     if board.flow == "nextpnr":
         return {f"{stem}.bit": virtual.to_bytes()}
-    handoff = hwh.emit(kernel, board, _base_address(board), build.summary()["mhz"])
+    handoff = hwh.emit(kernel, board, board.control_base, build.summary()["mhz"])
     return {f"{stem}.bin": virtual.to_bytes(), f"{stem}.hwh": handoff.encode()}
-
-
-def _base_address(board: Board) -> int:
-    """Where the kernel's registers lie: on a Zynq at the start of what its processor sees of the logic."""
-    if board.flow == "nextpnr":
-        return SERIAL_CONTROL
-    return processing_system(board).control_base if board.flow == "vivado" else 0
 
 
 def _record(build: Build, board: Board, kernel: KernelMap, platform: Mapping[str, bytes]) -> dict[str, Any]:
@@ -208,7 +198,7 @@ def _record(build: Build, board: Board, kernel: KernelMap, platform: Mapping[str
         **{key: getattr(board, key) for key in ("title", "part", "family", "flow")},
         "mhz": summary["mhz"],
         "kernel": kernel.to_json(),
-        "base_address": _base_address(board),
+        "base_address": board.control_base,
         "bitstream": {"file": by_suffix.get(".bin") or by_suffix[".bit"], "kind": "virtual"} if platform else None,
         "hwh": by_suffix.get(".hwh"),
         "predicted": _predicted(build, board, kernel),

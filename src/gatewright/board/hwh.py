@@ -10,26 +10,17 @@ The format is that of Vivado 2020.2 to 2024.1, as the parser of the package `pyn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from gatewright.board.ps import CLOCKS, ProcessingSystem, processing_system
 from gatewright.boards import Board
 from gatewright.emit.ipxact import Field
 from gatewright.emit.kernel_ip import HANDSHAKE
+from gatewright.emit.vivado import FAMILIES, instance, memory_ports, vlnv
 from gatewright.runtime.kernel_map import KernelMap
 
 _AXI = "xilinx.com:interface:aximm:1.0"
-
-
-def instance(kernel: KernelMap) -> str:
-    """The kernel's name in `Overlay.ip_dict`, as Vitis would number it."""
-    return f"{kernel.kernel}_1"
-
-
-def vlnv(kernel: KernelMap) -> str:
-    """Vendor, library, name and version of the kernel's IP."""
-    return f"gatewright:kernel:{kernel.kernel}:1.0"
 
 
 def emit(kernel: KernelMap, board: Board, base_address: int, mhz: float) -> str:
@@ -53,7 +44,7 @@ def emit(kernel: KernelMap, board: Board, base_address: int, mhz: float) -> str:
     _add(root, "EXTERNALINTERFACES")
     modules = _add(root, "MODULES")
     _processor(modules, kernel, board, ps, base_address, mhz)
-    _kernel(modules, kernel, board, ps)
+    _kernel(modules, kernel, board)
     ElementTree.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
@@ -77,36 +68,22 @@ def _range(parent: ElementTree.Element, kind: str, block: str, base: int, size: 
          IS_DATA="TRUE", IS_INSTRUCTION="TRUE", MEMTYPE=kind, **where)  # fmt: skip
 
 
-def _ps_name(ps: ProcessingSystem) -> str:
-    return f"{ps.metadata}_0"
-
-
-def _control_port(board: Board) -> str:
-    return "M_AXI_GP0" if board.family == "xc7" else "M_AXI_HPM0_FPD"
-
-
-def _memory_ports(kernel: KernelMap, board: Board) -> Iterator[tuple[str, str]]:
-    """Each of the kernel's masters, and the port of the processing system that it is joined to."""
-    for i, port in enumerate(kernel.ports):
-        yield f"m_axi_{port}", board.memory_ports[i % len(board.memory_ports)]
-
-
 def _processor(
     modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: ProcessingSystem, base: int, mhz: float
 ) -> None:
-    version = "5.5" if board.family == "xc7" else "3.5"
-    module = _module(modules, _ps_name(ps), ps.metadata, f"xilinx.com:ip:{ps.metadata}:{version}", IS_PL="FALSE")
+    version, zynq = "5.5" if board.family == "xc7" else "3.5", FAMILIES[board.family]
+    module = _module(modules, zynq.cell, ps.metadata, f"xilinx.com:ip:{ps.metadata}:{version}", IS_PL="FALSE")
     parameters = _add(module, "PARAMETERS")
     for name, value in _clock_parameters(ps, mhz).items():
         _add(parameters, "PARAMETER", NAME=name, VALUE=value)
     _add(module, "PORTS")
     buses = _add(module, "BUSINTERFACES")
-    _bus(buses, _control_port(board), "MASTER", f"{instance(kernel)}_s_axi_control", 32)
-    for port in dict.fromkeys(port for _, port in _memory_ports(kernel, board)):
-        _bus(buses, port, "SLAVE", f"{_ps_name(ps)}_{port}", board.memory_bits)
+    _bus(buses, zynq.control, "MASTER", f"{instance(kernel)}_s_axi_control", 32)
+    for port in dict.fromkeys(memory_ports(kernel, board).values()):
+        _bus(buses, port, "SLAVE", f"{zynq.cell}_{port}", board.memory_bits)
     memory = _add(module, "MEMORYMAP")
     _range(memory, "REGISTER", "reg0", base, kernel.control_bytes, BASENAME="C_BASEADDR", HIGHNAME="C_HIGHADDR",
-           INSTANCE=instance(kernel), MASTERBUSINTERFACE=_control_port(board),
+           INSTANCE=instance(kernel), MASTERBUSINTERFACE=zynq.control,
            SLAVEBUSINTERFACE="s_axi_control")  # fmt: skip
     _add(_add(module, "PERIPHERALS"), "PERIPHERAL", INSTANCE=instance(kernel))
 
@@ -134,7 +111,7 @@ def _clock_parameters(ps: ProcessingSystem, mhz: float) -> Mapping[str, str]:
     return parameters
 
 
-def _kernel(modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: ProcessingSystem) -> None:
+def _kernel(modules: ElementTree.Element, kernel: KernelMap, board: Board) -> None:
     module = _module(modules, instance(kernel), kernel.kernel, vlnv(kernel))
     blocks = _add(module, "ADDRESSBLOCKS")
     block = _add(blocks, "ADDRESSBLOCK", ACCESS="read-write", INTERFACE="s_axi_control", NAME="reg0",
@@ -143,11 +120,11 @@ def _kernel(modules: ElementTree.Element, kernel: KernelMap, board: Board, ps: P
     _registers(registers, kernel)
     _add(module, "PARAMETERS")
     _add(module, "PORTS")
-    buses, memory = _add(module, "BUSINTERFACES"), _add(module, "MEMORYMAP")
+    buses, memory, ps = _add(module, "BUSINTERFACES"), _add(module, "MEMORYMAP"), FAMILIES[board.family].cell
     _bus(buses, "s_axi_control", "SLAVE", f"{instance(kernel)}_s_axi_control", 32)
-    for master, port in _memory_ports(kernel, board):
-        _bus(buses, master, "MASTER", f"{_ps_name(ps)}_{port}", kernel.bus_bits)
-        _range(memory, "MEMORY", f"{port}_DDR", board.memory_base, board.memory_bytes, INSTANCE=_ps_name(ps),
+    for master, port in memory_ports(kernel, board).items():
+        _bus(buses, master, "MASTER", f"{ps}_{port}", kernel.bus_bits)
+        _range(memory, "MEMORY", f"{port}_DDR", board.memory_base, board.memory_bytes, INSTANCE=ps,
                BASENAME="C_BASEADDR", HIGHNAME="C_HIGHADDR", MASTERBUSINTERFACE=master,
                SLAVEBUSINTERFACE=port)  # fmt: skip
 

@@ -30,7 +30,6 @@ class ProcessingSystem:
         compatible: what the device tree's root says.
         metadata: name of its IP in a hardware handoff.
         reference_mhz: of the oscillator that all PLLs multiply; what `pynq.Clocks` assumes.
-        control_base: where the programmable logic's control registers begin by default.
         pins: first number and count of pins that the kernel's GPIO driver has.
         clocks: address of each clock's control register.
         dividers: lowest bit of both dividers in it.
@@ -44,7 +43,6 @@ class ProcessingSystem:
     compatible: str
     metadata: str
     reference_mhz: float
-    control_base: int
     pins: tuple[int, int]
     clocks: tuple[int, ...]
     dividers: tuple[int, int]
@@ -91,7 +89,7 @@ def _zynq() -> ProcessingSystem:
     }
     return ProcessingSystem(
         architecture="armv7l", compatible="xlnx,zynq-7000", metadata="processing_system7", reference_mhz=50.0,
-        control_base=0x43C0_0000, pins=(906, 118), clocks=clocks, dividers=(8, 20), source=slcr + 0x108,
+        pins=(906, 118), clocks=clocks, dividers=(8, 20), source=slcr + 0x108,
         feedback=(12, 7), halving=None, registers=MappingProxyType(registers),
     )  # fmt: skip
 
@@ -113,7 +111,7 @@ def _ultrascale() -> ProcessingSystem:
     }
     return ProcessingSystem(
         architecture="aarch64", compatible="xlnx,zynqmp", metadata="zynq_ultra_ps_e", reference_mhz=33.333,
-        control_base=0xA000_0000, pins=(338, 174), clocks=clocks, dividers=(8, 16), source=crl + 0x20,
+        pins=(338, 174), clocks=clocks, dividers=(8, 16), source=crl + 0x20,
         feedback=(8, 7), halving=16, registers=MappingProxyType(registers),
     )  # fmt: skip
 
