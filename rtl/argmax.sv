@@ -112,7 +112,7 @@ module argmax #(
                 second ? feed_lanes[(2*p+1)*LANE_BITS+:LANE_BITS] : feed_lanes[2*p*LANE_BITS+:LANE_BITS];
             end
           end
-        end else begin : g_alone
+        end else begin : g_odd
           always_ff @(posedge clk) begin
             if (en) begin
               values[p*IN_BITS+:IN_BITS] <= feed_values[2*p*IN_BITS+:IN_BITS];

@@ -74,7 +74,7 @@ module lut #(
     localparam int ELEMENT = SHARED != 0 ? 0 : p;
     logic [ADDR_BITS-1:0] addr;
 
-    assign addr = ADDR_BITS'(group) << IN_BITS | ADDR_BITS'(s_axis_tdata[p*IN_BITS+:IN_BITS]);
+    assign addr = ADDR_BITS'({group, s_axis_tdata[p*IN_BITS+:IN_BITS]});
     // An attribute must be a literal, hence two declarations.
     if (WORDS > 128 && WORDS * TABLE_BITS > 8192) begin : g_block
       (* rom_style = "block" *) logic [TABLE_BITS*TABLE_LANES-1:0] mem[WORDS];

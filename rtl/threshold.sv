@@ -129,10 +129,12 @@ module threshold #(
 
     // Every lane has its own prefix, hence its own read port, of which it keeps one element.
     for (genvar p = 0; p < PE; p++) begin : g_lane
-      logic [ADDR_BITS-1:0] addr;
+      logic [ADDR_BITS-1:0] addr, base;
       logic signed [LEVEL_BITS-1:0] level_q, x;
 
-      assign addr = ADDR_BITS'(groups[i*GROUP_BITS+:GROUP_BITS]) << i | ADDR_BITS'(codes[(i*PE+p)*LEVELS+:LEVELS]);
+      // Shifted with room, since there is only group 0 where an address has no more than the code's bits.
+      assign base = ADDR_BITS'((ADDR_BITS + LEVELS)'(groups[i*GROUP_BITS+:GROUP_BITS]) << i);
+      assign addr = base | ADDR_BITS'(codes[(i*PE+p)*LEVELS+:LEVELS]);
       always_ff @(posedge clk) if (en) level_q <= mem[addr][p*LEVEL_BITS+:LEVEL_BITS];
 
       assign x = LEVEL_BITS'($signed(X_BITS'(x_q[p*IN_BITS+:IN_BITS])));

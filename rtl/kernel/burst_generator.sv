@@ -68,7 +68,7 @@ module burst_generator #(
     limit_q <= room < (PAGE_BITS + 1)'(BURST) ? 9'(room) : 9'(BURST);
     if (form) m_length <= 8'(count - 1'b1);
     if (load) m_address <= address;
-    else if (m_tvalid && m_tready) m_address <= m_address + (64'(m_length) + 1'b1 << SHIFT);
+    else if (m_tvalid && m_tready) m_address <= m_address + ((64'(m_length) + 1'b1) << SHIFT);
   end
 endmodule
 `default_nettype wire

@@ -63,7 +63,12 @@ module width_adapter #(
   if (WIDER) begin : g_wider
     always_ff @(posedge clk) if (step) held_q <= {s_axis_tdata, held_q[HELD_BITS-1:BITS*IN_LANES]};
   end else begin : g_narrower
-    always_ff @(posedge clk) if (step) held_q <= first ? s_axis_tdata : held_q >> BITS * OUT_LANES;
+    // Shifted with a word more in front, so that there is something left where a beat is one word.
+    localparam int OUT_BITS = BITS * OUT_LANES;
+    logic [HELD_BITS-1:0] rest;
+
+    assign rest = HELD_BITS'((HELD_BITS + OUT_BITS)'(held_q) >> OUT_BITS);
+    always_ff @(posedge clk) if (step) held_q <= first ? s_axis_tdata : rest;
   end
 endmodule
 `default_nettype wire
