@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 STAMP := .venv/installed
 HEADERS := $(wildcard hls/gatewright/*.hpp hls/gatewright/lib/*.hpp)
-RTL_LINT := $(wildcard tests/rtl/test_lint.py tests/hls/test_lint.py)
+RTL_LINT := $(wildcard tests/rtl/test_lint.py tests/rtl/test_slang.py tests/hls/test_lint.py)
 BENCHMARKS := $(wildcard benchmarks/bench_*.py)
 # A worker may run g++ and Verilator: more than eight fill the memory of a laptop.
 PYTEST := python -m pytest -q -n auto --maxprocesses 8 --dist worksteal

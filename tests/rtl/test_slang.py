@@ -15,7 +15,7 @@ from gatewright.design.plan import Design
 
 slang = pytest.importorskip("tests.rtl.slang", reason="pyslang is not installed")
 
-LIBRARIES = sorted([*RTL.glob("lib/*.sv"), *RTL.glob("kernel/*.sv")])
+LIBRARIES = [path for path in SOURCES if path.parent != RTL]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
