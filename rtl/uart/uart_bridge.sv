@@ -114,8 +114,8 @@ module uart_bridge #(
     in_banks_q <= address[31:WINDOW_BITS] == (32 - WINDOW_BITS)'(BASE >> WINDOW_BITS)
       && end_q[31:WINDOW_BITS] == (32 - WINDOW_BITS)'(BASE >> WINDOW_BITS)
       && int'(end_q[WINDOW_BITS-1:BANK_BITS]) < BANKS;
-    in_control_q <= address[31:CONTROL_BITS] == (32 - CONTROL_BITS)'(1 << 31 - CONTROL_BITS)
-      && end_q[31:CONTROL_BITS] == (32 - CONTROL_BITS)'(1 << 31 - CONTROL_BITS);
+    in_control_q <= address[31:CONTROL_BITS] == (32 - CONTROL_BITS)'(1 << (31 - CONTROL_BITS))
+      && end_q[31:CONTROL_BITS] == (32 - CONTROL_BITS)'(1 << (31 - CONTROL_BITS));
     reads_q <= op == READ;
     writes_q <= op == WRITE;
     identifies_q <= op == IDENTIFY;
