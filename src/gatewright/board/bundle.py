@@ -28,9 +28,8 @@ from typing import Any
 import numpy as np
 
 import gatewright.runtime
-from gatewright.board import hwh
 from gatewright.board.archive import MANIFEST, npz, write_archive, write_folder
-from gatewright.board.bitstream import VirtualBitstream, sources_digest
+from gatewright.board.platform import Platform, platform
 from gatewright.board.readme import readme
 from gatewright.boards import Board, load_board
 from gatewright.build import Array, Build, load_inputs
@@ -117,6 +116,7 @@ def bundle(
     *,
     data: str | Path | Array | None = None,
     frames: int | None = None,
+    virtual: bool = False,
     progress: Progress = silent,
 ) -> BundleFiles:
     """The bundle of a build folder.
@@ -125,11 +125,29 @@ def bundle(
         directory: a build folder with the targets rtl and kernel.
         data: the golden frames, as for `check`; else those in the build.
         frames: how many of them; else all up to 1,000.
+        virtual: leave out the bitstream that `gatewright bitstream` made of the build, and take a virtual one.
         progress: called with the name of each step.
 
     Raises:
         ConfigError: no build folder, a target that it lacks, or files in it that are no longer what `compile` wrote.
         DataError: inputs of the wrong shape, type or number.
+    """
+    build, golden = prepare(directory, data=data, frames=frames, progress=progress)
+    progress("bundle")
+    return make_bundle(build, golden, virtual=virtual)
+
+
+def prepare(
+    directory: str | Path,
+    *,
+    data: str | Path | Array | None = None,
+    frames: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Build, Golden]:
+    """A build that can be bundled, and its golden frames; see `bundle`.
+
+    Raises:
+        ConfigError, DataError: see `bundle`.
     """
     if frames is not None and (type(frames) is not int or frames < 1):
         raise ConfigError(f"frames={frames!r} must be an integer of at least 1")
@@ -146,8 +164,7 @@ def bundle(
     golden = Golden.of(build, inputs)
     if frames is not None and len(golden.integers[0]) < frames:
         raise DataError(f"frames={frames!r}: there are {len(golden.integers[0])}; give more with --data")
-    progress("bundle")
-    return make_bundle(build, golden)
+    return build, golden
 
 
 def check_targets(build: Build) -> None:
@@ -160,57 +177,47 @@ def check_targets(build: Build) -> None:
         build.emitted(target)
 
 
-def make_bundle(build: Build, golden: Golden) -> BundleFiles:
-    """A bundle of what lies in the build folder, with these frames."""
+def make_bundle(build: Build, golden: Golden, *, virtual: bool = False) -> BundleFiles:
+    """A bundle of what lies in the build folder, with these frames.
+
+    Args:
+        virtual: with a virtual bitstream, also where a real one was made.
+    """
     check_targets(build)
     board, kernel = load_board(build.summary()["board"]), build.kernel
     simulated = _files(build.directory, "rtl") | _files(build.directory, "kernel")
     files = simulated | _graph_files(build) | _host_files(build) | _golden_files(build, golden) | _runtime_files()
-    platform = _platform_files(build, board, kernel, simulated)
-    record = _record(build, board, kernel, platform)
-    files |= platform
+    made = platform(build, simulated, virtual)
+    record = _record(build, board, kernel, made)
+    files |= made.files
     files |= {"run.py": RUN.encode(), "README.md": readme(record, build.model_graph, len(golden.integers[0])).encode()}
     record["files"] = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
     files[MANIFEST] = (json.dumps(record, indent=1) + "\n").encode()
     return BundleFiles(files, record, len(golden.integers[0]))
 
 
-def _platform_files(build: Build, board: Board, kernel: KernelMap, simulated: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Bitstream of a board, and hardware description of a Zynq; nothing for a card, whose .xclbin only Vitis makes."""
-    if board.flow == "vitis":
-        return {}
-    stem = f"{kernel.name}_{kernel.hash[:8]}"
-    virtual = VirtualBitstream(kernel.name, kernel.hash, board.name, sources_digest(simulated))
-    if board.flow == "nextpnr":
-        return {f"{stem}.bit": virtual.to_bytes()}
-    handoff = hwh.emit(kernel, board, board.control_base, build.summary()["mhz"])
-    return {f"{stem}.bin": virtual.to_bytes(), f"{stem}.hwh": handoff.encode()}
-
-
-def _record(build: Build, board: Board, kernel: KernelMap, platform: Mapping[str, bytes]) -> dict[str, Any]:
+def _record(build: Build, board: Board, kernel: KernelMap, made: Platform) -> dict[str, Any]:
     """What bundle.json says, but the digests."""
-    summary = build.summary()
-    by_suffix = {Path(name).suffix: name for name in platform}
     return {
         "format": FORMAT,
         "name": kernel.name,
         "board": board.name,
         **{key: getattr(board, key) for key in ("title", "part", "family", "flow")},
-        "mhz": summary["mhz"],
+        "mhz": made.mhz,
         "kernel": kernel.to_json(),
         "base_address": board.control_base,
-        "bitstream": {"file": by_suffix.get(".bin") or by_suffix[".bit"], "kind": "virtual"} if platform else None,
-        "hwh": by_suffix.get(".hwh"),
-        "predicted": _predicted(build, board, kernel),
+        "bitstream": made.bitstream,
+        "hwh": made.hwh,
+        "predicted": _predicted(build, board, kernel, made.mhz),
         "memory": {key: getattr(board, f"memory_{key}") for key in MEMORY},
         **({} if board.uart_baud is None else {"transport": "uart", "uart": {"baud": board.uart_baud}}),
     }
 
 
-def _predicted(build: Build, board: Board, kernel: KernelMap) -> dict[str, int]:
+def _predicted(build: Build, board: Board, kernel: KernelMap, mhz: float) -> dict[str, int]:
     """Cycles between frames on the board, where its memory may be slower than the design, and the design's latency."""
     summary = build.summary()
-    pace = MemoryModel.of_board(board, summary["mhz"]).pace(kernel, build.streamed_bytes())
+    pace = MemoryModel.of_board(board, mhz).pace(kernel, build.streamed_bytes())
     interval = max(summary["interval_cycles"], *map(math.ceil, pace))
     return {"interval_cycles": interval, "latency_cycles": summary["latency_cycles"]}
 

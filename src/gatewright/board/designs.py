@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gatewright.board.bitstream import VirtualBitstream, sources_digest
+from gatewright.board.bitstream import VirtualBitstream, sources_digest, uploaded
 from gatewright.board.fabric import Design
 from gatewright.boards import Board, load_board
 from gatewright.errors import ConfigError
@@ -26,8 +26,9 @@ class Source:
         path: where it lies.
         board: its record, with the memory that the bundle tells.
         simulated: contents of what is simulated, by relative path.
-        file: name of its bitstream.
-        bitstream: contents of that.
+        file: name under which PYNQ uploads its bitstream.
+        bitstream: the bytes that it uploads then.
+        real: whether an FPGA takes it.
     """
 
     bundle: Bundle
@@ -36,6 +37,7 @@ class Source:
     simulated: Mapping[str, bytes]
     file: str
     bitstream: bytes
+    real: bool
 
     @classmethod
     def read(cls, path: Path) -> Source:
@@ -47,19 +49,19 @@ class Source:
         """
         bundle = Bundle(path)
         told = bundle.record["bitstream"] or {}
-        if told.get("kind") != "virtual":
-            raise ConfigError(
-                f"{path} holds {'a real bitstream' if told else 'no bitstream'}: a virtual board takes the bundle "
-                "that gatewright bundle makes of a build for a Zynq board"
-            )
         names = [name for name in bundle.record["files"] if name.startswith(("rtl/", "kernel/"))]
         simulated = {name: (bundle.folder / name).read_bytes() for name in names}
-        data = bundle.bitstream.read_bytes()
-        if VirtualBitstream.from_bytes(data).rtl_sha256 != sources_digest(simulated):
+        if told.get("kind") == "bit":
+            file, data = bundle.bitstream.with_suffix(".bin").name, _uploaded(bundle.bitstream)
+        elif told.get("kind") == "virtual":
+            file, data = bundle.bitstream.name, _virtual(path, bundle.bitstream, simulated)
+        else:
+            what = f"a bitstream of kind {told['kind']!r}" if told else "no bitstream"
             raise ConfigError(
-                f"{path}: {bundle.bitstream.name} was not made of the RTL beside it: make the bundle again"
+                f"{path} holds {what}: a virtual board "
+                "takes the bundle that gatewright bundle makes of a build for a Zynq board"
             )
-        return cls(bundle, path, _board(path, bundle.record), simulated, bundle.bitstream.name, data)
+        return cls(bundle, path, _board(path, bundle.record), simulated, file, data, told["kind"] != "virtual")
 
     def design(self, folder: Path, memory: MemoryModel, optimise: Optimise) -> Design:
         """Compile the kernel, or find it compiled.
@@ -83,6 +85,22 @@ class Source:
             mhz=bundle.mhz, interval=bundle.interval_cycles, latency=bundle.latency_cycles,
             start=lambda: model.start(memory),
         )  # fmt: skip
+
+
+def _virtual(path: Path, file: Path, simulated: Mapping[str, bytes]) -> bytes:
+    """A virtual bitstream, which is of what is simulated."""
+    data = file.read_bytes()
+    if VirtualBitstream.from_bytes(data).rtl_sha256 != sources_digest(simulated):
+        raise ConfigError(f"{path}: {file.name} was not made of the RTL beside it: make the bundle again")
+    return data
+
+
+def _uploaded(file: Path) -> bytes:
+    """What PYNQ uploads of a real bitstream; the RTL beside it is simulated in its place."""
+    try:
+        return uploaded(file.read_bytes())
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}: make the bundle again") from error
 
 
 def _board(path: Path, record: Mapping[str, Any]) -> Board:

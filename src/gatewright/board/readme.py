@@ -44,6 +44,18 @@ ALVEO = """\
 There is no bitstream in this folder yet: an Alveo card takes a `.xclbin`, which only Vitis can link. Until then the
 driver cannot run; `gatewright check --stages kernel` simulates the kernel, masters and registers included."""
 
+CARD = """\
+On the machine with the card, where XRT and pynq are installed:
+
+```
+source /opt/xilinx/xrt/setup.sh
+python3 run.py verify
+python3 run.py benchmark
+```
+
+`verify` loads the bitstream, replays the {frames} golden frames of `golden/`, and compares every integer that comes
+back. `benchmark` measures latency and frames a second."""
+
 PROGRAM = """\
 In a program:
 
@@ -88,6 +100,8 @@ def _ways(record: Mapping[str, Any], frames: int) -> str:
     if bitstream is None:
         return ALVEO
     virtual = bitstream["kind"] == "virtual"
+    if bitstream["kind"] == "xclbin":
+        return CARD.format(frames=frames)
     if record.get("transport") == "uart":
         shown = VIRTUAL_SERIAL if virtual else ""
         return SERIAL.format(frames=frames, bitstream=bitstream["file"], virtual=shown).rstrip()

@@ -181,8 +181,9 @@ class VirtualBoard:
         home = folder / str(index)
         home.mkdir()
         design = source.design(home, replace(memory, faults=self._faults), self._optimise)
+        real = " (a real bitstream, in whose place the RTL beside it is simulated)" if source.real else ""
         self._log(
-            f"{source.path}: {design.name} for {self.board.title} at {design.mhz:g} MHz, {design.file}; "
+            f"{source.path}: {design.name} for {self.board.title} at {design.mhz:g} MHz, {design.file}{real}; "
             f"simulation ready in {time.monotonic() - began:.1f} s"
         )
         return design

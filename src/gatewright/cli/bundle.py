@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gatewright.cli.app import Json, app, error_console, output_console, print_json
 from gatewright.progress import bars
+
+if TYPE_CHECKING:
+    from gatewright.board.bundle import BundleFiles
 
 
 @app.command()
@@ -27,29 +30,59 @@ def bundle(
     data: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Golden inputs: .npy, or .npz by input name.")
     ] = None,
+    virtual: Annotated[
+        bool, typer.Option("--virtual", help="Take a virtual bitstream, also where a real one was made.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Put all that a board needs into one self-contained folder: bitstream, driver, golden frames."""
     from gatewright.board.bundle import bundle as make
 
     with bars(error_console()) as progress:
-        made = make(directory, data=data, frames=frames, progress=progress)
+        made = make(directory, data=data, frames=frames, virtual=virtual, progress=progress)
         target = output or directory / ("bundle.tar.gz" if tar else "bundle")
         made.archive(target) if tar else made.write(target)
     if as_json:
         print_json({"path": str(target), "golden_frames": made.frames, **made.record})
         return
-    console, record = output_console(), made.record
+    told(made, target, None if virtual else unused(directory))
+
+
+def unused(directory: Path) -> str | None:
+    """Why the last result of `gatewright bitstream` is not in a bundle; None where there is none, or it is."""
+    from gatewright.build import Build
+    from gatewright.synth.bitstream import load
+
+    found = load(Build.open(directory))
+    if found is None or (found[1] and found[0]["status"] == "ok"):
+        return None
+    what = "is of another state of the build" if not found[1] else "failed"
+    return f"the last bitstream {what}: gatewright bitstream {directory} makes one"
+
+
+def told(made: BundleFiles, target: Path, why: str | None = None) -> None:
+    """Say what was written, and what its bitstream is.
+
+    Args:
+        why: it is not the real one that was made.
+    """
+    console, record, tar = output_console(), made.record, target.is_file()
     size = target.stat().st_size if tar else sum(map(len, made.files.values()))
     console.print(
         f"{target}: {record['name']} for {record['title']}, {made.frames:,} golden frames, "
         f"{len(made.files)} files, {size / 1e6:,.1f} MB",
         soft_wrap=True, markup=False,
     )  # fmt: skip
-    if record["bitstream"] is None:
+    bitstream = record["bitstream"]
+    if bitstream is None:
         console.print(f"no bitstream: {record['title']} takes an .xclbin, which only Vitis can link", soft_wrap=True)
-    elif record["bitstream"]["kind"] == "virtual":
+    elif bitstream["kind"] == "virtual":
         console.print("its bitstream is a virtual one: gatewright board serve simulates the board", soft_wrap=True)
+    else:
+        made_by = f"{bitstream['tool']} {bitstream['version']}"
+        console.print(f"its bitstream is {bitstream['file']} of {made_by}, at {record['mhz']:g} MHz", soft_wrap=True)
+    if why is not None:
+        console.print(why, soft_wrap=True, markup=False)
 
 
 @app.command()

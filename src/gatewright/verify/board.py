@@ -61,7 +61,8 @@ def board_stage(case: Case, name: str) -> StageResult:
     if case.device is None:
         find_verilator()
         case = case.first(case.requested or max(1, CYCLES // interval))
-    files = make_bundle(build, Golden(case.inputs, case.integers, case.golden))
+    golden = Golden(case.inputs, case.integers, case.golden)
+    files = make_bundle(build, golden, virtual=case.device is None)
     if files.record["bitstream"] is None:
         title = files.record["title"]
         return StageResult(name, "not_run", f"{title} is no Zynq: its driver needs an .xclbin, which only Vitis links")

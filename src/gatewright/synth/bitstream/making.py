@@ -165,3 +165,13 @@ def load(build: Build) -> tuple[dict[str, Any], bool] | None:
         file = path.parent / name
         current = current and file.is_file() and _sha256(file) == sha256
     return found, current
+
+
+def current(build: Build) -> dict[str, Any] | None:
+    """The last result, where it is a good one of the build as it is now; else None.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    found = load(build)
+    return found[0] if found is not None and found[1] and found[0]["status"] == "ok" else None
