@@ -39,13 +39,13 @@ def bitstream(
     Exits with 1 where timing fails, and where the tool is missing: then everything is written and nothing ran.
     """
     from gatewright.build import Build
-    from gatewright.synth.bitstream import keep, make, plan
+    from gatewright.synth.bitstream import keep, make, plan, read
 
     if write_only and report_only:
         raise ConfigError("--write-only and --report-only exclude each other: give one of them")
     planned = plan(Build.open(directory), _clock(mhz))
     if report_only:
-        found = keep(planned, {})
+        found = keep(planned, read(planned), {})
     elif write_only:
         planned.write()
         _tell(planned, "--write-only: nothing ran", directory, as_json)

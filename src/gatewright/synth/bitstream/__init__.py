@@ -6,7 +6,20 @@ machine, and `load` finds the last result.
 """
 
 from gatewright.synth.bitstream.fit import Figure, figures
-from gatewright.synth.bitstream.making import current, keep, load, make
+from gatewright.synth.bitstream.making import current, keep, load, make, read
 from gatewright.synth.bitstream.planning import FLOWS, Plan, flow_of, plan, project
 
-__all__ = ["FLOWS", "Figure", "Plan", "current", "figures", "flow_of", "keep", "load", "make", "plan", "project"]
+__all__ = [
+    "FLOWS",
+    "Figure",
+    "Plan",
+    "current",
+    "figures",
+    "flow_of",
+    "keep",
+    "load",
+    "make",
+    "plan",
+    "project",
+    "read",
+]

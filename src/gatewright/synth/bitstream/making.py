@@ -40,19 +40,27 @@ def make(
     where = where or Here()
     tool = where.find(plan.flow)
     check_release(plan.flow, tool)
-    spent = run_once(plan, where, tool, seconds, progress)
+    run = run_once(plan, where, tool, seconds, progress)
     progress("reading the reports")
-    return keep(plan, spent)
+    try:
+        outcome = read(plan)
+    except ToolError as error:
+        raise ToolError(run.failure or str(error)) from error
+    if run.failure and outcome.timing.met:
+        raise ToolError(run.failure)
+    return keep(plan, outcome, run.seconds)
 
 
-def keep(plan: Plan, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Read what a run left in the folder, and keep it as result.json.
+def keep(plan: Plan, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Keep what a run left in the folder as result.json.
+
+    Returns:
+        See `result`.
 
     Raises:
-        ToolError: a report is missing, cut, or of something else.
         ConfigError: the result cannot be written.
     """
-    found = result(plan, read(plan), seconds)
+    found = result(plan, outcome, seconds)
     path = plan.folder / RESULT
     try:
         path.write_text(json.dumps(found, indent=1) + "\n")

@@ -26,6 +26,8 @@ from gatewright.synth.flow import Flow
 
 FLOWS: Mapping[str, str] = {"vivado": "vivado", "vitis": "vitis", "nextpnr": "ecp5"}
 """The module of this package with FLOW, by the flow of a board."""
+READ = ("rtl", "kernel")
+"""Folders of a build that the scripts read."""
 RECORD, RESULT, LOG = "project.json", "result.json", "log"
 REPORTS, OUT = "reports", "out"
 
@@ -136,13 +138,15 @@ def plan(build: Build, mhz: float | None = None) -> Plan:
     made = project(build, mhz)
     flow = flow_of(made.board)
     files = flow.emit(made)
-    return Plan(build, made, flow, files, _digest(build.directory, made, files))
+    return Plan(build, made, flow, files, _digest(build.directory, files))
 
 
-def _digest(root: Path, made: Project, files: FileSet) -> str:
+def _digest(root: Path, files: FileSet) -> str:
+    """Over the scripts, and all that may be read of the build."""
     whole = hashlib.sha256(files.digest().encode())
-    for name in (*made.sources, *made.memory_files):
-        whole.update(f"{name}\0".encode() + hashlib.sha256((root / name).read_bytes()).digest())
+    for path in sorted(p for folder in READ for p in (root / folder).rglob("*") if p.is_file()):
+        name = path.relative_to(root).as_posix()
+        whole.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
 
 

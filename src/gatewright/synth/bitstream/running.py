@@ -8,6 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from gatewright.errors import ConfigError, ToolError
@@ -152,30 +153,40 @@ def check_release(flow: Flow, tool: Tool) -> None:
         )
 
 
-def run_once(plan: Plan, where: Where, tool: Tool, seconds: float | None, progress: Progress) -> dict[str, float]:
-    """Write a project, run its tool, and keep the log.
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
 
-    Returns:
-        Seconds by part of the run.
+    Attributes:
+        seconds: by part of it.
+        failure: why the tool failed; "" where it ended with 0.
+    """
+
+    seconds: Mapping[str, float]
+    failure: str
+
+
+def run_once(plan: Plan, where: Where, tool: Tool, seconds: float | None, progress: Progress) -> Run:
+    """Write a project, run its tool, and keep the log.
 
     Raises:
         ConfigError: the folder or the log cannot be written.
-        ToolError: the tool failed or took too long: says why, and where the log is.
+        ToolError: the machine failed, or it took too long.
     """
     plan.write(afresh=True)  # so that nothing of an earlier run can be read as of this one
-    log = plan.folder / LOG
-    progress(f"{plan.flow.title} {tool.version}")
+    title, log = plan.flow.title, plan.folder / LOG
+    progress(f"{title} {tool.version}")
     with log.open("w", encoding="utf-8", errors="replace") as file:
         watch = Watch(plan.flow, file, progress)
         try:
             status = where.run(plan, tool, watch.line, seconds)
         except TimeoutError:
-            during = f" ({watch.phase})" if watch.phase else ""
+            during = f" (during {watch.phase})" if watch.phase else ""
             raise ToolError(
-                f"{plan.flow.title} takes more than {seconds:g} s{during}: raise --time-limit; its log is {log}"
+                f"{title} takes more than {seconds:g} s{during}: raise --time-limit; its log is {log}"
             ) from None
         watch.close()
-    if status:
-        during = f" during {watch.phase!r}" if watch.phase else ""
-        raise ToolError(f"{plan.flow.title} fails{during} (exit status {status}): {watch.why(status)}\nits log: {log}")
-    return watch.seconds
+    if not status:
+        return Run(watch.seconds, "")
+    during = f" during {watch.phase}" if watch.phase else ""
+    return Run(watch.seconds, f"{title} fails{during} (exit status {status}): {watch.why(status)}\nits log is {log}")
