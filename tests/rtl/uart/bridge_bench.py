@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb tests of the bridge and its banks, run by test_uart.py: cocotbext-uart at the line, cocotbext-axi at the rest."""
+"""cocotb tests of the bridge and its banks: cocotbext-uart at the line, cocotbext-axi at all else."""
 
 from __future__ import annotations
 
@@ -9,14 +9,27 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
+from cocotb.triggers import ClockCycles, Timer, with_timeout
 from cocotbext.axi import (
-    AxiBus, AxiLiteBus, AxiLiteRam, AxiMaster, AxiReadBus, AxiResp, AxiWriteBus,
+    AxiBus,
+    AxiLiteBus,
+    AxiLiteRam,
+    AxiMaster,
+    AxiReadBus,
+    AxiWriteBus,
 )  # fmt: skip
 from cocotbext.uart import UartSink, UartSource
 from protocol import (
-    BAD_ADDRESS, BAD_CRC, BAD_FRAMING, BAD_REQUEST, CONTROL, IDENTIFY, MAGIC, OK, READ, WRITE, Response, request,
-    response, words_to_bytes,
+    CONTROL,
+    IDENTIFY,
+    MAGIC,
+    OK,
+    READ,
+    WRITE,
+    Response,
+    request,
+    response,
+    words_to_bytes,
 )  # fmt: skip
 
 PERIOD_NS = 10

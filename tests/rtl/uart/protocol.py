@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge's protocol as a host speaks it, from its description in docs/uart.md; the CRC is that of the standard library."""
+"""The bridge's protocol as a host speaks it, from docs/uart.md; the CRC is that of the standard library."""
 
 from __future__ import annotations
 
