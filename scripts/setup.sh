@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-EXTRAS=train,sim,synth,hls4ml,board,dev
+EXTRAS=train,sim,synth,hls4ml,board,serial,dev
 
 fail() {
     echo "setup: $*" >&2

@@ -59,7 +59,7 @@ def test_any_batch_is_golden(residual: Made, accelerator: Accelerator, frames: i
 def test_pieces_are_golden_in_any_number(residual: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch in as many pieces as there may be, and in more where memory is short; sizes that do not divide."""
     want = residual.build.model_graph.predict(residual.x)[0]
-    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    monkeypatch.setattr(device, "PIECE_BYTES", 64)
     with opened(residual, buffer_bytes=3000) as (accelerator, trace):
         for frames in (1, 3, 4, 5, 61, 300):
             trace.clear()
@@ -119,7 +119,7 @@ def test_wrong_inputs(residual: Made, accelerator: Accelerator, x: Any, options:
 def test_a_bad_value_in_a_later_piece_stops_the_run(
     residual: Made, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    monkeypatch.setattr(device, "PIECE_BYTES", 64)
     x = residual.x[:40].copy()
     x[-1, 0, 0, 0] = np.inf
     with pytest.raises(DataError, match="NaN or infinite"):
@@ -165,7 +165,7 @@ def test_an_interrupted_run_is_stopped(
     residual: Made, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while the kernel is polled, in each piece of a batch."""
-    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    monkeypatch.setattr(device, "PIECE_BYTES", 64)
     want = residual.build.model_graph.predict(residual.x)[0]
     read = device.Device.read
     for interrupted in range(1, 4):
@@ -216,7 +216,7 @@ def pynq_calls(accelerator: Accelerator, x: np.ndarray) -> int:
 
 
 def test_pieces_have_a_bounded_number_of_calls(residual: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    monkeypatch.setattr(device, "PIECE_BYTES", 64)
     with opened(residual) as (accelerator, trace):
         ports, counts = len(accelerator.bundle.kernel.arguments), set()
         for frames in (20, 100, 300):

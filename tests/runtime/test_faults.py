@@ -20,7 +20,7 @@ from tests.runtime.conftest import Made, rebundled
 from gatewright.board.archive import MANIFEST, write_folder
 from gatewright.board.server import VirtualBoard
 from gatewright.errors import BusError, DeviceError, DeviceMemoryError, HashError, RunTimeout
-from gatewright.runtime import Accelerator, device, engine
+from gatewright.runtime import Accelerator, device
 from gatewright.sim.kernel import Fault
 
 
@@ -83,7 +83,7 @@ def test_the_address_of_an_error_is_in_the_buffer(mlp: Made, board: VirtualBoard
 
 
 def test_an_error_in_a_piece_of_many(mlp: Made, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PIECE_BYTES", 64)
+    monkeypatch.setattr(device, "PIECE_BYTES", 64)
     with Accelerator(mlp.folder, board.address) as accelerator:
         for skip in range(6):
             board.inject(Fault("slverr", count=1, skip=skip))

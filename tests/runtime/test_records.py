@@ -20,7 +20,7 @@ from gatewright.ir.graph import Graph
 from gatewright.ir.serial import host_to_files
 from gatewright.runtime.records import Arrays, read_host
 
-ALLOWED = {"numpy", "pynq"}
+ALLOWED = {"numpy", "pynq", "serial"}
 
 
 def networks() -> list[Graph]:

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from . import reports
 from .bundle import Bundle
-from .device import Device
 from .engine import Engine
 from .errors import ClosedError, ConfigError, DataError, RunTimeout
 from .host import Values
 from .reports import BenchmarkReport, VerifyReport
 from .state import KernelState
+from .transport import PYNQ, Transport, connect
 
 Array = npt.NDArray[Any]
 Given = Any
@@ -65,8 +65,8 @@ class Accelerator:
     Args:
         bundle: folder or `.tar.gz` of a bundle, or one that is open already.
         device: None for this machine's own, "HOST" or "HOST:PORT" for a board or a virtual board behind PYNQ.remote, or
-            a device of pynq.
-        download: load the bitstream; else the device must hold it already.
+            a device of pynq. For a board on a serial port that port, "/dev/ttyUSB0" or "COM3"; None looks for it.
+        download: load the bitstream; else the device must hold it already, as one on a serial port always must.
         timeout: seconds of the kernel's own clock that a run may take; None for 20 times what is predicted, and 20 ms.
         buffer_bytes: of device memory that a piece of a batch may take; at most two pieces are on the device.
 
@@ -189,12 +189,13 @@ class Accelerator:
 
     @property
     def local(self) -> bool:
-        """Whether the device is this machine's own."""
-        return self._where is None
+        """Whether the device is this machine's own, whose sensors of power pynq knows."""
+        return self._where is None and self.bundle.transport == PYNQ
 
     @property
     def counters(self) -> tuple[int, float, float]:
-        """Calls of pynq so far, seconds in them, and seconds asleep while the kernel worked."""
+        """Calls of pynq or exchanges on a serial line so far, seconds in them, and seconds asleep while the kernel
+        worked."""
         calls, seconds, waited = self._calls, self._seconds, self._waited
         if self._engine is not None:
             calls, seconds = calls + self._engine.device.calls, seconds + self._engine.device.seconds
@@ -267,7 +268,7 @@ class Accelerator:
         return engine
 
     def _open(self) -> Engine:
-        device = Device(self.bundle, self._where, self._download)
+        device = connect(self.bundle, self._where, self._download)
         try:
             return Engine(self.bundle, device, self._timeout, self._buffer_bytes)
         except BaseException:
@@ -284,5 +285,5 @@ class Accelerator:
             self._waited += engine.waited
             engine.device.close()
 
-    def _count(self, device: Device) -> None:
+    def _count(self, device: Transport) -> None:
         self._calls, self._seconds = self._calls + device.calls, self._seconds + device.seconds

@@ -69,6 +69,11 @@ class Bundle:
         return str(self.record["name"])
 
     @property
+    def transport(self) -> str:
+        """How the device is reached: "pynq", or "uart" over a serial port."""
+        return str(self.record.get("transport", "pynq"))
+
+    @property
     def mhz(self) -> float:
         """Clock of the kernel."""
         return float(self.record["mhz"])

@@ -7,29 +7,27 @@ import sys
 import time
 import warnings
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 import numpy as np
 
 from .bundle import Bundle
 from .errors import ConfigError, DeviceError, DeviceMemoryError, GatewrightError
-from .kernel_map import Argument, Weights
+from .kernel_map import Argument, KernelMap, Weights
 from .packing import Bytes
+from .transport import Room
 
 PORT = 7967
 """Of PYNQ.remote, unless another one is named."""
+PIECE_BYTES = 1 << 16
+"""Less than that is not worth a piece of its own."""
 _LOADS = 2
 """Attempts to load a bitstream before the last one; see `forget_state`."""
 _LOST = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
 
 
-class Buffer:
-    """Frames of an argument in device memory.
-
-    Attributes:
-        array: uint8 of shape (frames, frame_bytes), the host's side.
-        address: on the device's bus.
-    """
+class PynqBuffer:
+    """A buffer of pynq's, as `transport.Buffer` has it; pynq moves it whole."""
 
     def __init__(self, device: Device, argument: Argument | Weights, frames: int) -> None:
         self._device = device
@@ -39,11 +37,11 @@ class Buffer:
         self.array[...] = 0
         self.address = int(device.call(f"asking where {argument.name!r} lies", lambda: self._raw.device_address))
 
-    def flush(self) -> None:
+    def flush(self, frames: int) -> None:
         """Host to device."""
         self._device.call("writing a buffer", self._raw.flush)
 
-    def invalidate(self) -> None:
+    def invalidate(self, frames: int) -> None:
         """Device to host."""
         self._device.call("reading a buffer", self._raw.invalidate)
 
@@ -56,7 +54,7 @@ class Buffer:
 
 
 class Device:
-    """A device that a bundle's bitstream is loaded on.
+    """A device of pynq that a bundle's bitstream is loaded on; a `transport.Transport`.
 
     Args:
         bundle: what to load.
@@ -76,6 +74,7 @@ class Device:
         self.calls, self.seconds = 0, 0.0
         self.lost = self.broken = False
         self.label = where if isinstance(where, str) else "the device"
+        self.reload = "load its bitstream (download=True)"
         self.remote = isinstance(where, str)
         self._bundle = bundle
         self._pynq = import_pynq()
@@ -97,6 +96,26 @@ class Device:
     def write(self, offset: int, value: int) -> None:
         """A register of 32 bits."""
         self.call(f"writing register 0x{offset:x}", self._mmio.write, offset, value)
+
+    def snapshot(self, kernel: KernelMap) -> Callable[[int], int]:
+        """Registers one by one: pynq reads one word a call over the network."""
+        return self.read
+
+    def room(self, kernel: KernelMap) -> Room:
+        """Two sets of buffers for every size of batch; what memory holds shows when they are allocated."""
+        return Room(2, None, PIECE_BYTES)
+
+    def buffer(self, argument: Argument | Weights, frames: int) -> PynqBuffer:
+        """Memory where the argument's port reaches it.
+
+        Raises:
+            DeviceMemoryError: there is no room.
+        """
+        return PynqBuffer(self, argument, frames)
+
+    def counters(self) -> Mapping[str, int]:
+        """None: what goes wrong on the way is pynq's."""
+        return {}
 
     def allocate(self, shape: tuple[int, int], argument: Argument | Weights) -> Any:
         """A buffer of pynq's where the argument's port reaches it.
@@ -153,6 +172,11 @@ class Device:
 
     def _connect(self, where: object) -> Any:
         if isinstance(where, str):
+            if serial_port(where):
+                raise ConfigError(
+                    f"device={where!r} is a serial port, and {self._bundle.record['board']} is reached by pynq: give "
+                    "HOST or HOST:PORT, or nothing on the board itself"
+                )
             host, port = address(where)
             try:
                 with quiet():
@@ -271,6 +295,11 @@ def quiet() -> Iterator[None]:
         for text in (".*pkg_resources.*", "No devices found"):
             warnings.filterwarnings("ignore", message=text)
         yield
+
+
+def serial_port(where: str) -> bool:
+    """Whether this names a serial port, and no host."""
+    return where.startswith(("serial:", "/")) or (where.upper().startswith("COM") and where[3:].isdigit())
 
 
 def address(where: str) -> tuple[str, int]:

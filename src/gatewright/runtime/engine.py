@@ -13,16 +13,14 @@ import numpy.typing as npt
 from . import kernel_map as k
 from .bundle import Bundle
 from .codec import Decoder, Encoder
-from .device import Device
 from .errors import BusError, DeviceError, HashError, RunTimeout
 from .pool import Pool, Slot
 from .state import KernelState, fault_names, find_culprit, read_long, read_state
+from .transport import Transport
 from .types import IntArray
 
 PIECES = 4
 """A batch is cut into so many at most, so that one is transferred while another is computed."""
-PIECE_BYTES = 1 << 16
-"""Less than that is not worth a piece of its own."""
 FACTOR, SLACK_SECONDS = 20, 0.02
 """By default a run may take so many times what is predicted, and so much longer."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _SHORTEST_SLEEP = 1e-4, 0.1, 5e-5
@@ -57,13 +55,15 @@ class Engine:
 
     Raises:
         HashError: the device holds another design.
+        DeviceMemoryError: its memory holds not even a single frame, or not the weights.
     """
 
-    def __init__(self, bundle: Bundle, device: Device, timeout: float | None, buffer_bytes: int) -> None:
+    def __init__(self, bundle: Bundle, device: Transport, timeout: float | None, buffer_bytes: int) -> None:
         self.bundle, self.device, self.kernel = bundle, device, bundle.kernel
         self.timeout, self.buffer_bytes = timeout, buffer_bytes
         self.waited = 0.0
         self.check_hash()
+        device.room(self.kernel)
         sources = {i.name: i for i in bundle.inputs}
         by_name = {o.name: o for o in bundle.outputs}
         self.encoders = [Encoder(sources[a.name], a, self.kernel.bus_bits) for a in self.kernel.inputs]
@@ -71,9 +71,7 @@ class Engine:
         self._pool = Pool(self.kernel, device)
         self._written: dict[int, int] = {}
         if not device.read(k.CONTROL) & k.IDLE and not self._abort():
-            raise DeviceError(
-                f"{device.label}: the kernel is busy and does not stop: load its bitstream (download=True)"
-            )
+            raise DeviceError(f"{device.label}: the kernel is busy and does not stop: {device.reload}")
         try:
             self._weights = self._pool.load_weights(bundle.folder)
         except BaseException:
@@ -93,14 +91,14 @@ class Engine:
         if magic != k.MAGIC_WORD:
             raise HashError(
                 f"no kernel of Gatewright's at {where}: its magic word is 0x{magic:08x}, not 0x{k.MAGIC_WORD:08x}; "
-                "load the bundle's bitstream (download=True)"
+                f"{self.device.reload}"
             )
         words = [self.device.read(at + k.HASH + 4 * i) for i in range(4)]
         found = b"".join(word.to_bytes(4, "little") for word in words).hex()
         if found != want:
             raise HashError(
                 f"the kernel at {where} is another design: its hash is {found}, and that of bundle "
-                f"{self.bundle.name!r} is {want}; load its bitstream (download=True), or open the other bundle"
+                f"{self.bundle.name!r} is {want}; {self.device.reload}, or open the other bundle"
             )
 
     def close(self) -> None:
@@ -120,7 +118,12 @@ class Engine:
         try:
             for number, part in enumerate(self._pieces(frames)):
                 busy = None if running is None else running.slot
-                slot = self._pool.slot(part.stop - part.start, number % 2, busy)
+                slots = self._pool.room.slots
+                if running is not None and slots == 1:
+                    self._finish(running)
+                    self._collect(running, results)
+                    running = busy = None
+                slot = self._pool.slot(part.stop - part.start, number % slots, busy)
                 self._fill(slot, part, xs, integers)
                 if running is not None:
                     self._finish(running)
@@ -139,8 +142,9 @@ class Engine:
     def _pieces(self, frames: int) -> list[slice]:
         """Nearly equal parts of a batch."""
         frame = sum(a.frame_bytes for a in self.kernel.arguments)
-        pieces = min(PIECES, frames, -(-frames * frame // PIECE_BYTES))
-        longest = max(1, min(self.buffer_bytes // frame, (1 << 32) - 1))
+        room = self._pool.room
+        pieces = min(PIECES, frames, -(-frames * frame // room.piece_bytes))
+        longest = max(1, min(self.buffer_bytes // frame, room.frames or (1 << 32) - 1))
         size = min(-(-frames // max(pieces, 1)), longest)
         return [slice(i, min(i + size, frames)) for i in range(0, frames, size)] if frames else []
 
@@ -148,7 +152,7 @@ class Engine:
         for encoder, x, buffer in zip(self.encoders, xs, slot.inputs):
             encoder.encode(x[part], integers, buffer.array[: part.stop - part.start])
         for buffer in slot.inputs:
-            buffer.flush()
+            buffer.flush(part.stop - part.start)
 
     def _start(self, slot: Slot, part: slice) -> Running:
         wanted = {**self._weights, **slot.arguments, self.kernel.frames_register: part.stop - part.start}
@@ -161,7 +165,7 @@ class Engine:
 
     def _collect(self, piece: Running, results: Sequence[IntArray]) -> None:
         for decoder, buffer, result in zip(self.decoders, piece.slot.outputs, results):
-            buffer.invalidate()
+            buffer.invalidate(piece.frames)
             result[piece.part] = decoder.integers(buffer.array[: piece.frames])
 
     # --- waiting ----------------------------------------------------------------------------------------------------
@@ -205,8 +209,8 @@ class Engine:
             self.waited += time.perf_counter() - began
 
     def _timed_out(self, piece: Running, limit: float, control: int) -> None:
-        state = read_state(self.kernel, self.device.read, control)
-        later = read_state(self.kernel, self.device.read, control)
+        state = read_state(self.kernel, self.device.snapshot(self.kernel), control)
+        later = read_state(self.kernel, self.device.snapshot(self.kernel), control)
         moving = [e.words for e in state.edges] != [e.words for e in later.edges]
         if moving or later.frames_done != state.frames_done:
             why = "words still move: it is slower than predicted; give a longer timeout"
@@ -256,4 +260,4 @@ class Engine:
 
     def state(self) -> KernelState:
         """All registers."""
-        return read_state(self.kernel, self.device.read)
+        return read_state(self.kernel, self.device.snapshot(self.kernel), link=self.device.counters())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .device import Buffer, Device
 from .errors import DeviceError, DeviceMemoryError
 from .kernel_map import Argument, KernelMap, Weights
+from .transport import Buffer, Room, Transport
 
 KEPT = 4
 """Batch sizes whose buffers are kept."""
@@ -40,13 +40,19 @@ class Pool:
     """Two slots for every size of batch that was run lately, so that one is filled while the kernel works on the other.
 
     pynq reads a buffer back whole, therefore a small batch does not use the buffers of a large one: sizes are rounded
-    up to an eighth of a power of two, and a few of them are kept.
+    up to an eighth of a power of two, and a few of them are kept. Where memory says how many frames a slot has
+    (`Room.frames`), two slots serve all sizes.
     """
 
-    def __init__(self, kernel: KernelMap, device: Device) -> None:
+    def __init__(self, kernel: KernelMap, device: Transport) -> None:
         self._kernel, self._device = kernel, device
         self._slots: OrderedDict[tuple[int, int], Slot] = OrderedDict()
         self._weights: list[Buffer] = []
+
+    @property
+    def room(self) -> Room:
+        """What the device's memory holds."""
+        return self._device.room(self._kernel)
 
     def load_weights(self, folder: Path) -> dict[int, int]:
         """Put what the kernel reads again and again into memory, for as long as the device is open.
@@ -62,10 +68,10 @@ class Pool:
         """
         registers: dict[int, int] = {}
         for weights in self._kernel.weights:
-            buffer = Buffer(self._device, weights, 1)
+            buffer = self._device.buffer(weights, 1)
             self._weights.append(buffer)
             buffer.array[0] = np.frombuffer((folder / weights.file).read_bytes(), np.uint8)
-            buffer.flush()
+            buffer.flush(1)
             registers.update(self._registers(buffer, weights))
         return registers
 
@@ -80,7 +86,7 @@ class Pool:
             DeviceMemoryError: no room for it, even without those of other sizes.
         """
         grain = max(1, 1 << max(0, frames.bit_length() - 4))
-        key = (-(-frames // grain) * grain, which)
+        key = (self.room.frames or -(-frames // grain) * grain, which)
         if key not in self._slots:
             if len(self._slots) >= 2 * KEPT:
                 self._slots.popitem(last=False)[1].free()
@@ -116,7 +122,7 @@ class Pool:
         slot = Slot([], [], {})
         try:
             for i, argument in enumerate(self._kernel.arguments):
-                buffer = Buffer(self._device, argument, frames)
+                buffer = self._device.buffer(argument, frames)
                 (slot.inputs if i < len(self._kernel.inputs) else slot.outputs).append(buffer)
                 slot.arguments.update(self._registers(buffer, argument))
         except BaseException:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .bundle import Golden
 from .errors import DataError
 from .power import Sampler, power_rails, read_watts
+from .state import link_lines
 
 if TYPE_CHECKING:
     from .accelerator import Accelerator
@@ -102,7 +103,7 @@ class Measurement:
         seconds: of one call of `run`.
         frames_per_second: by that.
         own_seconds: of it neither in pynq nor waiting for the kernel.
-        pynq_seconds: in calls of pynq.
+        pynq_seconds: in calls of pynq; of a board on a serial port, from requests to their answers.
         pynq_calls: in one call of `run`.
         kernel_seconds: by the kernel's cycle counter, of the batch's last piece.
         cycles_per_frame: likewise, between its first frame and its last; None for a single one.
@@ -128,6 +129,7 @@ class BenchmarkReport:
     Attributes:
         watts: mean of every power rail while the largest batch ran; empty where the board measures none.
         idle_watts: before that.
+        link: what went wrong on a serial line so far and was done again, by name; empty where there is none.
     """
 
     name: str
@@ -137,6 +139,7 @@ class BenchmarkReport:
     batches: tuple[Measurement, ...]
     watts: dict[str, float]
     idle_watts: dict[str, float]
+    link: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -146,7 +149,8 @@ class BenchmarkReport:
         lines = [
             f"{self.name} at {self.mhz:g} MHz; predicted: {self.predicted_interval_cycles} cycles a frame, "
             f"{self.mhz * 1e6 / self.predicted_interval_cycles:,.0f} frames/s, latency {self.predicted_latency_cycles}",
-            f"{'frames':>8} {'ms':>10} {'frames/s':>12} {'own us':>9} {'pynq us':>10} {'calls':>6} {'cycles':>9}",
+            f"{'frames':>8} {'ms':>10} {'frames/s':>12} {'own us':>9} {'line us' if self.link else 'pynq us':>10} "
+            f"{'calls':>6} {'cycles':>9}",
         ]
         for b in self.batches:
             cycles = "" if b.cycles_per_frame is None else f"{b.cycles_per_frame:.1f}"
@@ -156,7 +160,7 @@ class BenchmarkReport:
             )
         for rail, watts in self.watts.items():
             lines.append(f"{rail}: {watts:.3f} W while running, {self.idle_watts.get(rail, 0.0):.3f} W before")
-        return "\n".join(lines)
+        return "\n".join(lines + link_lines(self.link))
 
 
 def verify(accelerator: Accelerator, frames: int | None = None) -> VerifyReport:
@@ -244,6 +248,7 @@ def benchmark(accelerator: Accelerator, batches: Sequence[int] = BATCHES) -> Ben
         batches=tuple(measured),
         watts=watts,
         idle_watts=idle,
+        link=dict(accelerator.state().link),
     )
 
 

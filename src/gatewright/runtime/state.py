@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Callable, Mapping, Sequence
 
 from . import kernel_map as k
 from .kernel_map import KernelEdge, KernelMap
@@ -74,6 +74,7 @@ class KernelState:
         fault_address, fault_port: of the first of them.
         aborting: an abort is going on.
         edges: the FIFOs, in the order of the kernel's map.
+        link: what went wrong on a serial line so far and was done again, by name; empty where there is none.
     """
 
     control: tuple[str, ...]
@@ -89,6 +90,7 @@ class KernelState:
     fault_port: str
     aborting: bool
     edges: tuple[EdgeState, ...]
+    link: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def cycles_per_frame(self) -> float | None:
@@ -106,16 +108,25 @@ class KernelState:
             f"newest at {self.last_frame}; control: {', '.join(self.control) or 'busy'}",
             f"faults: {', '.join(self.faults) or 'none'}",
             *map(str, self.edges),
+            *link_lines(self.link),
         ]
         return "\n".join(lines)
 
 
-def read_state(kernel: KernelMap, read: Read, control: int | None = None) -> KernelState:
+def link_lines(link: Mapping[str, int]) -> list[str]:
+    """What became of a serial line, in a line of text; none where there is no such line."""
+    return [f"line: {', '.join(f'{count:,} {what}' for what, count in link.items())}"] if link else []
+
+
+def read_state(
+    kernel: KernelMap, read: Read, control: int | None = None, link: Mapping[str, int] | None = None
+) -> KernelState:
     """Read all of it: some 20 registers, and four an edge.
 
     Args:
         read: reads a register of 32 bits at an offset.
         control: what the control register held; else it is read, which clears "done".
+        link: counters of a serial line.
     """
     value = read(k.CONTROL) if control is None else control
     bits = (("start", k.START), ("done", k.DONE), ("idle", k.IDLE), ("ready", k.READY))
@@ -136,6 +147,7 @@ def read_state(kernel: KernelMap, read: Read, control: int | None = None) -> Ker
         fault_port=masters.get(read(at + k.FAULT_MASTER), "?"),
         aborting=bool(read(at + k.ABORT) & 1),
         edges=tuple(_edge_state(kernel, e, read) for e in range(len(kernel.edges))),
+        link=dict(link or {}),
     )
 
 
