@@ -85,11 +85,7 @@ def script(part: Part, family: Family) -> str:
     slices. ROMs of more than `SHARED_WORDS` words are mapped by themselves and flattened afterwards: among other logic,
     with time to spare, ABC9 makes up to four LUTs a column of 64 words where one will do.
     """
-    values = " ".join(f"-set {name} {_literal(value)}" for name, value in sorted(part.parameters.items()))
-    lines = [f"read_verilog -sv -defer {path.name}" for path in part.sources]
-    if values:
-        lines.append(f"chparam {values} {part.module}")
-    lines.append(f"hierarchy -top {part.module}")
+    lines = read_script(part).splitlines()
     synth = f"{COMMANDS[family]}{'' if part.dsp else ' -nodsp'}"
     if any(path.stem == "rom" for path in part.sources) and part.words > SHARED_WORDS:
         lines += ["setattr -mod -set keep_hierarchy 1 *rom*", synth, "setattr -mod -unset keep_hierarchy *", "flatten"]
@@ -97,6 +93,15 @@ def script(part: Part, family: Family) -> str:
         lines.append(synth)
     lines.append("write_json netlist.json")
     return "\n".join(lines) + "\n"
+
+
+def read_script(part: Part) -> str:
+    """The Yosys commands that read a part with its parameters."""
+    values = " ".join(f"-set {name} {_literal(value)}" for name, value in sorted(part.parameters.items()))
+    lines = [f"read_verilog -sv -defer {path.name}" for path in part.sources]
+    if values:
+        lines.append(f"chparam {values} {part.module}")
+    return "\n".join([*lines, f"hierarchy -top {part.module}"]) + "\n"
 
 
 def _literal(value: int | str) -> str:
