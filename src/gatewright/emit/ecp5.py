@@ -128,8 +128,7 @@ def window_bytes(project: Project) -> int:
 
 
 def _check_baud(project: Project) -> None:
-    baud, hertz = project.board.uart_baud or 0, clock_hz(project)
-    clocks = round(hertz / baud)
+    baud, hertz, clocks = project.board.uart_baud or 0, clock_hz(project), clocks_a_bit(project)
     miss = abs(clocks * baud - hertz) / hertz
     if clocks < LEAST_CLOCKS or miss > BAUD_TOLERANCE:
         raise ConfigError(
@@ -141,6 +140,12 @@ def _check_baud(project: Project) -> None:
 def clock_hz(project: Project) -> int:
     """The kernel's clock."""
     return round(project.mhz * 1e6)
+
+
+def clocks_a_bit(project: Project) -> int:
+    """Of the UART, as uart_bridge counts them."""
+    baud = project.board.uart_baud or 0
+    return (clock_hz(project) + baud // 2) // baud
 
 
 # --- the top level ----------------------------------------------------------------------------------------------------
