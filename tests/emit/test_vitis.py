@@ -49,7 +49,7 @@ def test_all_four_cards_are_tried() -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_same_project_same_files(network: str, board: str) -> None:
     files = vitis.emit(project(network, board))
-    assert [path for path, _ in files] == ["build.sh", "kernel.xml", "link.cfg", "package_xo.tcl"]
+    assert [path for path, _ in files] == ["after_route.tcl", "build.sh", "kernel.xml", "link.cfg", "package_xo.tcl"]
     project.cache_clear()
     assert vitis.emit(project(network, board)).digest() == files.digest()
 

@@ -4,6 +4,7 @@
 package_xo.tcl    in Vivado: the sources as an IP with files of its own, then the kernel object STEM.xo
 kernel.xml        what Vitis and XRT know of the kernel: its ports, and where its arguments lie
 link.cfg          for v++: platform, clock, memory bank of every port, region of the kernel
+after_route.tcl   two more reports, by unit and on power, which v++ has Vivado make
 build.sh          runs both; out/STEM.xclbin is there when everything went well, and reports/ beside it
 
 Options and keys are those of UG1393 2020.2 to 2023.2 and of UG1702 after it ("v++ General Options", "--connectivity
@@ -22,9 +23,9 @@ from gatewright.boards import Board, Vitis
 from gatewright.emit.files import FileSet
 from gatewright.emit.ipxact import Register
 from gatewright.emit.ipxact_xml import VENDOR, VERSION
-from gatewright.emit.kernel_ip import CLOCK, CONTROL, RESET, arguments
+from gatewright.emit.kernel_ip import CLOCK, CONTROL, HANDSHAKE, RESET, arguments
 from gatewright.emit.project import ROOT, Project
-from gatewright.emit.vitis_scripts import PACKAGE, SCRIPT_HEADER, SHELL, braced
+from gatewright.emit.vitis_scripts import AFTER_ROUTE, PACKAGE, SCRIPT_HEADER, SHELL, braced
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import KernelMap
 
@@ -55,6 +56,7 @@ def emit(project: Project) -> FileSet:
     files.add("package_xo.tcl", package(project))
     files.add("kernel.xml", kernel_xml(project.kernel))
     files.add("link.cfg", link(project))
+    files.add("after_route.tcl", AFTER_ROUTE)
     files.add("build.sh", SHELL.format(stem=project.stem, work=WORK, header=SCRIPT_HEADER))
     return files
 
@@ -120,7 +122,8 @@ def package(project: Project) -> str:
             "rename the model"
         )
     described = [
-        (a.name, hex(a.offset), a.bits, str(a.parameters.get("ASSOCIATED_BUSIF", ""))) for a in arguments(kernel)
+        (r.name, hex(r.offset), r.bits, str(r.parameters.get("ASSOCIATED_BUSIF", "")))
+        for r in (*HANDSHAKE, *arguments(kernel))
     ]
     return PACKAGE.format(
         header=SCRIPT_HEADER,
@@ -139,7 +142,7 @@ def package(project: Project) -> str:
         sources=_lines(f"{ROOT}/{path}" for path in project.sources),
         memories=_lines(f"{ROOT}/{path}" for path in project.memory_files),
         masters=_lines(f"m_axi_{port}" for port in kernel.ports),
-        arguments=_lines(" ".join(braced(str(word)) for word in argument) for argument in described),
+        registers=_lines(" ".join(braced(str(word)) for word in register) for register in described),
     )
 
 

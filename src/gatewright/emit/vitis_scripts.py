@@ -13,6 +13,11 @@ PHASES = ("packaging the kernel", "linking the system", "project and block desig
 """Of a run; the first two and the last are told by `build.sh`, the others by what v++ writes."""
 
 
+MARK = "gatewright:"
+FAILED = f"{MARK} failed:"
+"""What a line of `build.sh` begins with that says why it ends."""
+
+
 def braced(word: str) -> str:
     """A word of Tcl that means itself.
 
@@ -36,7 +41,7 @@ set control {{{control}}}
 set masters {{{masters}
 }}
 # name, offset, bits, and for an address the master that uses it
-set arguments {{{arguments}
+set registers {{{registers}
 }}
 
 cd [file dirname [file normalize [info script]]]
@@ -45,9 +50,6 @@ file mkdir {work}
 
 create_project -force packaging {work}/packaging -part $part
 add_files -norecurse $sources
-if {{[llength $memories] > 0}} {{
-  add_files -norecurse $memories
-}}
 set_property top $top [current_fileset]
 update_compile_order -fileset sources_1
 
@@ -60,6 +62,16 @@ set_property display_name $top $core
 set_property description {{{description}}} $core
 set_property supported_families {{}} $core
 set_property auto_family_support_level level_2 $core
+
+# The packager leaves contents of ROMs behind. Vitis HLS gives this type to those of its own kernels.
+file mkdir {work}/ip/src
+foreach file $memories {{
+  set name src/[file tail $file]
+  file copy -force $file {work}/ip/$name
+  foreach view {{xilinx_anylanguagesynthesis xilinx_anylanguagebehavioralsimulation}} {{
+    set_property type mif [ipx::add_file $name [ipx::get_file_groups $view -of_objects $core]]
+  }}
+}}
 
 # A kernel of Vitis, started and waited for by its registers; its clock is whatever the platform gives it.
 set_property sdx_kernel true $core
@@ -92,12 +104,12 @@ foreach master $masters {{
   describe $bus SUPPORTS_NARROW_BURST 0
 }}
 
-# The registers that a caller writes; those of the run itself are the protocol's.
+# Control and interrupts, and what a caller writes: each behind the first four is an argument for Vitis.
 set map [ipx::get_memory_maps $control -of_objects $core]
 set block [ipx::get_address_blocks reg0 -of_objects $map]
 set_property range {control_bytes} $block
-foreach argument $arguments {{
-  lassign $argument name offset bits master
+foreach described $registers {{
+  lassign $described name offset bits master
   set register [ipx::add_register $name $block]
   set_property address_offset $offset $register
   set_property size $bits $register
@@ -118,6 +130,19 @@ if {{![file exists $xo]}} {{
   error "package_xo left no $xo"
 }}
 puts "gatewright: wrote $xo"
+"""
+
+AFTER_ROUTE = f"""\
+{SCRIPT_HEADER}# Vivado sources it behind route_design, where it runs: in reports of v++ a kernel has no parts.
+# Nothing of it may end the link, which took hours.
+foreach {{file command}} {{
+  gatewright_units.rpt {{report_utilization -hierarchical}}
+  gatewright_power.rpt {{report_power}}
+}} {{
+  if {{[catch {{{{*}}$command -file $file}} message]}} {{
+    puts "gatewright: $command fails: $message"
+  }}
+}}
 """
 
 SHELL = """\
@@ -144,8 +169,13 @@ vivado -mode batch -nojournal -log {work}/package_xo.log -source package_xo.tcl 
 [ -s {work}/{stem}.xo ] || fail "package_xo.tcl left no {work}/{stem}.xo"
 
 phase 2 "linking the system"
-v++ --link --target hw --config link.cfg --output {work}/{stem}.xclbin {work}/{stem}.xo || fail "v++, on link.cfg"
-[ -s {work}/{stem}.xclbin ] || fail "v++ left no {work}/{stem}.xclbin"
+linked=yes
+v++ --link --target hw --config link.cfg \
+  --vivado.prop "run.impl_1.STEPS.ROUTE_DESIGN.TCL.POST=$PWD/after_route.tcl" \
+  --output {work}/{stem}.xclbin {work}/{stem}.xo || linked=no
+
+# A ROM whose contents Vivado does not find is all zeros for it, with a warning in the log of its own run.
+if grep -rqs --include=runme.log '8-4445' {work}/link; then fail "no contents of a ROM: see runme.log in {work}"; fi
 
 phase 9 "collecting reports"
 # keep NAME PATTERN...: the first report that there is, of the routed design; the later of two steps comes first.
@@ -161,9 +191,16 @@ keep() {{
   done
   return 1
 }}
-keep timing.rpt '*_timing_summary_postroute_physopted.rpt' '*_timing_summary_routed.rpt' || fail "no timing report"
-keep utilization.rpt '*full_util_routed.rpt' || fail "no utilisation report"
-keep utilization_kernel.rpt '*kernel_util_routed.rpt' || echo "gatewright: there is no kernel_util_routed.rpt"
+whole=yes
+keep timing.rpt '*_timing_summary_postroute_physopted.rpt' '*_timing_summary_routed.rpt' || whole=no
+keep utilization.rpt '*full_util_routed.rpt' || whole=no
+for optional in utilization_kernel.rpt:'*kernel_util_routed.rpt' utilization_units.rpt:gatewright_units.rpt \
+    power.rpt:gatewright_power.rpt; do
+  keep "${{optional%%:*}}" "${{optional#*:}}" || echo "gatewright: there is no ${{optional%%:*}}"
+done
+[ $linked = yes ] || fail "v++, on link.cfg"
+[ $whole = yes ] || fail "v++ left no report of timing or of utilisation"
+[ -s {work}/{stem}.xclbin ] || fail "v++ left no {work}/{stem}.xclbin"
 [ -s {work}/{stem}.xclbin.info ] || fail "v++ left no {work}/{stem}.xclbin.info"
 cp {work}/{stem}.xclbin.info reports/xclbin.info
 mv {work}/{stem}.xclbin out/{stem}.xclbin
