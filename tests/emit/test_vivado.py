@@ -13,6 +13,7 @@ import pytest
 from tests.emit.test_vitis import NETWORKS, project
 
 from gatewright.board import hwh
+from gatewright.board.ps import processing_system
 from gatewright.boards import list_boards, load_board
 from gatewright.emit import vivado
 from gatewright.emit.project import Project
@@ -51,8 +52,11 @@ def nets(text: str) -> dict[str, list[str]]:
 
 def settings(cell: str, text: str) -> dict[str, str]:
     """The parameters that a cell is given."""
-    (found,) = re.findall(rf"set_property -dict \[list (.*)\] \[get_bd_cells {cell}\]", text)
-    return dict(re.findall(r"CONFIG\.(\w+) \{([^}]*)\}", found))
+    found = re.findall(rf"set_property -dict \[list (.*)\] \[get_bd_cells {cell}\]", text)
+    pairs = [pair for line in found for pair in re.findall(r"CONFIG\.(\w+) \{([^}]*)\}", line)]
+    assert pairs
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
 
 
 def test_all_five_boards_are_tried() -> None:
@@ -119,7 +123,7 @@ def test_every_port_in_use_has_a_width_a_clock_and_memory(network: str, board: s
     else:
         on = [i for i in range(4) if values[f"PSU__USE__S_AXI_GP{i + 2}"] == "1"]
         wide = {i: values[f"PSU__SAXIGP{i + 2}__DATA_WIDTH"] for i in on}
-        assert values["PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"] == "200"
+        assert values["PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"] == "187.498125"
         assert {f"{ps}/saxihp{i}_fpd_aclk" for i in on} | {f"{ps}/maxihpm0_fpd_aclk"} <= set(clocked)
         memory, size = "HP{}_DDR_LOW", 0x8000_0000
     assert (on, wide) == (numbers, dict.fromkeys(numbers, str(chosen.board.memory_bits)))
@@ -153,11 +157,35 @@ def test_registers_lie_where_bundles_look_for_them(board: str, base: int) -> Non
     assert f"[get_bd_intf_pins {chosen.kernel.kernel}_1/s_axi_control]" in mapped[2]
 
 
-@pytest.mark.parametrize(("mhz", "said"), [(100.0, "100"), (142.857142857, "142.857143"), (66.5, "66.5")])
-def test_the_clock_is_asked_for(mhz: float, said: str) -> None:
-    assert settings("processing_system7_0", script(project("small", "pynq-z2", mhz)))[
-        "PCW_FPGA0_PERIPHERAL_FREQMHZ"
-    ] == said  # fmt: skip
+CLOCKS = [
+    ("pynq-z2", 100.0, 100.0), ("pynq-z2", 142.9, 1000 / 7), ("pynq-z2", 142.857142857, 1000 / 7),
+    ("pynq-z1", 66.5, 62.5), ("pynq-z2", 249.0, 200.0), ("pynq-z2", 7.0, 1000 / 143), ("zcu104", 200.0, 187.498125), ("kv260", 300.0, 299.997),
+    ("ultra96-v2", 333.3, 299.997),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("board", "asked", "given"), CLOCKS)
+def test_the_clock_is_one_that_the_board_gives(board: str, asked: float, given: float) -> None:
+    """The fastest that is not faster, out of all products of two dividers."""
+    chosen = project("small", board, asked)
+    zynq = vivado.FAMILIES[chosen.board.family]
+    found = vivado.clock(zynq, asked)
+    pll = processing_system(chosen.board).source_mhz(processing_system(chosen.board).registers)
+    every = {pll / (a * b) for a in range(1, 64) for b in range(1, 64)}
+    assert found.mhz == pytest.approx(given) == pytest.approx(max(mhz for mhz in every if mhz <= asked * 1.001))
+    assert found.mhz == pytest.approx(pll / (found.dividers[0] * found.dividers[1]))
+    values, text = settings(zynq.cell, script(chosen)), f"{found.mhz:.6f}".rstrip("0").rstrip(".")
+    if chosen.board.family == "xc7":
+        assert values["PCW_FPGA0_PERIPHERAL_FREQMHZ"] == text
+        assert [values[f"PCW_FCLK0_PERIPHERAL_DIVISOR{i}"] for i in range(2)] == [str(d) for d in found.dividers]
+        assert int(values["PCW_IOPLL_CTRL_FBDIV"]) * float(values["PCW_CRYSTAL_PERIPHERAL_FREQMHZ"]) == pll
+    else:
+        assert values["PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ"] == text
+
+
+def test_a_clock_that_is_too_slow() -> None:
+    with pytest.raises(ConfigError, match=r"mhz=0\.1: the processing system gives no clock below 0\.3 MHz"):
+        vivado.emit(project("small", "pynq-z2", 0.1))
 
 
 def test_memory_files_are_read() -> None:

@@ -11,6 +11,7 @@ MPSoC Processing System), PG247 (SmartConnect), PG164 (Processor System Reset), 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from gatewright.runtime.kernel_map import KernelMap
 
 SLAVES = 16
 """Of a SmartConnect, at most (PG247 "Feature Summary")."""
+DIVIDER_BITS = 6
+"""Of both dividers of a clock for the programmable logic (UG585 FPGA_CLK_CTRL, UG1087 PL_REF_CTRL)."""
 _PORT = re.compile(r"S_AXI_HP([0-3])(?:_FPD)?")
 
 
@@ -39,6 +42,8 @@ class Zynq:
         control_clock, clock, reset, interrupt: pins.
         segment: of the memory behind a port, as a pattern.
         automation: what its automation is told besides the preset: to make pins of the chip of some interfaces.
+        oscillator_mhz, multiplier: in front of the I/O PLL, and its own, as PYNQ's images leave it.
+        reached: the parameter that says which frequency it will have.
     """
 
     ip: str
@@ -49,6 +54,9 @@ class Zynq:
     interrupt: str
     segment: str
     automation: str
+    oscillator_mhz: float
+    multiplier: int
+    reached: str
 
     @property
     def cell(self) -> str:
@@ -65,12 +73,39 @@ FAMILIES: Mapping[str, Zynq] = {
         ip="processing_system7", control="M_AXI_GP0", control_clock="M_AXI_GP0_ACLK", clock="FCLK_CLK0",
         reset="FCLK_RESET0_N", interrupt="IRQ_F2P", segment="DDR_LOWOCM",
         automation='make_external "FIXED_IO, DDR" Master "Disable" Slave "Disable"',
+        oscillator_mhz=50.0, multiplier=20, reached="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
     ),
     "xcup": Zynq(
         ip="zynq_ultra_ps_e", control="M_AXI_HPM0_FPD", control_clock="maxihpm0_fpd_aclk", clock="pl_clk0",
         reset="pl_resetn0", interrupt="pl_ps_irq0", segment="DDR_LOW", automation="",
+        oscillator_mhz=33.333, multiplier=45, reached="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock that a processing system can give: its dividers, and what they make of the I/O PLL."""
+
+    dividers: tuple[int, int]
+    mhz: float
+
+
+def clock(zynq: Zynq, mhz: float) -> Clock:
+    """The fastest clock that is not faster than what is asked for.
+
+    Raises:
+        ConfigError: it is slower than all that there are.
+    """
+    pll, limit = zynq.oscillator_mhz * zynq.multiplier, 1 << DIVIDER_BITS
+    pairs = [(first, second) for first in range(1, limit) for second in range(1, first + 1)]
+    # A thousandth more, because 200 MHz out of 33.333 MHz are a little less.
+    fit = [p for p in pairs if pll / (p[0] * p[1]) <= mhz * 1.001]
+    if not fit:
+        least = pll / (limit - 1) ** 2
+        raise ConfigError(f"mhz={mhz!r}: the processing system gives no clock below {math.ceil(least * 10) / 10} MHz")
+    best = min(fit, key=lambda p: (p[0] * p[1], p[1]))
+    return Clock(best, pll / (best[0] * best[1]))
 
 
 def instance(kernel: KernelMap) -> str:
@@ -92,8 +127,8 @@ def emit(project: Project) -> FileSet:
     """The scripts, by path from the project's folder.
 
     Raises:
-        ConfigError: the board is no Zynq, or one whose processing system has no such ports; the kernel has more ports
-            than can be joined.
+        ConfigError: the board is no Zynq, or one whose processing system has no such ports or no such clock; the kernel
+            has more ports than can be joined.
     """
     zynq = _check(project)
     files = FileSet()
@@ -137,14 +172,17 @@ def _block_design(project: Project, zynq: Zynq) -> Iterator[str]:
     kernel, board = project.kernel, project.board
     ps, cell = zynq.cell, instance(kernel)
     ports: dict[str, list[str]] = {}
+    given = clock(zynq, project.mhz)
     for master, port in memory_ports(kernel, board).items():
         ports.setdefault(port, []).append(master)
     yield f"create_bd_design {DESIGN}"
     yield f"create_bd_cell -type ip -vlnv [newest {zynq.ip}] {ps}"
     yield f"apply_bd_automation -rule xilinx.com:bd_rule:{zynq.ip} \\"
     yield f'  -config {{apply_board_preset "0" {zynq.automation}}} [get_bd_cells {ps}]'
-    values = " ".join(f"CONFIG.{name} {{{value}}}" for name, value in _settings(project, list(ports)).items())
-    yield f"set_property -dict [list {values}] [get_bd_cells {ps}]".replace(" CONFIG.", " \\\n    CONFIG.")
+    yield _set(ps, _settings(project, list(ports), given))
+    if override := _override(project.board, zynq, given):
+        yield _set(ps, override)
+    yield f"check_clock [get_property CONFIG.{zynq.reached} [get_bd_cells {ps}]] {_number_text(given.mhz)}"
     yield f"create_bd_cell -type ip -vlnv $kernel {cell}"
     yield "create_bd_cell -type ip -vlnv [newest proc_sys_reset] reset"
     yield from _connect("control", 1)
@@ -204,16 +242,25 @@ def _bus(master: str, slave: str) -> str:
     return f"connect_bd_intf_net [get_bd_intf_pins {master}] [get_bd_intf_pins {slave}]"
 
 
-def _settings(project: Project, ports: list[str]) -> dict[str, str]:
+def _set(cell: str, parameters: Mapping[str, str]) -> str:
+    values = "".join(f" \\\n    CONFIG.{name} {{{value}}}" for name, value in parameters.items())
+    return f"set_property -dict [list{values}] [get_bd_cells {cell}]"
+
+
+def _number_text(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _settings(project: Project, ports: list[str], given: Clock) -> dict[str, str]:
     """Parameters of the processing system: ports, their widths, one clock, its reset, one interrupt.
 
     Memory ports are as wide as they can be whatever the kernel's are: software sets the width of a Zynq's ports when it
     boots, and PYNQ not again.
     """
-    used, bits, mhz = {_number(p) for p in ports}, str(project.board.memory_bits), f"{project.mhz:.6f}".rstrip("0")
-    mhz = mhz.rstrip(".")
+    used, bits, mhz = {_number(p) for p in ports}, str(project.board.memory_bits), _number_text(given.mhz)
     if project.board.family == "xc7":
         return {
+            "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
             "PCW_USE_M_AXI_GP0": "1",
             **dict.fromkeys(("PCW_USE_M_AXI_GP1", "PCW_USE_S_AXI_GP0", "PCW_USE_S_AXI_GP1", "PCW_USE_S_AXI_ACP"), "0"),
             **{f"PCW_USE_S_AXI_HP{i}": str(int(i in used)) for i in range(4)},
@@ -238,12 +285,28 @@ def _settings(project: Project, ports: list[str]) -> dict[str, str]:
     }
 
 
+def _override(board: Board, zynq: Zynq, given: Clock) -> dict[str, str]:
+    """A Zynq's PLL and dividers by hand, once all else follows from the oscillator.
+
+    Left alone, Vivado takes an I/O PLL of 1,600 MHz where no peripheral asks for another, and its clock may be one that
+    the board, whose PLL runs at 1,000 MHz, has not.
+    """
+    if board.family != "xc7":
+        return {}
+    return {
+        "PCW_OVERRIDE_BASIC_CLOCK": "1",
+        "PCW_IOPLL_CTRL_FBDIV": str(zynq.multiplier),
+        **{f"PCW_FCLK0_PERIPHERAL_DIVISOR{i}": str(d) for i, d in enumerate(given.dividers)},
+    }
+
+
 # --- for people -------------------------------------------------------------------------------------------------------
 
 
 def _readme(project: Project) -> str:
+    board, given = project.board, clock(FAMILIES[project.board.family], project.mhz)
     return f"""\
-The bitstream of {project.name} for {project.board.title} ({project.board.part}) at {project.mhz:g} MHz
+The bitstream of {project.name} for {board.title} ({board.part}) at {_number_text(given.mhz)} MHz
 
 In this folder, with Vivado 2020.2 or newer (source its settings64.sh first):
 

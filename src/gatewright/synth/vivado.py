@@ -20,6 +20,8 @@ TOP = f"{DESIGN}_wrapper"
 """What Vivado calls the module around a block design."""
 CLOCKS: Mapping[str, str] = {"xc7": "clk_fpga_0", "xcup": "clk_pl_0"}
 """By family, the name that a processing system gives its first clock."""
+TOLERANCE = 0.002
+"""Of a clock's frequency: periods are in whole picoseconds, and 33.333 MHz are a little less than a third of 100."""
 _PHASE = re.compile(rf"{MARK} phase (\d+) of (\d+): (.+)")
 _LESS = "use a machine with more, or run fewer programs beside it"
 _SENTENCES: Mapping[str, str] = {
@@ -81,7 +83,7 @@ class _Vivado:
         """What a run left in the project's folder.
 
         Raises:
-            ToolError: a report is missing, cut, or of another design, part or release.
+            ToolError: a report is missing, cut, or of another design, part, release or clock.
         """
         there = folder / "reports"
         names = ("timing", "utilization", "utilization_units", "power")
@@ -90,10 +92,17 @@ class _Vivado:
         for report in found.values():
             if report.version != version:
                 raise ToolError(f"{report.path} is of Vivado {report.version}, the timing of {version}: run it again")
+        timing = reports.timing(found["timing"], project, CLOCKS[project.board.family])
+        given = vivado.clock(vivado.FAMILIES[project.board.family], project.mhz).mhz
+        if abs(timing.mhz - given) > TOLERANCE * given:
+            raise ToolError(
+                f"{found['timing'].path}: the clock has {timing.mhz:.3f} MHz, and the board gives {given:.3f} MHz for "
+                f"the {project.mhz:g} MHz asked for: the bitstream would run at another clock than it was timed for"
+            )
         files = {kind: f"out/{project.stem}{end}" for kind, end in (("bitstream", ".bit"), ("hwh", ".hwh"))}
         return Outcome(
             version=version,
-            timing=reports.timing(found["timing"], project, CLOCKS[project.board.family]),
+            timing=timing,
             resources=reports.resources(found["utilization"], project),
             units=reports.units(found["utilization_units"], project),
             power_w=reports.power(found["power"]),
