@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,12 +17,18 @@ from tests.emit.test_vitis import NETWORKS, project
 from gatewright.board import hwh
 from gatewright.board.ps import processing_system
 from gatewright.boards import list_boards, load_board
-from gatewright.emit import vivado
+from gatewright.emit import kernel_ip, stream_ip, vivado
 from gatewright.emit.project import Project
+from gatewright.emit.vivado_tcl import PHASES
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import Weights
+from gatewright.synth.tcl_model import run
+from gatewright.synth.tcl_model.check import Result
+from gatewright.synth.vivado import FLOW
 
 BOARDS = [name for name in list_boards() if load_board(name).flow == "vivado"]
+Build = Callable[[str, str], tuple[Project, Path]]
+needs_tclsh = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt install tcl")
 everywhere = pytest.mark.parametrize(("network", "board"), [(n, b) for n in NETWORKS for b in BOARDS])
 
 
@@ -69,18 +77,6 @@ def test_same_project_same_files(network: str, board: str) -> None:
     assert [path for path, _ in files] == ["README.txt", "build.tcl"]
     project.cache_clear()
     assert vivado.emit(project(network, board)).digest() == files.digest()
-
-
-@pytest.mark.parametrize("board", BOARDS)
-def test_it_is_whole_commands_of_tcl(board: str, tmp_path: Path) -> None:
-    (tmp_path / "judge.tcl").write_text("puts [info complete [read stdin]]")
-    text = vivado.emit(project("several", board)).files["build.tcl"]
-
-    def judged(text: str) -> str:
-        command = ["tclsh", str(tmp_path / "judge.tcl")]
-        return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout.strip()
-
-    assert (judged(text), judged(text.replace("}", "", 1))) == ("1", "0")
 
 
 @everywhere
@@ -159,7 +155,8 @@ def test_registers_lie_where_bundles_look_for_them(board: str, base: int) -> Non
 
 CLOCKS = [
     ("pynq-z2", 100.0, 100.0), ("pynq-z2", 142.9, 1000 / 7), ("pynq-z2", 142.857142857, 1000 / 7),
-    ("pynq-z1", 66.5, 62.5), ("pynq-z2", 249.0, 200.0), ("pynq-z2", 7.0, 1000 / 143), ("zcu104", 200.0, 187.498125), ("kv260", 300.0, 299.997),
+    ("pynq-z1", 66.5, 62.5), ("pynq-z2", 249.0, 200.0), ("pynq-z2", 7.0, 1000 / 143),
+    ("zcu104", 200.0, 187.498125), ("kv260", 300.0, 299.997),
     ("ultra96-v2", 333.3, 299.997),
 ]  # fmt: skip
 
@@ -215,3 +212,124 @@ def test_as_many_ports_as_smartconnects_take() -> None:
     assert [settings(f"memory{i}", full)["NUM_SI"] for i in range(4)] == ["16"] * 4
     with pytest.raises(ConfigError, match=r"net_kernel has 65 memory ports, and the SmartConnects in front of 4 ports"):
         vivado.emit(ports(65))
+
+
+# --- in a Tcl interpreter, on a model of Vivado -----------------------------------------------------------------------
+
+REPORTS = {f"bitstream/reports/{name}.rpt" for name in ("timing", "path", "utilization", "utilization_units", "power")}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A build of a network for a board, with the emitted project in it."""
+
+    @cache
+    def make(network: str, board: str) -> tuple[Project, Path]:
+        chosen, folder = project(network, board, 100.0), tmp_path_factory.mktemp(f"{network}-{board}")
+        design = replace(NETWORKS[network](), board=chosen.board)
+        stream_ip.emit(design).write(folder / "rtl")
+        kernel_ip.emit(design, chosen.kernel.bus_bits).write(folder / "kernel")
+        vivado.emit(chosen).write(folder / "bitstream")
+        return chosen, folder
+
+    return make
+
+
+def out(chosen: Project) -> set[str]:
+    """What a run leaves when all went well."""
+    return {f"bitstream/out/{chosen.stem}.{end}" for end in ("bit", "hwh")}
+
+
+def told(result: Result) -> list[str]:
+    """The script's own lines in the log."""
+    return [line for text in result.said for line in text.splitlines() if line.startswith("gatewright:")]
+
+
+@needs_tclsh
+@everywhere
+def test_the_model_has_nothing_against_it(network: str, board: str, build: Build) -> None:
+    chosen, folder = build(network, board)
+    done = run("bitstream/build.tcl", folder)
+    assert (done.findings, done.status) == ((), 0)
+    assert {name for name in done.files if "/work/" not in name} == out(chosen) | REPORTS
+    phases = [FLOW.phase(line) for line in told(done)[:-1]]
+    assert [(p.number, p.count, p.name) for p in phases if p] == [
+        (i, len(PHASES), name) for i, name in enumerate(PHASES, 1)
+    ]  # fmt: skip
+    assert told(done)[-1] == "gatewright: done"
+
+
+@needs_tclsh
+@pytest.mark.parametrize("release", [(2020, 2), (2024, 2)])
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
+def test_other_releases(board: str, release: tuple[int, int], build: Build) -> None:
+    chosen, folder = build("several", board)
+    done = run("bitstream/build.tcl", folder, release=release)
+    assert (done.findings, done.status) == ((), 0)
+    assert out(chosen) <= done.files
+
+
+@needs_tclsh
+def test_a_design_that_is_too_slow(build: Build) -> None:
+    """The reports are there; a bitstream only for those who ask for one all the same."""
+    chosen, folder = build("small", "pynq-z2")
+    for words, status, files in (((), 1, set()), (("measured",), 0, set()), (("regardless",), 0, out(chosen))):
+        done = run("bitstream/build.tcl", folder, answers={"SLACK": "-0.125"}, arguments=words)
+        assert done.status == status
+        assert {name for name in done.files if "/work/" not in name} == files | REPORTS
+        line = "gatewright: timing failed: the least slack is -0.125 ns for setup and -0.125 ns for hold"
+        assert line in told(done)
+        assert [FLOW.failure(line) for line in told(done) if FLOW.failure(line)] == [line.partition(" ")[2]]
+
+
+@needs_tclsh
+def test_a_slack_that_is_no_number(build: Build) -> None:
+    done = run("bitstream/build.tcl", build("small", "pynq-z2")[1], answers={"SLACK": "inf"})
+    assert done.status == 1
+    assert told(done)[-1] == "gatewright: failed: the slack of a path is inf"
+
+
+@needs_tclsh
+@pytest.mark.parametrize("name", ["rtl/quant_3_level0.mem", "kernel/component.xml", "kernel/net_core.sv"])
+def test_what_is_missing_ends_it(name: str, build: Build, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    shutil.copytree(build("several", "pynq-z2")[1], folder)
+    (folder / name).unlink()
+    done = run("bitstream/build.tcl", folder)
+    assert (done.status, bool(done.findings)) == (1, True)
+    assert not [file for file in done.files if "/out/" in file]
+
+
+FAULTS = {
+    "the part of another board": ("set part {xc7z020clg400-1}", "set part {xczu7ev-ffvc1156-2-e}"),
+    "no such part": ("set part {xc7z020clg400-1}", "set part {xc7z020clg400-9}"),
+    "a misspelt option": ("-target_address_space", "-target_adress_space"),
+    "no such command": ("place_design", "place_designs"),
+    "no such pin": ("/FCLK_CLK0]", "/FCLK_CLK9]"),
+    "a port that is off": ("CONFIG.PCW_USE_S_AXI_HP1 {1}", "CONFIG.PCW_USE_S_AXI_HP1 {0}"),
+    "a parameter that there is not": ("CONFIG.PCW_USE_S_AXI_HP0 ", "CONFIG.PCW_USE_S_AXI_HPO "),
+    "registers outside of what the port reaches": ("-offset 0x43C00000", "-offset 0x10000000"),
+    "registers at an odd address": ("-offset 0x43C00000", "-offset 0x43C00800"),
+    "two masters on one slave": ("[get_bd_intf_pins memory0/S01_AXI]", "[get_bd_intf_pins memory0/S00_AXI]"),
+    "no slave for the second master": ("CONFIG.NUM_SI {2}", "CONFIG.NUM_SI {1}"),
+    "no clock at a SmartConnect": ("[get_bd_pins memory1/aclk]", ""),
+    "no reset at the kernel": ("[get_bd_pins net_kernel_1/ap_rst_n]", ""),
+    "steps out of order": ("opt_design\n", "route_design\n"),
+    "memory that is too small": ("HP0_DDR_LOWOCM 0x20000000", "HP0_DDR_LOWOCM 0x30000000"),
+    "another segment": ("HP2_DDR_LOWOCM", "HP3_DDR_LOWOCM"),
+    "no wrapper": ("read_verilog [make_wrapper -files $design -top]", ""),
+}  # fmt: skip
+
+
+@needs_tclsh
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_it_is_found(fault: str, build: Build, tmp_path: Path) -> None:
+    folder, (old, new) = tmp_path / "build", FAULTS[fault]
+    shutil.copytree(build("several", "pynq-z2")[1], folder)
+    script = folder / "bitstream" / "build.tcl"
+    text = script.read_text()
+    assert old in text
+    script.write_text(text.replace(old, new, 1))
+    done = run("bitstream/build.tcl", folder)
+    assert (done.status, bool(done.findings)) == (1, True), told(done)
+    assert not [file for file in done.files if "/out/" in file]
