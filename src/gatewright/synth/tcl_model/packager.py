@@ -57,7 +57,8 @@ def _ports(model: Model, top: str) -> list[str]:
     for path, thing in opened(model).files.items():
         if thing.values["FILE_TYPE"] not in ("Verilog", "SystemVerilog"):
             continue
-        match = re.search(rf"^\s*module\s+{top}\b(.*?);", Path(path).read_text(), re.MULTILINE | re.DOTALL)
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", Path(path).read_text(), flags=re.DOTALL)
+        match = re.search(rf"^\s*module\s+{top}\b(.*?);", text, re.MULTILINE | re.DOTALL)
         if match:
             return re.findall(r"\b(?:input|output|inout)\b[^,)]*?(\w+)\s*(?=[,)]|$)", match.group(1), re.MULTILINE)
     return []
@@ -105,6 +106,15 @@ def get_file_groups(model: Model, call: Call) -> list[Thing]:
     """What package_project makes (UG1118, "File Groups")."""
     names = ("xilinx_anylanguagesynthesis", "xilinx_anylanguagebehavioralsimulation", "xilinx_xpgui")
     return model.look_up(call, [Thing("core_files", n) for n in names], "file group")
+
+
+@does("ipx::add_file")
+def add_file(model: Model, call: Call) -> list[Thing]:
+    """One of a group's, which lies in the core's folder."""
+    path = call.get("path")
+    if not (_core(model).path.parent / path).is_file():
+        raise Complaint(f"ipx::add_file: {path!r} is no file in the folder of the core")
+    return [Thing("core_file", path)]
 
 
 @does("ipx::associate_bus_interfaces")
@@ -213,6 +223,7 @@ def save_core(model: Model, call: Call) -> str:
     if not core.path.exists():
         core.path.write_text("<component/>\n")
     core.saved = True
+    model.state.setdefault("saved cores", {})[core.path.resolve()] = core
     return ""
 
 
@@ -230,26 +241,40 @@ def package_xo(model: Model, call: Call) -> str:
     if not (folder / "component.xml").is_file():
         raise Complaint(f"package_xo: there is no component.xml in {str(folder.name)!r}")
     core = model.state.get("core")
-    described = None if core is not None and core.described is None else ip.component(folder / "component.xml")
     if core is not None and not core.saved and core.path.parent.resolve() == folder.resolve():
         raise Complaint("package_xo: the core was changed and not saved: ipx::save_core first")
-    if described is not None:
-        if described.vlnv.split(":")[2] != name:
-            raise Complaint(f"package_xo: -kernel_name {name!r}, and the IP is called {described.vlnv.split(':')[2]!r}")
-        kernel = described.kernel or (core is not None and core.thing.values.get("SDX_KERNEL", "") in ("true", "1"))
-        if not kernel:
-            raise Complaint("package_xo: the IP is no kernel: its property sdx_kernel is not true")
-        if described.missing:
-            raise Complaint(f"package_xo: the IP names {described.missing[0]!r}, which is no file")
+    packaged = _packaged(model, folder, name)
     if call.has("-kernel_xml"):
-        _kernel_xml(model, call.get("-kernel_xml"), name, described)
+        _kernel_xml(model, call.get("-kernel_xml"), name, packaged)
     write_file(model, path)
     if call.has("-output_kernel_xml"):
         write_file(model, call.get("-output_kernel_xml"))
     return ""
 
 
-def _kernel_xml(model: Model, path: str, name: str, described: ip.Core | None) -> None:
+def _packaged(model: Model, folder: Path, name: str) -> tuple[set[str], dict[int, str]]:
+    """AXI interfaces of the IP in a folder, and its registers by offset; it must be a kernel of that name."""
+    path = folder / "component.xml"
+    core: Core | None = model.state.get("saved cores", {}).get(path.resolve())
+    marked = core is not None and core.thing.get("SDX_KERNEL") in ("true", "1")
+    missing: tuple[str, ...] = ()
+    if core is not None and core.described is None:
+        called, kernel, buses = core.thing.get("NAME"), False, {n.lower() for n in core.buses if "axi" in n}
+    else:
+        described = ip.component(path)
+        called, kernel, missing = described.vlnv.split(":")[2], described.kernel, described.missing
+        buses = {b.name.lower() for b in described.buses({})}
+    if called != name:
+        raise Complaint(f"package_xo: -kernel_name {name!r}, and the IP is called {called!r}")
+    if not (kernel or marked):
+        raise Complaint("package_xo: the IP is no kernel: its property sdx_kernel is not true")
+    if missing:
+        raise Complaint(f"package_xo: the IP names {missing[0]!r}, which is no file")
+    registers = {} if core is None else core.registers
+    return buses, {int(offset, 0): n for n, r in registers.items() if (offset := r.get("ADDRESS_OFFSET"))}
+
+
+def _kernel_xml(model: Model, path: str, name: str, packaged: tuple[set[str], dict[int, str]]) -> None:
     """kernel.xml against the IP (UG1393, "RTL Kernel XML File")."""
     try:
         kernel = ElementTree.parse(model.cwd / path).getroot().find("kernel")
@@ -259,16 +284,17 @@ def _kernel_xml(model: Model, path: str, name: str, described: ip.Core | None) -
         found = None if kernel is None else kernel.get("name")
         raise Complaint(f"package_xo: {path!r} is of kernel {found!r}, and not of {name!r}")
     ports = {p.get("name", "").lower(): p for p in kernel.iter("port")}
-    if described is not None:
-        buses = {b.name.lower() for b in described.buses({})}
-        for port in ports:
-            if port not in buses:
-                raise Complaint(f"package_xo: {path!r} has port {port!r}, and the IP has not{words.meant(port, buses)}")
-        for bus in buses - set(ports):
-            raise Complaint(f"package_xo: the IP has interface {bus!r}, and {path!r} has not")
+    buses, registers = packaged
+    for port in ports:
+        if port not in buses:
+            raise Complaint(f"package_xo: {path!r} has port {port!r}, and the IP has not{words.meant(port, buses)}")
+    for bus in buses - set(ports):
+        raise Complaint(f"package_xo: the IP has interface {bus!r}, and {path!r} has not")
     for argument in kernel.iter("arg"):
-        port = argument.get("port", "").lower()
+        called, port = argument.get("name"), argument.get("port", "").lower()
+        offset = int(argument.get("offset", "0"), 0)
         if port not in ports:
-            raise Complaint(
-                f"package_xo: argument {argument.get('name')!r} of {path!r} is of port {port!r}, which is none"
-            )
+            raise Complaint(f"package_xo: argument {called!r} of {path!r} is of port {port!r}, which is none")
+        if registers and registers.get(offset) != called:
+            there = f"lies at {offset:#x}, and the IP has {registers.get(offset)!r} there"
+            raise Complaint(f"package_xo: argument {called!r} of {path!r} {there}")
