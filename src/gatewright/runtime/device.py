@@ -23,6 +23,8 @@ PIECE_BYTES = 1 << 16
 """Less than that is not worth a piece of its own."""
 _LOADS = 2
 """Attempts to load a bitstream before the last one; see `forget_state`."""
+FASTER = 1.005
+"""How many times as fast as it was timed for a clock may be: frequencies are told in rounded figures."""
 _LOST = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
 
 
@@ -85,9 +87,27 @@ class Device:
             self._overlay = self.call(f"loading {file.name}", self._load, str(file), download)
             base, size = self._base_address(), bundle.kernel.control_bytes
             self._mmio = self.call("opening the registers", lambda: self._pynq.MMIO(base, size, device=self._device))
+            self._check_clock()
         except BaseException:
             self.close()
             raise
+
+    def _check_clock(self) -> None:
+        """pynq takes the nearest clock that the board's PLL gives, which may be faster than timing allows.
+
+        Raises:
+            DeviceError: it is.
+        """
+        bitstream, mhz = self._bundle.record["bitstream"], self._bundle.mhz
+        if bitstream.get("kind") != "bit":
+            return
+        found = float(self.call("asking for the kernel's clock", lambda: self._pynq.Clocks.fclk0_mhz))
+        if found > FASTER * mhz:
+            raise DeviceError(
+                f"{self.label} gives the kernel a clock of {found:.1f} MHz, and its bitstream was timed for {mhz:.1f} "
+                "MHz, so that results could be wrong: make one for a clock that the board's PLL gives, with "
+                "gatewright bitstream --mhz"
+            )
 
     def read(self, offset: int) -> int:
         """A register of 32 bits."""
