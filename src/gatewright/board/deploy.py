@@ -118,6 +118,11 @@ def _remote_path(path: str) -> str:
 
 def _check_bitstream(bundle: str | Path, record: Mapping[str, object]) -> None:
     bitstream = record["bitstream"]
+    if record.get("transport") == "uart":
+        raise ConfigError(
+            f"{record['title']} is no computer that ssh reaches: load {bundle}'s bitstream over USB "
+            "(`openFPGALoader -b ulx3s FILE.bit`), and run run.py in the bundle on the computer that it is plugged into"
+        )
     if not isinstance(bitstream, dict):
         raise ConfigError(f"{bundle} has no bitstream for {record['title']}: --no-verify copies it as it is")
     if bitstream["kind"] == "virtual":

@@ -55,13 +55,21 @@ class Source:
             file, data = bundle.bitstream.with_suffix(".bin").name, _uploaded(bundle.bitstream)
         elif told.get("kind") == "virtual":
             file, data = bundle.bitstream.name, _virtual(path, bundle.bitstream, simulated)
+        elif told.get("kind") == "ecp5":
+            file, data = bundle.bitstream.name, bundle.bitstream.read_bytes()
         else:
             what = f"a bitstream of kind {told['kind']!r}" if told else "no bitstream"
             raise ConfigError(
-                f"{path} holds {what}: a virtual board "
-                "takes the bundle that gatewright bundle makes of a build for a Zynq board"
+                f"{path} holds {what}: a virtual board takes the bundle that gatewright bundle makes of a build for a "
+                "Zynq board, or for one that is reached over a serial port"
             )
         return cls(bundle, path, _board(path, bundle.record), simulated, file, data, told["kind"] != "virtual")
+
+    def write(self, folder: Path) -> None:
+        """What is simulated, as a copy: the bundle may be made again while it runs."""
+        for name, text in self.simulated.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(text)
 
     def design(self, folder: Path, memory: MemoryModel, optimise: Optimise) -> Design:
         """Compile the kernel, or find it compiled.
@@ -74,10 +82,7 @@ class Source:
         Raises:
             ToolError: Verilator or g++ is missing, or rejects the kernel.
         """
-        # A copy: the bundle may be made again while its kernel is programmed.
-        for name, text in self.simulated.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(text)
+        self.write(folder)
         bundle, kernel, model = self.bundle, self.bundle.kernel, build_kernel(folder, optimise)
         return Design(
             name=bundle.name, file=self.file, bitstream=self.bitstream, base_address=bundle.base_address,
@@ -108,6 +113,8 @@ def _board(path: Path, record: Mapping[str, Any]) -> Board:
     try:
         memory = {f"memory_{key}": value for key, value in record["memory"].items()}
         memory["memory_ports"] = tuple(memory["memory_ports"])
+        if "uart" in record:
+            memory["uart_baud"] = record["uart"]["baud"]
         return replace(load_board(record["board"]), **memory)
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(

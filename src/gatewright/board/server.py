@@ -20,6 +20,7 @@ from gatewright.board.designs import Source, read_sources
 from gatewright.errors import ConfigError, MissingToolError
 from gatewright.progress import Progress, silent
 from gatewright.runtime.device import PORT
+from gatewright.runtime.transport import PYNQ
 from gatewright.sim.kernel import Fault, MemoryModel
 from gatewright.sim.verilator import Optimise
 
@@ -86,6 +87,11 @@ class VirtualBoard:
             raise ConfigError(f"latency_ns={latency_ns!r} must be 0 or more")
         self.host, self.port = host, port
         self.sources: list[Source] = read_sources([Path(b) for b in bundles])
+        if self.sources[0].bundle.transport != PYNQ:
+            raise ConfigError(
+                f"{self.sources[0].path} is for {self.sources[0].board.title}, which is reached over a serial port and "
+                "holds one design: serve one bundle, without options of the network"
+            )
         ports = max(len(source.bundle.kernel.ports) for source in self.sources)
         for fault in faults:
             if fault.port is not None and fault.port >= ports:

@@ -4,23 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from gatewright.board.archive import MANIFEST
 from gatewright.board.bundle import bundle
 from gatewright.board.server import VirtualBoard
+from gatewright.board.uart import SerialBoard
 from gatewright.build import compile_model
 from gatewright.errors import ConfigError
 from gatewright.runtime import Accelerator
+from gatewright.runtime.bundle import Bundle
+from gatewright.runtime.transport import UART
+from gatewright.sim.verilator import Optimise
 
 SUFFIXES = (".tar.gz", ".tgz")
 
 
 @contextmanager
 def served(source: Path, device: str | None = None) -> Iterator[Accelerator]:
-    """The accelerator of a bundle: on a virtual board of its own, or on a device, HOST or HOST:PORT.
+    """The accelerator of a bundle: on a virtual board of its own, or on a device as `Accelerator` takes it.
 
     Raises:
         GatewrightError: the bundle is damaged, Verilator or pynq is missing, or the device does not answer.
@@ -29,8 +33,30 @@ def served(source: Path, device: str | None = None) -> Iterator[Accelerator]:
         with Accelerator(source, device=device) as accelerator:
             yield accelerator
         return
-    with VirtualBoard([source], port=0) as board, Accelerator(source, device=board.address) as accelerator:
+    with virtual_board(source) as board, Accelerator(source, device=board.address) as accelerator:
         yield accelerator
+
+
+def virtual_board(source: Path, optimise: Optimise = "fast_build") -> VirtualBoard | SerialBoard:
+    """The virtual board of a bundle, on a free port or a terminal of its own; still to be started.
+
+    Raises:
+        BundleError: no bundle, or a damaged one.
+        ConfigError: a bundle that no virtual board takes.
+    """
+    if transport(source) == UART:
+        return SerialBoard(source, optimise=optimise)
+    return VirtualBoard([source], port=0, optimise=optimise)
+
+
+def transport(source: Path) -> str:
+    """How the driver reaches the board of a bundle, `PYNQ` or `UART` of `runtime.transport`.
+
+    Raises:
+        BundleError: no bundle, or a damaged one.
+    """
+    with closing(Bundle(source)) as found:
+        return found.transport
 
 
 def bundle_of(source: Path, board: str | None, options: Mapping[str, Any], folder: Path) -> Path:

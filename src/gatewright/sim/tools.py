@@ -268,6 +268,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
     Requirement("grpc", "the virtual board, and PYNQ over the network", _wheel("board"), _package("grpc", "grpcio"),
                 True),
+    Requirement("pyserial", "running on a board on a serial port, real or virtual", _wheel("serial"),
+                _package("serial", "pyserial"), True),
     Requirement("ssh", "copying a bundle to a board", _debian("openssh-client"), _program("ssh", option="-V"), True),
 )  # fmt: skip
 """Every external tool, in the order in which the flow uses them."""

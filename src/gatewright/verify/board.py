@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stage `board`: the driver, as a bundle carries it, with the real pynq, on a virtual board or on a real one."""
+"""The stage `board`: the driver, as a bundle carries it, with the real pynq or over a serial port, on a virtual board or on
+a real one."""
 
 from __future__ import annotations
 
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from gatewright.board.bundle import BundleFiles, Golden, make_bundle
-from gatewright.board.server import VirtualBoard
-from gatewright.boards import load_board
+from gatewright.board.serving import virtual_board
+from gatewright.boards import Board, load_board
+from gatewright.build import Build
 from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.errors import ToolError
+from gatewright.runtime.serial_protocol import BITS
 from gatewright.sim.kernel import MemoryModel
 from gatewright.sim.tools import find_tool, find_verilator
 from gatewright.verify.check import Case, StageResult, compare
@@ -54,21 +57,18 @@ def board_stage(case: Case, name: str) -> StageResult:
     Raises:
         GatewrightError: a target or a tool is missing, or the driver fails.
     """
-    for tool in ("pynq", "grpc"):
-        find_tool(tool)
     build, given = case.build, case.frames
-    interval = max(1, build.summary()["interval_cycles"])
+    board = load_board(build.summary()["board"])
+    for tool in ("pynq", "grpc") if board.uart_baud is None else ("pyserial",):
+        find_tool(tool)
     if case.device is None:
         find_verilator()
-        case = case.first(case.requested or max(1, CYCLES // interval))
+        case = case.first(case.requested or max(1, CYCLES // cycles_a_frame(build, board)))
     golden = Golden(case.inputs, case.integers, case.golden)
     files = make_bundle(build, golden, virtual=case.device is None)
     if files.record["bitstream"] is None:
         title = files.record["title"]
         return StageResult(name, "not_run", f"{title} is no Zynq: its driver needs an .xclbin, which only Vitis links")
-    if files.record.get("transport") == "uart" and case.device is None:
-        title = files.record["title"]
-        return StageResult(name, "not_run", f"{title} is reached over a serial port, and no virtual board has one yet")
     with tempfile.TemporaryDirectory(prefix="gatewright-") as folder:
         files.write(Path(folder) / "bundle")
         with _device(case, Path(folder) / "bundle") as device:
@@ -77,13 +77,22 @@ def board_stage(case: Case, name: str) -> StageResult:
     return _result(case, name, files, outputs, measured, given)
 
 
+def cycles_a_frame(build: Build, board: Board) -> int:
+    """Cycles that a frame takes a simulation at least: those of the design, or of its bytes on a serial line."""
+    interval, baud = max(1, build.summary()["interval_cycles"]), board.uart_baud
+    if baud is None:
+        return interval
+    bits = BITS * sum(a.frame_bytes for a in build.kernel.arguments)
+    return max(interval, round(bits * build.summary()["mhz"] * 1e6 / baud))
+
+
 @contextmanager
 def _device(case: Case, bundle: Path) -> Iterator[str]:
-    """HOST:PORT of the board that was asked for, or of a virtual one."""
+    """The board that was asked for, as the driver is told it, or a virtual one."""
     if case.device is not None:
         yield case.device
         return
-    board = VirtualBoard([bundle], port=0, optimise=optimise(case))
+    board = virtual_board(bundle, optimise(case))
     board.start(case.progress)
     try:
         yield board.address
