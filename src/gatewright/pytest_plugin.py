@@ -30,7 +30,7 @@ class Bench:
     Args:
         root: what relative paths start from.
         folder: makes a new empty folder.
-        device: HOST or HOST:PORT of a board to use instead of virtual ones.
+        device: a board to use instead of virtual ones, as `Accelerator` takes it.
     """
 
     def __init__(self, root: Path, folder: Callable[[], Path], device: str | None) -> None:
@@ -63,7 +63,11 @@ class Bench:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--accelerator-device`: the same tests on a real board."""
     group = parser.getgroup("gatewright", "accelerators made by Gatewright")
-    group.addoption(OPTION, metavar="HOST[:PORT]", help="run `virtual_board` on this board instead of simulating one")
+    group.addoption(
+        OPTION,
+        metavar="HOST[:PORT]",
+        help="run `virtual_board` on this board, or serial port, instead of simulating one",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from pathlib import Path
 from gatewright.board.archive import MANIFEST, foreign_files, packed, read_files
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
+from gatewright.runtime.transport import UART
 from gatewright.ssh import SSH_FAILED, Remote
 
 OLDEST_PYTHON = (3, 8)
@@ -96,6 +97,12 @@ def install(
     files = read_files(Path(bundle))
     record = json.loads(files[MANIFEST])
     place = Place(_remote_path(path or f"gatewright/{record['name']}"), python, sudo, device)
+    if verify and record.get("transport") == UART:
+        raise ConfigError(
+            f"{record['title']} is no computer that ssh reaches: load the bitstream of {bundle} over USB "
+            "(`openFPGALoader -b ulx3s FILE`) and run `python3 run.py verify` in the bundle on the computer that it is "
+            "plugged into; --no-verify copies the bundle to that computer"
+        )
     if verify and device is None:
         _check_bitstream(bundle, record)
     progress(f"looking at {remote.host}")
@@ -118,11 +125,6 @@ def _remote_path(path: str) -> str:
 
 def _check_bitstream(bundle: str | Path, record: Mapping[str, object]) -> None:
     bitstream = record["bitstream"]
-    if record.get("transport") == "uart":
-        raise ConfigError(
-            f"{record['title']} is no computer that ssh reaches: load {bundle}'s bitstream over USB "
-            "(`openFPGALoader -b ulx3s FILE.bit`), and run run.py in the bundle on the computer that it is plugged into"
-        )
     if not isinstance(bitstream, dict):
         raise ConfigError(f"{bundle} has no bitstream for {record['title']}: --no-verify copies it as it is")
     if bitstream["kind"] == "virtual":

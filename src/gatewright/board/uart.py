@@ -29,7 +29,7 @@ class SerialBoard:
 
     Args:
         bundle: folder or archive.
-        link: a name that stays the same, of which a symbolic link to the terminal is made as long as the board is there.
+        link: a name that stays the same: a symbolic link to the terminal, as long as the board is there.
         optimise: "fast_run" for long simulations, "fast_build" for short ones.
         log: told what is simulated.
 

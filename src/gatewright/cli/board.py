@@ -21,7 +21,9 @@ from gatewright.progress import bars
 
 if TYPE_CHECKING:
     from gatewright.board.server import VirtualBoard
+    from gatewright.board.uart import SerialBoard
     from gatewright.sim.kernel import Fault
+    from gatewright.sim.verilator import Optimise
 
 board_app = typer.Typer(no_args_is_help=True, help="Boards that are simulated.")
 app.add_typer(board_app, name="board")
@@ -30,6 +32,7 @@ _SWITCHES = {"0": False, "1": True}
 
 @board_app.command()
 def serve(
+    context: typer.Context,
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Folders or archives, all for one board.")],
     host: Annotated[str, typer.Option(help="Address to listen on; there is no authentication.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one; PYNQ asks 7967.")] = 7967,
@@ -52,15 +55,31 @@ def serve(
     fast: Annotated[bool, typer.Option(help="Compile longer, simulate faster: for many frames.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what registers hold at power-up.")] = 0,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every call.")] = False,
+    link: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A name for the serial port, which else is another each time.")
+    ] = None,
 ) -> None:
-    """Serve bundles as a board with PYNQ.remote, on which the real driver runs: Overlay, allocate and MMIO of pynq."""
-    from gatewright.board.server import VirtualBoard
+    """Serve bundles as a board with PYNQ.remote, on which the real driver runs: Overlay, allocate and MMIO of pynq.
 
-    board = VirtualBoard(
-        bundles, host=host, port=port, poll_ms=poll_ms, latency_ns=latency_ns, gbytes_per_s=gbytes_per_s,
-        faults=[parse_fault(text) for text in fault or ()], seed=seed, optimise="fast_run" if fast else "fast_build",
-        log=_said, trace=_said if verbose else None,
-    )  # fmt: skip
+    A bundle for a board that is reached over a serial port is served as a serial port.
+    """
+    from gatewright.board.server import VirtualBoard
+    from gatewright.board.serving import transport
+    from gatewright.board.uart import SerialBoard
+    from gatewright.runtime.transport import UART
+
+    board: VirtualBoard | SerialBoard
+    optimise: Optimise = "fast_run" if fast else "fast_build"
+    if len(bundles) == 1 and transport(bundles[0]) == UART:
+        _refuse_others(context, {"bundles", "fast", "link"}, f"{bundles[0]}, whose board is reached over a serial port")
+        board = SerialBoard(bundles[0], link=link, optimise=optimise, log=_said)
+    else:
+        _refuse_others(context, set(context.params) - {"link"}, "boards that are reached over the network")
+        board = VirtualBoard(
+            bundles, host=host, port=port, poll_ms=poll_ms, latency_ns=latency_ns, gbytes_per_s=gbytes_per_s,
+            faults=[parse_fault(text) for text in fault or ()], seed=seed, optimise=optimise,
+            log=_said, trace=_said if verbose else None,
+        )  # fmt: skip
     with bars(error_console()) as progress:
         board.start(progress)
     try:
@@ -70,6 +89,18 @@ def serve(
     finally:
         board.close()
     _said("stopped")
+
+
+def _refuse_others(context: typer.Context, known: set[str], what: str) -> None:
+    """Refuse options that were given and mean nothing here.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in known and source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(f"--{name.replace('_', '-')} means nothing for {what}: leave it out")
 
 
 def parse_fault(text: str) -> Fault:
@@ -95,10 +126,14 @@ def parse_fault(text: str) -> Fault:
     return Fault(answer, **values)  # type: ignore[arg-type]  # Fault says which answers there are
 
 
-def _greet(board: VirtualBoard) -> None:
+def _greet(board: VirtualBoard | SerialBoard) -> None:
+    from gatewright.board.uart import SerialBoard
+
     console = output_console()
     console.print(Text(f"{board.board.title} on {board.address}: " + ", ".join(d for d in board.files)), soft_wrap=True)
-    if not ipaddress.ip_address(board.host).is_loopback:
+    if isinstance(board, SerialBoard):
+        console.print(Text(f"in the bundle: python3 run.py verify --device {board.address}"), soft_wrap=True)
+    elif not ipaddress.ip_address(board.host).is_loopback:
         text = "warning: whoever reaches this address has the board: the protocol has no authentication"
         console.print(Text(text, style="yellow"), soft_wrap=True)
     else:

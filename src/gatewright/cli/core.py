@@ -117,7 +117,10 @@ def check(
     frames: Annotated[int | None, typer.Option(min=1, help="Check the first N frames only.")] = None,
     stages: Annotated[str | None, typer.Option(help="Comma-separated stages, such as golden,rtl; else all.")] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="HOST[:PORT]", help="A board for the stage `board`; else it is simulated.")
+        str | None,
+        typer.Option(
+            metavar="HOST[:PORT]", help="A board, or its serial port, for the stage `board`; else it is simulated."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

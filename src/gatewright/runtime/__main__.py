@@ -30,10 +30,16 @@ def parser(bundle: str | None) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what, description=what)
         if bundle is None:
             command.add_argument("bundle", help="folder or .tar.gz")
-        command.add_argument("--device", metavar="HOST[:PORT]", help="a board behind PYNQ.remote; else this one")
+        command.add_argument(
+            "--device", metavar="HOST[:PORT]", help="a board behind PYNQ.remote, or a serial port; else this one"
+        )
         command.add_argument("--json", action="store_true", help="print JSON")
         if name != "state":
-            command.add_argument("--no-download", action="store_true", help="the device holds the bitstream already")
+            command.add_argument(
+                "--no-download",
+                action="store_true",
+                help="the device holds the bitstream already, as one on a serial port must",
+            )
             command.add_argument("--timeout", type=float, metavar="S", help="seconds that a run may take")
         if name == "verify":
             command.add_argument("--frames", type=int, metavar="N", help="the first so many; else all")

@@ -74,7 +74,7 @@ class Device:
 
     def __init__(self, bundle: Bundle, where: object, download: bool) -> None:
         self.calls, self.seconds = 0, 0.0
-        self.lost = self.broken = False
+        self.lost = self.broken = self.resettable = False
         self.label = where if isinstance(where, str) else "the device"
         self.reload = "load its bitstream (download=True)"
         self.remote = isinstance(where, str)

@@ -201,6 +201,13 @@ class Engine:
         flags = self.device.read(self.kernel.status + k.FAULTS)
         if flags:
             self._faulty(flags)
+        # A kernel that was reset is idle too, and what lies where its results should be is of another run.
+        if self.device.resettable and self.device.read(self.kernel.status + k.FRAMES) != piece.frames:
+            self.device.broken = True
+            raise DeviceError(
+                f"{self.device.label} was reset in mid-run, or given its bitstream again; the results of this run are "
+                "thrown away, the next one starts afresh"
+            )
 
     def _sleep(self, seconds: float) -> None:
         if seconds > _SHORTEST_SLEEP:
@@ -246,6 +253,7 @@ class Engine:
 
     def _faulty(self, flags: int) -> None:
         read, at = self.device.read, self.kernel.status
+        self.device.broken = self.device.broken or self.device.resettable  # its registers may have been reset
         names = ", ".join(fault_names(flags))
         if not flags & (k.READ_SLVERR | k.READ_DECERR | k.WRITE_SLVERR | k.WRITE_DECERR):
             raise DeviceError(f"{self.bundle.name}: the kernel refused the run: {names}")

@@ -80,7 +80,7 @@ class SerialDevice:
 
     def __init__(self, bundle: Bundle, where: object) -> None:
         self.calls, self.seconds, self.wire_bytes = 0, 0.0, 0
-        self.lost = self.broken = False
+        self.lost, self.broken, self.resettable = False, False, True
         self.retries: dict[str, int] = {"answer": 0, "damaged": 0}
         self._bundle, self._baud = bundle, int(bundle.record["uart"]["baud"])
         self._memory = bundle.record["memory"]

@@ -55,7 +55,8 @@ class Transport(Protocol):
     Attributes:
         calls, seconds: exchanges with it so far, and time in them.
         lost: it went away.
-        broken: the kernel hangs until its bitstream is loaded again.
+        broken: the kernel hangs until its bitstream is loaded again, or is no longer what it was.
+        resettable: a button or another program may reset it, or give it another design, while the driver has it.
         label: how messages name it.
         reload: what to do where it holds another design, or hangs.
     """
@@ -64,6 +65,7 @@ class Transport(Protocol):
     seconds: float
     lost: bool
     broken: bool
+    resettable: bool
     label: str
     reload: str
 

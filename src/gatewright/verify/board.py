@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stage `board`: the driver, as a bundle carries it, with the real pynq or over a serial port, on a virtual board or on
-a real one."""
+"""The stage `board`: the driver out of a bundle, with pynq or over a serial port, on a board or on a virtual one."""
 
 from __future__ import annotations
 
@@ -79,11 +78,11 @@ def board_stage(case: Case, name: str) -> StageResult:
 
 def cycles_a_frame(build: Build, board: Board) -> int:
     """Cycles that a frame takes a simulation at least: those of the design, or of its bytes on a serial line."""
-    interval, baud = max(1, build.summary()["interval_cycles"]), board.uart_baud
+    interval, baud = max(1, int(build.summary()["interval_cycles"])), board.uart_baud
     if baud is None:
         return interval
     bits = BITS * sum(a.frame_bytes for a in build.kernel.arguments)
-    return max(interval, round(bits * build.summary()["mhz"] * 1e6 / baud))
+    return max(interval, round(bits * float(build.summary()["mhz"]) * 1e6 / baud))
 
 
 @contextmanager

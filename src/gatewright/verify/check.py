@@ -94,7 +94,7 @@ class Case:
         labels: int64 classes, or None.
         requested: how many frames were asked for, or None: then a slow stage runs a few.
         asked: whether stages were asked for by name: then none is left out for what it costs.
-        device: HOST or HOST:PORT of a board for the stage `board`; None simulates one.
+        device: of the stage `board`, as `Accelerator` takes it; None simulates one.
     """
 
     build: Build
@@ -149,7 +149,8 @@ def check(
         labels: integer classes, one a frame: an array or a `.npy`; else those in the build, where `data` is not given.
         frames: run at most so many.
         stages: names from `STAGES`; all by default.
-        device: HOST or HOST:PORT of a board that serves PYNQ.remote, for the stage `board`; else it is simulated.
+        device: of the stage `board`, HOST or HOST:PORT of a board that serves PYNQ.remote, or a serial port; else it is
+            simulated.
         progress: called with the name of each stage and its steps.
 
     Raises:
