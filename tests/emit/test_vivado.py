@@ -22,8 +22,7 @@ from gatewright.emit.project import Project
 from gatewright.emit.vivado_tcl import PHASES
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import Weights
-from gatewright.synth.tcl_model import run
-from gatewright.synth.tcl_model.check import Result
+from gatewright.synth.tcl_model import Result, run
 from gatewright.synth.vivado import FLOW
 
 BOARDS = [name for name in list_boards() if load_board(name).flow == "vivado"]

@@ -8,7 +8,7 @@ All that the model knows stands in `tables/`, each entry with the user guide and
 docs/bitstream.md says what it does not know.
 """
 
-from gatewright.synth.tcl_model.check import Result, check, run
 from gatewright.synth.tcl_model.model import Finding
+from gatewright.synth.tcl_model.runner import Result, check, run
 
 __all__ = ["Finding", "Result", "check", "run"]

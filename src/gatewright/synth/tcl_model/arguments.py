@@ -11,6 +11,10 @@ from pathlib import Path
 from gatewright.synth.tcl_model import words
 from gatewright.synth.tcl_model.table import Command, Slot
 
+_OPTION = r"(--?[A-Za-z_][\w.\-]*)"
+_JOINED = r"(--?[A-Za-z_][\w.\-]*)(?:=(.*))?"
+"""Some tools join an option and its value (UG1399, "config_interface -m_axi_addr64=true"; v++)."""
+
 
 class Complaint(Exception):
     """What the tool, or its user guide, has against a call."""
@@ -56,13 +60,18 @@ def bind(command: Command, given: Sequence[str]) -> Call:
     named = {f"-{slot.name}": slot for slot in command.arguments}
     while rest:
         word = rest.pop(0)
-        if not re.fullmatch(r"-[A-Za-z_]\w*", word):
+        match = re.fullmatch(_JOINED if command.extra.get("joined") else _OPTION, word, re.DOTALL)
+        if match is None:
             free.append(word)
             continue
+        word, *joined = (g for g in match.groups() if g is not None)
+        rest[:0] = joined
         slot = command.options.get(word) or named.get(word)
         if slot is None:
             raise Complaint(f"{command.name} has no option {word!r}{words.meant(word, command.options)}")
         if slot.kind is None:
+            if joined:
+                raise Complaint(f"{command.name}: {word} takes no value")
             flags.add(word)
         elif not rest:
             raise Complaint(f"{command.name}: {word} has no value")

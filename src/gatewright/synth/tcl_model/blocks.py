@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gatewright.synth.tcl_model import ip, words
+from gatewright.synth.tcl_model import ip, ps_clock, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint, check_value
 from gatewright.synth.tcl_model.model import Model, does
 from gatewright.synth.tcl_model.objects import Thing
 from gatewright.synth.tcl_model.project import opened
-from gatewright.synth.tcl_model.session import SETTERS, real
+from gatewright.synth.tcl_model.session import GETTERS, SETTERS, real
 from gatewright.synth.tcl_model.table import Slot
 
 PIN_SETTINGS = ("FREQ_HZ", "POLARITY", "ASSOCIATED_BUSIF", "ASSOCIATED_RESET", "ASSOCIATED_CLKEN", "CLK_DOMAIN",
@@ -253,6 +253,18 @@ def _set_cell(model: Model, thing: Thing, key: str, value: str) -> None:
     current(model).valid = False
 
 
+def _get_cell(thing: Thing, key: str) -> str | None:
+    """A parameter as it is now; what the tool would work out where that is known here."""
+    if not key.upper().startswith("CONFIG."):
+        return None
+    cell: Cell = thing.data
+    name = key[7:]
+    if cell.core.kind(name) is None:
+        known = [*cell.core.beginning(), *cell.core.names]
+        raise Complaint(f"{cell.core.vlnv} has no parameter {name!r}{words.meant(name, known)} ({cell.core.guide})")
+    return ps_clock.reached(cell.values, name) or cell.values.get(name, "")
+
+
 def _set_pin(model: Model, thing: Thing, key: str, value: str) -> None:
     name = key.upper().removeprefix("CONFIG.")
     if key.upper().startswith("CONFIG.") and name not in PIN_SETTINGS and thing.kind in ("bd_pin", "bd_port"):
@@ -260,7 +272,7 @@ def _set_pin(model: Model, thing: Thing, key: str, value: str) -> None:
     current(model).valid = False
 
 
-SETTERS["bd_cell"] = _set_cell
+SETTERS["bd_cell"], GETTERS["bd_cell"] = _set_cell, _get_cell
 SETTERS["bd_pin"] = SETTERS["bd_port"] = SETTERS["bd_intf_pin"] = SETTERS["bd_intf_port"] = _set_pin
 
 

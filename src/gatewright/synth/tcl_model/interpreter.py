@@ -69,7 +69,10 @@ def _answer(model: Model, message: list[str]) -> tuple[bool, str]:
     kind, file, line, cwd, *words = message
     model.cwd = Path(cwd)
     if kind == "print":
-        model.said.append(words[1])
+        model.line += words[1]
+        if words[2] == "1":
+            model.said.append(model.line)
+            model.line = ""
         return True, ""
     if kind == "failed":
         _failed(model, *words)

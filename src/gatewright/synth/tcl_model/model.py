@@ -26,6 +26,7 @@ _LACKS: Mapping[str, str] = {
     "project": "no project is open: create_project or open_project comes first",
     "bd": "no block design is open: create_bd_design or open_bd_design comes first",
     "core": "no core is open: ipx::package_project comes first",
+    "hls": "no project is open: open_project comes first",
 }
 
 
@@ -71,9 +72,13 @@ class Model:
         release: of the tool.
         answers: what properties have that only a real run would know, such as SLACK.
         cwd: of the script, now.
+        handlers: what its commands do.
+        fails: commands that fail, and their messages: what a run can meet although the script is right.
         step: which of `STEPS` the design in memory has reached.
         state: what modules keep, by their own names.
-        said: by the script to its console.
+        said: by the script to its console, by lines; `line` is one that has not ended.
+        calls: of the tool's commands, in order, with their words.
+        saved: what was written to files that the model would have to read back, by path.
     """
 
     title: str
@@ -82,11 +87,15 @@ class Model:
     release: tuple[int, int]
     answers: Mapping[str, str]
     cwd: Path
+    handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
+    fails: Mapping[str, str] = field(default_factory=dict)
     step: str = ""
     state: dict[str, Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    line: str = ""
     findings: list[Finding] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    saved: dict[str, Any] = field(default_factory=dict)
     issued: dict[tuple[str, str], Thing] = field(default_factory=dict)
     nothing: str = ""
     place: tuple[str, int] = ("", 0)
@@ -97,6 +106,9 @@ class Model:
         """Take a call: whether it is good, and what it returns or why not."""
         name = name.removeprefix("::")
         entry = self.table.get(name)
+        self.calls.append((name, *given))
+        if name in self.fails:
+            return False, self.fails[name]
         try:
             return True, self._taken(name, entry, given)
         except Complaint as complaint:
@@ -114,7 +126,6 @@ class Model:
             raise Complaint(f"{name!r} came with Tcl 8.6, and {self.title} has 8.5 (UG894)")
         if entry is None:
             raise Complaint(f"{self.title} has no command {name!r} that is known here{words.meant(name, self.table)}")
-        self.used.add(name)
         release = "{}.{}".format(*self.release)
         if entry.since and self.release < entry.since:
             raise Complaint(f"{name} is newer than {self.title} {release}")
@@ -128,7 +139,7 @@ class Model:
                 return ""
             raise
         self._check_types(entry, call)
-        handler = HANDLERS.get(name, _plain)
+        handler = self.handlers.get(name, _plain)
         answer = handler(self, call)
         return answer if isinstance(answer, str) else self.issue(answer)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -67,10 +68,20 @@ def _ports(model: Model, top: str) -> list[str]:
 @does("ipx::open_core", "ipx::open_ipxact_file")
 def open_core(model: Model, call: Call) -> list[Thing]:
     """A core by its description."""
-    path = Path(real(model, call.get("file")))
+    core = _described(Path(real(model, call.get("file"))))
+    model.state["core"] = core
+    return [core.thing]
+
+
+def _described(path: Path) -> Core:
+    """A core as its component.xml says.
+
+    Raises:
+        Complaint: it cannot be read, or names a file that is not there.
+    """
     described = ip.component(path)
     if described.missing:
-        raise Complaint(f"{call.command.name}: {path.name} names {described.missing[0]!r}, which is no file")
+        raise Complaint(f"{path.name} names {described.missing[0]!r}, which is no file")
     core = Core(path, described, [p.name for p in described.pins({})])
     for bus in described.buses({}):
         core.buses[bus.name] = Thing("core_bus", bus.name, {"INTERFACE_MODE": bus.mode})
@@ -79,8 +90,7 @@ def open_core(model: Model, call: Call) -> list[Thing]:
     vendor, library, name = described.vlnv.split(":")
     core.thing.values |= {"VENDOR": vendor, "LIBRARY": library, "NAME": name, "VERSION": described.versions[0],
                           "SDX_KERNEL": str(described.kernel).lower()}  # fmt: skip
-    model.state["core"] = core
-    return [core.thing]
+    return core
 
 
 @does("ipx::current_core")
@@ -110,11 +120,11 @@ def get_file_groups(model: Model, call: Call) -> list[Thing]:
 
 @does("ipx::add_file")
 def add_file(model: Model, call: Call) -> list[Thing]:
-    """One of a group's, which lies in the core's folder."""
-    path = call.get("path")
-    if not (_core(model).path.parent / path).is_file():
-        raise Complaint(f"ipx::add_file: {path!r} is no file in the folder of the core")
-    return [Thing("core_file", path)]
+    """A file of the core's folder in a group."""
+    path = _core(model).path.parent / call.get("file")
+    if not path.is_file():
+        raise Complaint(f"ipx::add_file: {call.get('file')!r} is no file of the core's folder")
+    return [Thing("core_file", call.get("file"), {"TYPE": ""})]
 
 
 @does("ipx::associate_bus_interfaces")
@@ -223,7 +233,7 @@ def save_core(model: Model, call: Call) -> str:
     if not core.path.exists():
         core.path.write_text("<component/>\n")
     core.saved = True
-    model.state.setdefault("saved cores", {})[core.path.resolve()] = core
+    model.saved[str(core.path.resolve())] = core
     return ""
 
 
@@ -240,41 +250,25 @@ def package_xo(model: Model, call: Call) -> str:
     folder = model.cwd / (call.get("-ip_directory") or call.get("-parent_ip_directory"))
     if not (folder / "component.xml").is_file():
         raise Complaint(f"package_xo: there is no component.xml in {str(folder.name)!r}")
+    file = (folder / "component.xml").resolve()
     core = model.state.get("core")
-    if core is not None and not core.saved and core.path.parent.resolve() == folder.resolve():
+    if core is not None and not core.saved and core.path.resolve() == file:
         raise Complaint("package_xo: the core was changed and not saved: ipx::save_core first")
-    packaged = _packaged(model, folder, name)
+    core = model.saved.get(str(file)) or _described(file)
+    if core.thing.values["NAME"] != name:
+        raise Complaint(f"package_xo: -kernel_name {name!r}, and the IP is called {core.thing.values['NAME']!r}")
+    if core.thing.get("SDX_KERNEL") not in ("true", "1"):
+        raise Complaint("package_xo: the IP is no kernel: its property sdx_kernel is not true")
     if call.has("-kernel_xml"):
-        _kernel_xml(model, call.get("-kernel_xml"), name, packaged)
-    write_file(model, path)
+        _kernel_xml(model, call.get("-kernel_xml"), name, core)
+    # So that the model of v++ knows what it links.
+    write_file(model, path, json.dumps({"kernel": name, "ports": [n for n in core.buses if "axi" in n]}))
     if call.has("-output_kernel_xml"):
         write_file(model, call.get("-output_kernel_xml"))
     return ""
 
 
-def _packaged(model: Model, folder: Path, name: str) -> tuple[set[str], dict[int, str]]:
-    """AXI interfaces of the IP in a folder, and its registers by offset; it must be a kernel of that name."""
-    path = folder / "component.xml"
-    core: Core | None = model.state.get("saved cores", {}).get(path.resolve())
-    marked = core is not None and core.thing.get("SDX_KERNEL") in ("true", "1")
-    missing: tuple[str, ...] = ()
-    if core is not None and core.described is None:
-        called, kernel, buses = core.thing.get("NAME"), False, {n.lower() for n in core.buses if "axi" in n}
-    else:
-        described = ip.component(path)
-        called, kernel, missing = described.vlnv.split(":")[2], described.kernel, described.missing
-        buses = {b.name.lower() for b in described.buses({})}
-    if called != name:
-        raise Complaint(f"package_xo: -kernel_name {name!r}, and the IP is called {called!r}")
-    if not (kernel or marked):
-        raise Complaint("package_xo: the IP is no kernel: its property sdx_kernel is not true")
-    if missing:
-        raise Complaint(f"package_xo: the IP names {missing[0]!r}, which is no file")
-    registers = {} if core is None else core.registers
-    return buses, {int(offset, 0): n for n, r in registers.items() if (offset := r.get("ADDRESS_OFFSET"))}
-
-
-def _kernel_xml(model: Model, path: str, name: str, packaged: tuple[set[str], dict[int, str]]) -> None:
+def _kernel_xml(model: Model, path: str, name: str, core: Core) -> None:
     """kernel.xml against the IP (UG1393, "RTL Kernel XML File")."""
     try:
         kernel = ElementTree.parse(model.cwd / path).getroot().find("kernel")
@@ -284,17 +278,20 @@ def _kernel_xml(model: Model, path: str, name: str, packaged: tuple[set[str], di
         found = None if kernel is None else kernel.get("name")
         raise Complaint(f"package_xo: {path!r} is of kernel {found!r}, and not of {name!r}")
     ports = {p.get("name", "").lower(): p for p in kernel.iter("port")}
-    buses, registers = packaged
+    buses = {name.lower() for name in core.buses if "axi" in name}
     for port in ports:
         if port not in buses:
             raise Complaint(f"package_xo: {path!r} has port {port!r}, and the IP has not{words.meant(port, buses)}")
-    for bus in buses - set(ports):
+    for bus in sorted(buses - set(ports)):
         raise Complaint(f"package_xo: the IP has interface {bus!r}, and {path!r} has not")
+    offsets = {int(at, 0): n for n, t in core.registers.items() if (at := t.get("ADDRESS_OFFSET"))}
     for argument in kernel.iter("arg"):
-        called, port = argument.get("name"), argument.get("port", "").lower()
-        offset = int(argument.get("offset", "0"), 0)
+        port = argument.get("port", "").lower()
         if port not in ports:
-            raise Complaint(f"package_xo: argument {called!r} of {path!r} is of port {port!r}, which is none")
-        if registers and registers.get(offset) != called:
-            there = f"lies at {offset:#x}, and the IP has {registers.get(offset)!r} there"
-            raise Complaint(f"package_xo: argument {called!r} of {path!r} {there}")
+            raise Complaint(
+                f"package_xo: argument {argument.get('name')!r} of {path!r} is of port {port!r}, which is none"
+            )
+        offset = int(argument.get("offset", "0"), 0)
+        if offsets and offsets.get(offset) != argument.get("name"):
+            there = f"lies at {offset:#x}, and the IP has {offsets.get(offset)!r} there"
+            raise Complaint(f"package_xo: argument {argument.get('name')!r} of {path!r} {there}")

@@ -101,9 +101,7 @@ def create_project(model: Model, call: Call) -> list[Thing]:
 @does("close_project")
 def close_project(model: Model, call: Call) -> str:
     """Nothing is open after it; packaged cores lie on disk."""
-    saved = model.state.get("saved cores", {})
     model.state.clear()
-    model.state["saved cores"] = saved
     model.step = ""
     return ""
 

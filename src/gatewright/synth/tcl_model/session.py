@@ -14,8 +14,11 @@ from gatewright.synth.tcl_model.parts import part
 from gatewright.synth.tcl_model.table import Slot
 
 Setter = Callable[[Model, Thing, str, str], None]
+Getter = Callable[[Thing, str], "str | None"]
 SETTERS: dict[str, Setter] = {}
 """What setting a property does beyond setting it, by kind of object."""
+GETTERS: dict[str, Getter] = {}
+"""Properties that are not kept with the object, by kind of object."""
 PARAMETERS = (
     "general.maxThreads", "synth.maxThreads", "place.maxThreads", "tcl.collectionResultDisplayLimit",
     "messaging.defaultLimit", "project.enableVHDL2008", "bd.skipSupportedIPCheck", "labtools.auto_update_hardware",
@@ -66,7 +69,8 @@ def get_property(model: Model, call: Call) -> str:
     for thing in model.objects("any", call.get("object")):
         key = call.get("name")
         there, _, guide = objects.legal(thing.kind, key, write=False)
-        value = thing.get(key)
+        getter = GETTERS.get(thing.kind)
+        value = (getter(thing, key) if getter else None) or thing.get(key)
         if not there and value is None:
             raise Complaint(
                 f"a {thing.kind} has no property {key!r}{words.meant(key, objects.known(thing.kind))} ({guide})"
@@ -123,7 +127,7 @@ def parameter(model: Model, call: Call) -> str:
 @does("common::send_msg_id", "send_msg_id")
 def message(model: Model, call: Call) -> str:
     """To the console; an error ends the script, as the tool does it."""
-    model.said.append(f"{call.get('severity')}: {call.get('msg')}\n")
+    model.said.append(f"{call.get('severity')}: {call.get('msg')}")
     if call.get("severity") == "ERROR":
         raise Complaint(f"the script reports an error: {call.get('msg')}")
     return ""

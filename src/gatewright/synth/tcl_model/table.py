@@ -28,7 +28,7 @@ else:
 FOLDER = Path(__file__).parent / "tables"
 COMMON = ("-quiet", "-verbose")
 """Options of every command (UG835, "Tcl Initialization Scripts" and each entry)."""
-_PIECE = re.compile(r"(\[)?\s*(-\w+)?\s*(?:<([^>]+)>)?(\.\.\.)?\s*(\])?\s*")
+_PIECE = re.compile(r"(\[)?\s*(--?\w[\w.\-]*)?\s*(?:<([^>]+)>)?(\.\.\.)?\s*(\])?\s*")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from gatewright.sim.tools import find_tool
 from gatewright.synth.tcl_model import (
     addresses,
     blocks,
+    hls,
     interpreter,
     packager,
     project,
@@ -22,15 +23,16 @@ from gatewright.synth.tcl_model import (
     table,
     wiring,
 )
-from gatewright.synth.tcl_model.model import Finding, Model
+from gatewright.synth.tcl_model.model import HANDLERS, Finding, Handler, Model
 
 KNOWING = (session, project, blocks, wiring, addresses, steps, packager)
 """Modules that know what commands do."""
 ToolName = Literal["vivado", "vitis_hls"]
-_TITLES: Mapping[ToolName, tuple[str, str]] = {
-    "vivado": ("Vivado", "UG835 Tcl Commands Listed Alphabetically"),
-    "vitis_hls": ("Vitis HLS", "UG1399 Vitis HLS Command Reference"),
+TOOLS: Mapping[ToolName, tuple[str, str, str, Mapping[str, Handler]]] = {
+    "vivado": ("Vivado", "UG835 Tcl Commands Listed Alphabetically", "vivado", HANDLERS),
+    "vitis_hls": ("Vitis HLS", "UG1399 Vitis HLS Command Reference", "hls", hls.DOES),
 }
+"""Title, guide, table, and what commands do."""
 RELEASE = (2022, 1)
 """Taken where no other is asked for."""
 
@@ -43,14 +45,14 @@ class Result:
         findings: in the order in which they were met.
         status: the script ended with.
         said: what it wrote to its console.
-        used: commands of the tool that it called.
+        calls: of the tool's commands, in order, with their words.
         files: that lie in the folder afterwards and did not before, by path from it.
     """
 
     findings: tuple[Finding, ...]
     status: int
     said: tuple[str, ...]
-    used: frozenset[str]
+    calls: tuple[tuple[str, ...], ...]
     files: frozenset[str]
 
 
@@ -86,6 +88,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     release: tuple[int, int] = RELEASE,
     answers: Mapping[str, str] | None = None,
+    fails: Mapping[str, str] | None = None,
     parts: Iterable[str] | None = None,
 ) -> Result:
     """Run a script on the model, in a copy of the folder, which is left as it was.
@@ -98,6 +101,7 @@ def run(
         environment: variables that it may read.
         release: of the tool.
         answers: values of properties that only a real run would know, by name ("SLACK"); each has one that is good.
+        fails: commands that fail with a message, to see what the script does then; that is no finding.
         parts: folders and files of `folder` that the script needs; all by default.
 
     Raises:
@@ -106,20 +110,29 @@ def run(
     """
     tclsh = find_tool("tclsh")
     with tempfile.TemporaryDirectory(prefix="gatewright-tcl-") as name:
-        copy = Path(name).resolve()
-        _copy(folder, copy, parts)
-        before = _files(copy)
-        path = copy / script
-        model = Model(*_TITLES[tool], table.commands(tool), release, dict(answers or {}), path.parent)
+        root = Path(name).resolve()
+        copy(folder, root, parts)
+        before = files(root)
+        path = root / script
+        model = make_model(tool, release, answers, path.parent)
+        model.fails = dict(fails or {})
         status = interpreter.run(model, tclsh, path, path.parent, arguments, environment or {})
-        findings = [replace(f, file=f.file.replace(f"{copy}/", "")) for f in model.findings]
+        findings = [replace(f, file=f.file.replace(f"{root}/", "")) for f in model.findings]
         if status and not findings:
-            said = "".join(model.said).strip().splitlines()
+            said = "\n".join(model.said).strip().splitlines()
             findings = [Finding(str(script), 0, f"ends with status {status}: {said[-1] if said else ''}", "")]
-        return Result(tuple(findings), status, tuple(model.said), frozenset(model.used), _files(copy) - before)
+        return Result(tuple(findings), status, tuple(model.said), tuple(model.calls), files(root) - before)
 
 
-def _copy(folder: Path, target: Path, parts: Iterable[str] | None) -> None:
+def make_model(tool: ToolName, release: tuple[int, int], answers: Mapping[str, str] | None, cwd: Path) -> Model:
+    """A tool that was just started."""
+    title, guide, commands, does = TOOLS[tool]
+    return Model(title, guide, table.commands(commands), release, dict(answers or {}), cwd, does)
+
+
+def copy(folder: Path, target: Path, parts: Iterable[str] | None) -> None:
+    """Copy a folder, or parts of it."""
+    target.mkdir(exist_ok=True)
     for part in sorted(p.name for p in folder.iterdir()) if parts is None else parts:
         source = folder / part
         if source.is_dir():
@@ -129,5 +142,6 @@ def _copy(folder: Path, target: Path, parts: Iterable[str] | None) -> None:
             shutil.copyfile(source, target / part)
 
 
-def _files(folder: Path) -> frozenset[str]:
+def files(folder: Path) -> frozenset[str]:
+    """Paths of all files in a folder, from it."""
     return frozenset(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
