@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 from tests.emit.test_vitis import project
+from tests.models import small_network
 
 from gatewright.boards import Vitis, load_board
+from gatewright.build import compile_model
 from gatewright.emit import vitis as emitter
 from gatewright.emit.project import Project
 from gatewright.emit.vitis_scripts import PHASES
 from gatewright.errors import ToolError
+from gatewright.synth.bitstream import load, make, plan
 from gatewright.synth.flow import Flow, Phase
 from gatewright.synth.vitis import FLOW
 from gatewright.synth.vitis_reports import kernel_resources
@@ -452,3 +455,38 @@ def test_the_platform_of_the_record_is_that_of_the_samples() -> None:
         card = load_board(BOARDS[release]).vitis
         assert card is not None
         assert f"Platform VBNV:          {card.platform}" in sample(release)["xclbin.info"]
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+def test_a_build_becomes_an_xclbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a model to result.json, with programs of ours in the place of Vivado and v++."""
+    b, y = small_network()
+    build = compile_model(b.save(tmp_path / "net.onnx", y), "alveo-u280", targets=["rtl", "kernel"],
+                          output=tmp_path / "build")  # fmt: skip
+    planned = plan(build)
+    stem, texts = planned.project.stem, sample("2024_1")
+    routed = {"timing.rpt": "impl_1_hw_bb_locked_timing_summary_routed.rpt", "utilization_units.rpt":
+              "gatewright_units.rpt", "utilization.rpt": "impl_1_full_util_routed.rpt"}  # fmt: skip
+    (tmp_path / "samples").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "samples" / routed.get(name, name)).write_text(text)
+    programs = tmp_path / "Vitis" / "2024.1" / "bin"
+    programs.mkdir(parents=True)
+    reports = f"cp {tmp_path}/samples/*.rpt vitis/reports/link/imp"
+    info = f"cp {tmp_path}/samples/xclbin.info vitis/{stem}.xclbin.info"
+    vpp = VPP.format(fails="", synth="ok", reports=reports, stem=stem) + info
+    for name, text in {"vivado": VIVADO.format(fails="", stem=stem), "v++": vpp}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    steps: list[str] = []
+    found = make(planned, progress=lambda what, *_: steps.append(what))
+    assert (found["status"], found["reason"], found["version"]) == ("ok", "", "2024.1")
+    assert found["outcome"]["files"] == {"bitstream": f"out/{stem}.xclbin"}
+    assert found["outcome"]["timing"]["worst"]["unit"] == "conv_1"
+    assert [s for s in steps if s in {f"Vitis: {name}" for name in PHASES}] == [
+        f"Vitis: {PHASES[0]}", f"Vitis: {PHASES[1]}", f"Vitis: {PHASES[8]}",
+    ]  # fmt: skip
+    assert load(build) == (found, True)
