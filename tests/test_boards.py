@@ -156,6 +156,7 @@ def test_malformed_record_is_told_what_is_wrong(record: Path, old: str, new: str
 VITIS = """
 [vitis]
 platform = "xilinx_x_1"
+regions = 2
 slr = [0]
 """
 
@@ -164,7 +165,7 @@ def test_a_card_says_what_vitis_links_for(record: Path) -> None:
     record.write_text(RECORD.replace('"vivado"', '"vitis"') + VITIS)
     card = load_board("my-board").vitis
     assert card is not None
-    assert (card.platform, card.slr) == ("xilinx_x_1", (0,))
+    assert (card.platform, card.regions, card.slr) == ("xilinx_x_1", 2, (0,))
 
 
 @pytest.mark.parametrize("name", [name for name in list_boards() if load_board(name).flow == "vitis"])
@@ -179,12 +180,14 @@ def test_every_card_that_ships_has_a_platform_of_its_own(name: str) -> None:
     [
         ('"vitis"', '"vivado"', r"\[vitis\] is of no use to flow 'vivado': leave it out"),
         ('"xilinx_x_1"', '"/opt/x.xpfm"', r"\[vitis\] platform='/opt/x.xpfm' must be the name that a platform is inst"),
-        ("[0]", "[0, 1]", r"\[vitis\] slr=\[0, 1\] must be a number from 0 on for each of the memory ports S_AXI_HP0"),
+        ("[0]", "[0, 1]", r"\[vitis\] slr=\[0, 1\] must be a number from 0 on and below regions=2 for each of the"),
+        ("[0]", "[2]", r"\[vitis\] slr=\[2\] must be a number from 0 on and below regions=2"),
+        ("regions = 2", "regions = 0", r"\[vitis\] slr=\[0\] must be a number from 0 on and below regions=0"),
         ("[0]", "[-1]", r"\[vitis\] slr=\[-1\] must be a number from 0 on"),
         ("[0]", "[0.0]", r"\[vitis\] slr=\[0.0\] must be a number from 0 on"),
         ("[0]", "0", r"\[vitis\]: slr=0 must be of type list"),
-        ("slr = [0]", "", r"\[vitis\]: key 'slr' is missing: the keys are platform, slr"),
-        ("slr = ", "slrs = ", r"\[vitis\]: unknown key 'slrs': the keys are platform, slr"),
+        ("slr = [0]", "", r"\[vitis\]: key 'slr' is missing: the keys are platform, regions, slr"),
+        ("slr = ", "slrs = ", r"\[vitis\]: unknown key 'slrs': the keys are platform, regions, slr"),
     ],
 )
 def test_a_malformed_card_is_told_what_is_wrong(record: Path, old: str, new: str, message: str) -> None:

@@ -32,7 +32,7 @@ _MEMORY_KEYS: dict[str, type] = {
     "bits": int, "ports": list, "base": int, "bytes": int, "latency_ns": float, "gbytes_per_s": float,
 }  # fmt: skip
 _MAY: dict[str, dict[str, type]] = {
-    "clock": {"mhz": float}, "uart": {"baud": int}, "vitis": {"platform": str, "slr": list},
+    "clock": {"mhz": float}, "uart": {"baud": int}, "vitis": {"platform": str, "regions": int, "slr": list},
 }  # fmt: skip
 """Tables that only some boards have."""
 _MEMORY_MAY: dict[str, type] = {"banked": bool}
@@ -53,10 +53,12 @@ class Vitis:
 
     Attributes:
         platform: what v++ links for, by the name that it is installed under.
+        regions: super logic regions of the part.
         slr: of every memory port of the board, the region (super logic region) that the memory's controller lies in.
     """
 
     platform: str
+    regions: int
     slr: tuple[int, ...]
 
 
@@ -141,11 +143,11 @@ class Board:
                 f"board {self.name}: [vitis] platform={self.vitis.platform!r} must be the name that a platform is "
                 "installed under, such as xilinx_u50_gen3x16_xdma_5_202210_1"
             )
-        slr = self.vitis.slr
-        if len(slr) != len(self.memory_ports) or not all(type(n) is int and n >= 0 for n in slr):
+        slr, regions = self.vitis.slr, self.vitis.regions
+        if len(slr) != len(self.memory_ports) or not all(type(n) is int and 0 <= n < regions for n in slr):
             raise ConfigError(
-                f"board {self.name}: [vitis] slr={list(slr)!r} must be a number from 0 on for each of the memory "
-                f"ports {', '.join(self.memory_ports)}"
+                f"board {self.name}: [vitis] slr={list(slr)!r} must be a number from 0 on and below regions={regions} "
+                f"for each of the memory ports {', '.join(self.memory_ports)}"
             )
 
     @property
@@ -237,7 +239,7 @@ def _read(name: str, path: Path) -> Board:
     return Board(
         **record, **memory, name=name, folder=path.parent,
         oscillator_mhz=clock and clock["mhz"], uart_baud=uart and uart["baud"],
-        vitis=vitis and Vitis(vitis["platform"], tuple(vitis["slr"])),
+        vitis=vitis and Vitis(vitis["platform"], vitis["regions"], tuple(vitis["slr"])),
     )  # fmt: skip
 
 

@@ -87,6 +87,18 @@ def test_the_kernel_lies_where_its_memories_are_near(regions: list[int], best: i
     assert vitis.nearest([vitis.Bank("", slr) for slr in regions]) == best
 
 
+@pytest.mark.parametrize(("needs", "resource"), [({"LUT": 131e3}, "LUT"), ({"LUT": 10.0, "URAM": 97}, "URAM")])
+def test_a_kernel_that_may_be_too_large_for_a_region_is_left_to_the_placer(
+    needs: dict[str, float], resource: str
+) -> None:
+    """0.3 of a third of a u280: 130,368 LUTs, 96 URAM."""
+    chosen = project("small", "alveo-u280")
+    text = vitis.link(replace(chosen, needs=needs))
+    assert "\nslr=" not in text
+    assert f"\n# no slr=: the kernel may need more {resource} than" in text
+    assert "\nslr=" in vitis.link(replace(chosen, needs={name: need - 1000 for name, need in needs.items()}))
+
+
 @pytest.mark.parametrize(("mhz", "asked"), [(200.0, 200), (133.3, 134), (300.0000000001, 300), (99.5, 100)])
 def test_the_clock_is_never_less_than_asked_for(mhz: float, asked: int) -> None:
     text = vitis.link(project("small", "alveo-u50", mhz))

@@ -38,7 +38,7 @@ def sample_project(release: str) -> Project:
     if release == "2020_2":
         card = found.board.vitis
         assert card is not None
-        return replace(found, board=replace(found.board, vitis=Vitis(OLD, card.slr)))
+        return replace(found, board=replace(found.board, vitis=Vitis(OLD, card.regions, card.slr)))
     return found
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gatewright.boards import Board
 from gatewright.runtime.kernel_map import KernelMap
@@ -23,6 +24,7 @@ class Project:
         mhz: of the kernel's clock; it may differ from what the design was compiled for.
         memory_files: contents of ROMs, paths relative to the build folder.
         units: instances of the design in the RTL, by which a tool's paths and tables are told.
+        needs: resources that the kernel is predicted to take, by name; those that are missing are not known.
     """
 
     kernel: KernelMap
@@ -30,6 +32,7 @@ class Project:
     mhz: float
     memory_files: tuple[str, ...]
     units: tuple[str, ...]
+    needs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -34,6 +34,9 @@ ALL_ADDRESSES = 0xFFFF_FFFF_FFFF_FFFF
 """What a master of 64 bits reaches, as UG1393 "RTL Kernel XML File" writes it."""
 GLOBAL_MEMORY, SCALAR = "1", "0"
 """addressQualifier of an argument."""
+SHARE = 0.3
+"""Of a region, that a kernel may be sure of: platforms were seen to leave 0.4 (UG1393 "Resource Availability"), and the
+placer needs room."""
 WORK = "vitis"
 """Folder of all that is in between, beside the scripts."""
 
@@ -168,7 +171,7 @@ def link(project: Project) -> str:
         "",
         "[connectivity]",
         f"nk={project.kernel.kernel}:1:{unit}",
-        f"slr={unit}:SLR{nearest(list(placed.values()))}",
+        *_region(project, list(placed.values())),
         *(f"sp={unit}.{port}:{bank.name}" for port, bank in placed.items()),
         "",
         "[vivado]",
@@ -215,6 +218,16 @@ def placement(project: Project) -> dict[str, Bank]:
     """
     found = banks(project.board)
     return {f"m_axi_{port}": found[i % len(found)] for i, port in enumerate(project.kernel.ports)}
+
+
+def _region(project: Project, placed: list[Bank]) -> list[str]:
+    """The kernel in the region nearest to its banks; v++ spreads one that is too large for what may be left of any."""
+    board = project.board
+    share = {name: board.capacity[name] / _card(board).regions * SHARE for name in board.capacity}
+    large = [name for name, need in project.needs.items() if need > share.get(name, 0) and need > 0]
+    if large:
+        return [f"# no slr=: the kernel may need more {large[0]} than a platform leaves of one region"]
+    return [f"slr={compute_unit(project.kernel)}:SLR{nearest(placed)}"]
 
 
 def nearest(placed: Sequence[Bank]) -> int:

@@ -55,6 +55,12 @@ def kernel_resources(kernel: KernelMap, family: str) -> dict[str, float]:
     }
 
 
+def predicted(build: Build, board: Board) -> dict[str, float]:
+    """What the build needs by resource, whatever was synthesised since: scripts depend on it, and their digest."""
+    design, around = build.summary()["resources"], kernel_resources(build.kernel, board.family)
+    return {name: design.get(name, 0.0) + around.get(name, 0.0) for name in board.capacity}
+
+
 def figures(build: Build, board: Board) -> list[Figure]:
     """What the build needs and the board has, by resource.
 

@@ -21,7 +21,7 @@ from gatewright.emit.files import FileSet
 from gatewright.emit.project import FOLDER, Project
 from gatewright.errors import ConfigError
 from gatewright.sim.tools import Tool
-from gatewright.synth.bitstream.fit import check_fit
+from gatewright.synth.bitstream.fit import check_fit, predicted
 from gatewright.synth.flow import Flow
 
 FLOWS: Mapping[str, str] = {"vivado": "vivado", "vitis": "vitis", "nextpnr": "ecp5"}
@@ -65,7 +65,7 @@ def project(build: Build, mhz: float | None = None) -> Project:
     check_fit(build, board)
     memories = sorted(p.relative_to(build.directory).as_posix() for p in build.rtl.rglob("*.mem"))
     units = tuple(unit.name for unit in build.structure.units)
-    return Project(build.kernel, board, float(clock), tuple(memories), units)
+    return Project(build.kernel, board, float(clock), tuple(memories), units, predicted(build, board))
 
 
 @dataclass(frozen=True, eq=False)
