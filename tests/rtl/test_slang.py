@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.emit.test_ecp5 import write
 from tests.rtl.kernel.designs import broad, several, small, streamed, write_kernel
 from tests.rtl.test_lint import RTL, SOURCES, _parameter_sets
 
@@ -46,6 +47,16 @@ def test_slang_finds_nothing_in_a_whole_kernel(name: str, tmp_path: Path) -> Non
     # Without the memory ports around it: the streams of rtl/, which `check --stages rtl` simulates.
     streams = [*(tmp_path / p for p in kernel.sources if p.startswith("rtl/")), tmp_path / "rtl" / f"{kernel.name}.sv"]
     assert slang.complaints(streams, kernel.name) == ""
+
+
+@pytest.mark.parametrize("network", ["small", "several"])
+def test_slang_finds_nothing_in_the_top_level_of_a_board(network: str, tmp_path: Path) -> None:
+    """With the PLL, a primitive that no file has, and without it."""
+    chosen, files = write(network, tmp_path)
+    top = f"{chosen.name}_top"
+    assert slang.complaints(files, top, {"SIMULATION": 1}) == ""
+    assert slang.complaints(files, top, {"SIMULATION": 0}, "--ignore-unknown-modules") == ""
+    assert "unknown module 'EHXPLLL'" in slang.complaints(files, top, {"SIMULATION": 0})
 
 
 LEAF = """\

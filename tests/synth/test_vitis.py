@@ -466,6 +466,7 @@ def test_a_build_becomes_an_xclbin(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     build = compile_model(b.save(tmp_path / "net.onnx", y), "alveo-u280", targets=["rtl", "kernel"],
                           output=tmp_path / "build")  # fmt: skip
     planned = plan(build)
+    assert planned.project.needs["LUT"] > build.summary()["resources"]["LUT"]  # the kernel around it, too
     stem, texts = planned.project.stem, sample("2024_1")
     routed = {"timing.rpt": "impl_1_hw_bb_locked_timing_summary_routed.rpt", "utilization_units.rpt":
               "gatewright_units.rpt", "utilization.rpt": "impl_1_full_util_routed.rpt"}  # fmt: skip
