@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ class Remote:
         Raises:
             ToolError: ssh itself failed: says why, and what to do.
         """
+        status, out, err = self._talk(script, data, what, progress)
+        return status, out.decode(errors="replace"), err
+
+    def fetch(self, script: str) -> tuple[int, bytes, str]:
+        """Run a line of shell there; its exit status, the bytes of its stdout, and its stderr.
+
+        Raises:
+            ToolError: ssh itself failed: says why, and what to do.
+        """
+        return self._talk(script, b"", "", silent)
+
+    def _talk(self, script: str, data: bytes, what: str, progress: Progress) -> tuple[int, bytes, str]:
         with subprocess.Popen(
             self.command(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -100,10 +113,10 @@ class Remote:
             read["out"] = process.stdout.read()  # type: ignore[union-attr]
             feeder.join()
             reader.join()
-        out, err = (read[k].decode(errors="replace") for k in ("out", "err"))
+        err = read["err"].decode(errors="replace")
         if process.returncode == SSH_FAILED:
             raise ToolError(self.failure(err))
-        return process.returncode, out, err
+        return process.returncode, read["out"], err
 
     def failure(self, stderr: str) -> str:
         """Why ssh itself failed, and the remedy."""
@@ -114,6 +127,11 @@ class Remote:
                 return f"{self.host}: {hit}: {remedy.format(host=self.host, port=self.port or 22)}"
         last = said[-1] if said else "the connection ended"
         return f"{self.host}: {last}: try ssh {self.host} by hand"
+
+
+def login(script: str) -> str:
+    """A line of shell in a login shell, which on many machines alone knows where programs are."""
+    return f"bash -lc {shlex.quote(script)}"
 
 
 def _feed(process: subprocess.Popen[bytes], data: bytes, what: str, progress: Progress) -> None:

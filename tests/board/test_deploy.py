@@ -17,11 +17,12 @@ import pytest
 from tests.board.small import small_bundle
 from tests.models import two_layers
 
-from gatewright.board.archive import packed, write_folder
+from gatewright.board.archive import write_folder
 from gatewright.board.bundle import bundle as make_bundle
 from gatewright.board.deploy import Place, check_root, copy, free_bytes, install, probe, run_verify, verify_command
 from gatewright.board.server import VirtualBoard
 from gatewright.build import compile_model
+from gatewright.emit.files import packed
 from gatewright.errors import BundleError, ConfigError, GatewrightError, ToolError
 from gatewright.ssh import Remote
 

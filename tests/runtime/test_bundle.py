@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from tests.runtime.conftest import Made, rebundled
 
-from gatewright.board.archive import MANIFEST, packed, write_folder
+from gatewright.board.archive import MANIFEST, write_folder
+from gatewright.emit.files import packed
 from gatewright.errors import BundleError
 from gatewright.runtime import Bundle
 

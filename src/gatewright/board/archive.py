@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import shutil
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -17,12 +15,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gatewright.emit.files import mode, packed
 from gatewright.errors import ConfigError
 from gatewright.runtime.bundle import MANIFEST as MANIFEST
 from gatewright.runtime.bundle import Bundle
-
-TIME = 315_532_800
-"""Of every file in an archive, 1980-01-01: old enough to be no date, and not so old that tar warns."""
 
 
 def npz(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
@@ -33,20 +29,6 @@ def npz(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
             member = io.BytesIO()
             np.save(member, array, allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
-    return out.getvalue()
-
-
-def packed(files: Mapping[str, bytes], top: str) -> bytes:
-    """A `.tar.gz` that unpacks into one folder `top`."""
-    out = io.BytesIO()
-    with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for name in sorted(files):
-            member = tarfile.TarInfo(f"{top}/{name}")
-            member.size, member.mtime, member.mode = len(files[name]), TIME, _mode(name)
-            archive.addfile(member, io.BytesIO(files[name]))
     return out.getvalue()
 
 
@@ -74,7 +56,7 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
         ConfigError: the folder holds what is no bundle's, or cannot be written.
     """
     folder = folder.resolve()
-    _check_folder(folder)
+    check_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as name:
@@ -82,7 +64,7 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
             for path in sorted(files):
                 (made / path).parent.mkdir(parents=True, exist_ok=True)
                 (made / path).write_bytes(files[path])
-                (made / path).chmod(_mode(path))
+                (made / path).chmod(mode(path))
             if folder.exists():
                 folder.rename(old)
             made.rename(folder)
@@ -91,12 +73,8 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be written ({error}): choose another with -o") from error
 
 
-def _mode(path: str) -> int:
-    return 0o755 if path == "run.py" else 0o644
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder with anything in it that no bundle wrote.
+def check_folder(folder: Path) -> None:
+    """Refuse a place for a bundle with anything in it that no bundle wrote.
 
     Raises:
         ConfigError: names the first such file.

@@ -17,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewright.board.archive import MANIFEST, foreign_files, packed, read_files
+from gatewright.board.archive import MANIFEST, foreign_files, read_files
+from gatewright.emit.files import packed
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
 from gatewright.runtime.transport import UART
-from gatewright.ssh import SSH_FAILED, Remote
+from gatewright.ssh import SSH_FAILED, Remote, login
 
 OLDEST_PYTHON = (3, 8)
 MARK = "gatewright-probe"
@@ -199,7 +200,7 @@ def _check_python(remote: Remote, place: Place) -> None:
         "import sys; from importlib.util import find_spec as f; "
         f"print('{MARK}', *sys.version_info[:2], *[m for m in ('numpy', 'pynq') if f(m) is None])"
     )
-    status, out, err = remote.run(_login(f"{shlex.quote(place.python)} -c {shlex.quote(code)}"))
+    status, out, err = remote.run(login(f"{shlex.quote(place.python)} -c {shlex.quote(code)}"))
     found = next((line.split()[1:] for line in out.splitlines() if line.startswith(MARK)), None)
     if found is None:
         said = err.strip().splitlines()
@@ -273,10 +274,5 @@ def run_verify(remote: Remote, place: Place) -> bool:
 def verify_command(place: Place, asks: bool) -> str:
     """The line of shell that runs `verify`; without somebody to ask, sudo fails where it wants a password."""
     words = [place.python, "run.py", "verify", *(["--device", place.device] if place.device else [])]
-    script = _login(f"cd {shlex.quote(place.path)} && exec {shlex.join(words)}")
+    script = login(f"cd {shlex.quote(place.path)} && exec {shlex.join(words)}")
     return f"sudo {'' if asks else '-n '}{script}" if place.sudo else script
-
-
-def _login(script: str) -> str:
-    """A line of shell in a login shell, which PYNQ's images give their Python and the variables of XRT."""
-    return f"bash -lc {shlex.quote(script)}"

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A design as files, before anything touches the disk."""
+"""Files before anything touches the disk: a design's, and any as one archive."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from collections.abc import Iterator
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatewright.errors import ConfigError
+
+TIME = 315_532_800
+"""Of every file in an archive, 1980-01-01: old enough to be no date, and not so old that tar warns."""
 
 
 @dataclass
@@ -57,3 +63,22 @@ def _write(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_file() or target.read_bytes() != content:
         target.write_bytes(content)
+
+
+def packed(files: Mapping[str, bytes], top: str) -> bytes:
+    """A `.tar.gz` that unpacks into one folder `top`; the same bytes for the same files."""
+    out = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(files):
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.size, member.mtime, member.mode = len(files[name]), TIME, mode(name)
+            archive.addfile(member, io.BytesIO(files[name]))
+    return out.getvalue()
+
+
+def mode(path: str) -> int:
+    """Permissions of a file."""
+    return 0o755 if path == "run.py" else 0o644

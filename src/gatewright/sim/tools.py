@@ -130,15 +130,16 @@ def _program(name: str, *aliases: str, option: str = "--version") -> Callable[[]
     return find
 
 
-def _vendor_program(name: str) -> Callable[[], Tool | None]:
-    """Looks for a Vivado or Vitis program on PATH; the version stands in its folder, starting it takes seconds."""
+def _vendor_program(name: str, option: str = "-version") -> Callable[[], Tool | None]:
+    """Looks for a Vivado or Vitis program on PATH; its folder's name mostly has the version; asking takes long."""
 
     def find() -> Tool | None:
         found = shutil.which(name)
         if found is None:
             return None
         match = re.search(r"\d{4}\.\d", str(Path(found).resolve()))
-        return Tool(name, Path(found), match.group() if match else "unknown")
+        version = match.group() if match else _program_version(found, option, Path(found).stat().st_mtime)
+        return Tool(name, Path(found), version)
 
     return find
 
@@ -264,7 +265,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("vitis-hls", "synthesis of HLS C++: vitis_hls or vitis-run, 2022.2 or newer",
                 "install AMD Vitis and source its settings64.sh", _find_vitis_hls, True),
     Requirement("v++", "bitstreams for Alveo cards", "install AMD Vitis and source its settings64.sh",
-                _vendor_program("v++"), True),
+                _vendor_program("v++", "--version"), True),
     Requirement("pynq", "running on a board, or on the virtual one", _wheel("board"), _package("pynq"), True),
     Requirement("grpc", "the virtual board, and PYNQ over the network", _wheel("board"), _package("grpc", "grpcio"),
                 True),

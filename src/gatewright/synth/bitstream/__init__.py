@@ -7,19 +7,12 @@ machine, and `load` finds the last result.
 
 from gatewright.synth.bitstream.fit import Figure, figures
 from gatewright.synth.bitstream.making import current, keep, load, make, read
-from gatewright.synth.bitstream.planning import FLOWS, Plan, flow_of, plan, project
+from gatewright.synth.bitstream.planning import FLOWS, Plan, flow_of, plan, project, written
+from gatewright.synth.bitstream.remote import Host
+from gatewright.synth.bitstream.running import Here, Where
+from gatewright.synth.bitstream.search import RUNS, Try, fastest
 
 __all__ = [
-    "FLOWS",
-    "Figure",
-    "Plan",
-    "current",
-    "figures",
-    "flow_of",
-    "keep",
-    "load",
-    "make",
-    "plan",
-    "project",
-    "read",
-]
+    "FLOWS", "RUNS", "Figure", "Here", "Host", "Plan", "Try", "Where", "current", "fastest", "figures", "flow_of",
+    "keep", "load", "make", "plan", "project", "read", "written",
+]  # fmt: skip

@@ -13,6 +13,7 @@ from gatewright.build import Build
 from gatewright.emit.project import FOLDER
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
+from gatewright.sim.tools import Tool
 from gatewright.synth.bitstream.fit import figures
 from gatewright.synth.bitstream.planning import LOG, RECORD, RESULT, Plan, plan, written
 from gatewright.synth.bitstream.running import Here, Where, check_release, run_once
@@ -22,12 +23,18 @@ FORMAT = 1
 
 
 def make(
-    plan: Plan, *, where: Where | None = None, seconds: float | None = None, progress: Progress = silent
+    plan: Plan,
+    *,
+    where: Where | None = None,
+    tool: Tool | None = None,
+    seconds: float | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Run the tool, read what it left, and keep it as result.json.
 
     Args:
         where: the machine; this one by default.
+        tool: on it; looked for by default.
         seconds: time limit.
 
     Returns:
@@ -38,7 +45,7 @@ def make(
         ToolError: the tool is too old, fails, takes too long, or leaves no whole reports.
     """
     where = where or Here()
-    tool = where.find(plan.flow)
+    tool = tool or where.find(plan.flow)
     check_release(plan.flow, tool)
     run = run_once(plan, where, tool, seconds, progress)
     progress("reading the reports")
@@ -61,12 +68,21 @@ def keep(plan: Plan, outcome: Outcome, seconds: Mapping[str, float]) -> dict[str
         ConfigError: the result cannot be written.
     """
     found = result(plan, outcome, seconds)
-    path = plan.folder / RESULT
+    save(plan.folder, found)
+    return found
+
+
+def save(folder: Path, found: Mapping[str, Any]) -> None:
+    """Write result.json.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    path = folder / RESULT
     try:
         path.write_text(json.dumps(found, indent=1) + "\n")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error})") from error
-    return found
 
 
 def read(plan: Plan) -> Outcome:

@@ -39,6 +39,19 @@ _SIGNALS = {
 }
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended on some machine.
+
+    Attributes:
+        status: with which the tool ended.
+        heard: whether its lines came as it printed them, from the first on, so that they tell its times.
+    """
+
+    status: int
+    heard: bool = True
+
+
 class Where(Protocol):
     """A machine on which a tool runs."""
 
@@ -49,8 +62,8 @@ class Where(Protocol):
             MissingToolError: it is not there.
         """
 
-    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> int:
-        """Run a project that is written; its exit status. Afterwards reports and results lie in the plan's folder.
+    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> Ended:
+        """Run a project that is written. Afterwards reports and results lie in the plan's folder.
 
         Raises:
             TimeoutError: it takes longer than `seconds`; it is ended then.
@@ -65,13 +78,13 @@ class Here:
         """See `Where`."""
         return find_tool(flow.tool)
 
-    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> int:
+    def run(self, plan: Plan, tool: Tool, line: Callable[[str], None], seconds: float | None) -> Ended:
         """See `Where`."""
         command = plan.flow.command(plan.project, tool)
         with Running(command, plan.folder, tool.environment()) as running:
             for text in running.lines(seconds):
                 line(text)
-            return running.wait()
+            return Ended(running.wait())
 
 
 class Watch:
@@ -179,14 +192,15 @@ def run_once(plan: Plan, where: Where, tool: Tool, seconds: float | None, progre
     with log.open("w", encoding="utf-8", errors="replace") as file:
         watch = Watch(plan.flow, file, progress)
         try:
-            status = where.run(plan, tool, watch.line, seconds)
+            ended = where.run(plan, tool, watch.line, seconds)
         except TimeoutError:
             during = f" (during {watch.phase})" if watch.phase else ""
             raise ToolError(
                 f"{title} takes more than {seconds:g} s{during}: raise --time-limit; its log is {log}"
             ) from None
         watch.close()
+    spent, status = watch.seconds if ended.heard else {}, ended.status
     if not status:
-        return Run(watch.seconds, "")
+        return Run(spent, "")
     during = f" during {watch.phase}" if watch.phase else ""
-    return Run(watch.seconds, f"{title} fails{during} (exit status {status}): {watch.why(status)}\nits log is {log}")
+    return Run(spent, f"{title} fails{during} (exit status {status}): {watch.why(status)}\nits log is {log}")
