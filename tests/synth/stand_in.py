@@ -23,15 +23,16 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SAMPLE = HERE / "vivado" / "2019_2.txt"
 VERSION = "2022.2"
-PHASES = ("project", "block design", "products of the block design", "synthesis", "optimisation", "placement",
-          "physical optimisation", "routing", "physical optimisation after routing", "reports", "bitstream")  # fmt: skip
-
+PHASES = (
+    "project", "block design", "products of the block design", "synthesis", "optimisation", "placement",
+    "physical optimisation", "routing", "physical optimisation after routing", "reports", "bitstream",
+)  # fmt: skip
 # By how it ends: in which part of the run, what it prints then, and its exit status (negative: the signal it dies of).
 ENDS: Mapping[str, tuple[str, str, int]] = {
     "licence": ("synthesis", "ERROR: [Common 17-345] A valid license was not found for feature 'Synthesis' and/or "
                 "device 'xc7z020'. Please run the Vivado License Manager for assistance in determining\n"
                 "which features and devices are licensed for your system.", 1),
-    "memory": ("placement", "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc",
+    "memory": ("placement", "terminate called after throwing an instance of 'std::bad_alloc'\n  what(): std::bad_alloc",
                -signal.SIGABRT),
     "crash": ("routing", "Abnormal program termination (11)\nPlease check '/home/me/hs_err_pid4711.log' for details",
               -signal.SIGSEGV),
@@ -96,15 +97,15 @@ def die(text: str, status: int) -> int:
     if status < 0:
         os.kill(os.getpid(), -status)
     error = next((line for line in text.splitlines() if line.startswith("ERROR")), "")
-    say("\n    while executing\n\"synth_design -top system_wrapper\"")
+    say('\n    while executing\n"synth_design -top system_wrapper"')
     say(f"gatewright: failed: {error}")
     return status
 
 
 def note_processes() -> None:
     """Start a child, as Vivado starts parallel synthesis, and say who both are."""
-    child = subprocess.Popen(["sleep", "1000"])
     if file := os.environ.get("STAND_IN_PIDS"):
+        child = subprocess.Popen(["sleep", "1000"])
         with Path(file).open("a") as pids:
             pids.write(f"{os.getpid()}\n{child.pid}\n")
 
@@ -112,16 +113,19 @@ def note_processes() -> None:
 def write_reports(said: Mapping[str, str], mhz: float, end: str) -> bool:
     """Reports of the project; whether timing was met."""
     kernel = said["kernel"].split(":")[2]
-    unit = re.search(r"^ *i_(\w+) \(", (Path("..") / "rtl" / f"{kernel.removesuffix('_kernel')}.sv").read_text(), re.M)
+    rtl = (Path("..") / "rtl" / f"{kernel.removesuffix('_kernel')}.sv").read_text()
+    unit = next(name for name in re.findall(r" i_(\w+) \($", rtl, re.MULTILINE) if "fifo" not in name)
     period, limit = 1000 / mhz, float(os.environ.get("STAND_IN_FMAX", "150"))
     # Tools stop improving what is good enough, and get worse where too much is asked.
     fmax = min(limit, mhz * 1.04) if mhz <= limit else limit * 0.97
     slack = period - 1000 / fmax
-    parts = re.split(r"^=== (\w+)\.rpt ===\n", SAMPLE.read_text().replace("v.2019.2", f"v.{VERSION}"), flags=re.MULTILINE)
+    parts = re.split(
+        r"^=== (\w+)\.rpt ===\n", SAMPLE.read_text().replace("v.2019.2", f"v.{VERSION}"), flags=re.MULTILINE
+    )
     texts = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name, text in texts.items():
         text = text.replace("net_kernel", kernel)
-        texts[name] = re.sub(r"\bi_(quant_3|add_1)\b", f"i_{unit[1] if unit else ''}", text)
+        texts[name] = re.sub(r"\bi_(quant_3|add_1)\b", f"i_{unit}", text)
     texts["timing"] = timing(texts["timing"], period, slack)
     Path("reports").mkdir()
     for name, text in texts.items():
@@ -170,7 +174,7 @@ def write_bitstream(said: Mapping[str, str], mhz: float) -> None:
 def ssh(arguments: list[str]) -> int:
     """Run the line of shell here, in the home of the other machine; the connection ends as told.
 
-    STAND_IN_SSH: "WORD" or "WORD after N": end with 255 at the first line that has WORD in it, having passed N lines on.
+    STAND_IN_SSH: "WORD" or "WORD after N": end with 255 where the line has WORD in it, having passed N lines on.
     """
     host, script = arguments[arguments.index("--") + 1 :]
     home, drop = Path(os.environ["STAND_IN_HOME"]), os.environ.get("STAND_IN_SSH", "")

@@ -55,20 +55,24 @@ def next_clock(tries: list[Try]) -> float | None:
     met = max((t.mhz for t in tries if t.met), default=0.0)
     failed = min((t for t in tries if not t.met), key=lambda t: t.mhz, default=None)
     if failed is None:
-        fastest = max((t.fmax_mhz for t in tries), default=0.0)
-        clock = max(met * _BEYOND, fastest)
-    elif met and failed.mhz / met < CLOSE:
+        # From what was asked, which a board may have made less of.
+        clocks = [max(*(t.fmax_mhz for t in tries), max(max(t.asked, t.mhz) for t in tries) * _BEYOND)]
+    elif not met:
+        clocks = [failed.fmax_mhz]
+    elif failed.mhz / met < CLOSE:
         return None
     else:
-        between = met * CLOSE < failed.fmax_mhz < failed.mhz / CLOSE
-        clock = failed.fmax_mhz if between or not met else math.sqrt(met * failed.mhz)
-    clock = min(_rounded(clock), LARGEST_MHZ)
-    return None if clock < 1 or any(clock in (t.asked, t.mhz) for t in tries) else clock
+        clocks = [failed.fmax_mhz, math.sqrt(met * failed.mhz)]
+        clocks = [clock for clock in clocks if met < clock < failed.mhz]
+    known = {clock for t in tries for clock in (t.asked, t.mhz)}
+    possible = (min(_rounded(clock), LARGEST_MHZ) for clock in clocks)
+    return next((clock for clock in possible if clock >= 1 and clock not in known), None)
 
 
 def _rounded(mhz: float) -> float:
-    """A round number that is not above; tools and boards make their own of it."""
-    return math.floor(mhz * 2) / 2
+    """Three digits that are not above; tools and boards make their own of it."""
+    step = 10.0 ** (math.floor(math.log10(mhz)) - 2)
+    return round(math.floor(mhz / step + 1e-9) * step, 6)
 
 
 def fastest(
