@@ -60,7 +60,7 @@ def main() -> None:
         design, cold = timed(lambda: gates(build))
         _, warm = timed(lambda: gates(build))
         for name, compile_gates in SIMULATORS.items():
-            cells = cell_models(design.cells, name)
+            cells = cell_models(design.cells, name, design.family)
             group = group_of(build.structure)
             model, seconds = timed(lambda: compile_gates(design.text, cells, design.name, group))  # noqa: B023
             rows.append({"what": f"gates, {name}", "build s": seconds, **run(build, model, inputs, golden)})

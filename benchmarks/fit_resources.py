@@ -35,6 +35,7 @@ from scipy.optimize import nnls
 
 from gatewright.boards import Family
 from gatewright.ir import cost
+from gatewright.ir.primitives import resource_names
 from gatewright.progress import bars
 from gatewright.sim.cache import digest
 from gatewright.synth.yosys import script, synthesise
@@ -45,9 +46,9 @@ TABLE = Path(cost.__file__).with_name("coefficients.json")
 DOCS = ROOT / "docs" / "resources.md"
 
 FITTED: Family = "xc7"
-FAMILIES: tuple[Family, ...] = (FITTED, "xcup")
-COLUMNS = ("family", "module", "index", "unit", "key", "LUT", "FF", "BRAM36", "DSP", "levels")
-SOFT, HARD = ("LUT", "FF"), ("BRAM36", "DSP")
+FAMILIES: tuple[Family, ...] = (FITTED, "xcup", "ecp5")
+COLUMNS = ("family", "module", "index", "unit", "key", "LUT", "FF", "BLOCK", "DSP", "levels")
+SOFT = ("LUT", "FF")
 LEAST = 20.0
 """Counts below this are weighed as if they were this: a unit of 3 LUTs predicted as 4 is no error of a third."""
 
@@ -68,7 +69,7 @@ def measure(family: Family, module: str, rows: dict[Key, Row], jobs: int) -> Non
         found = netlists[name]
         rows[family, module, i] = {"family": family, "module": module, "index": i, "unit": x.text} | {
             "key": unit_key(x, family),
-            **{k: found.resources[k] for k in (*SOFT, *HARD)},
+            **dict(zip((*SOFT, "BLOCK", "DSP"), (found.resources[k] for k in resource_names(family)), strict=True)),
             "levels": found.levels,
         }
 
@@ -94,13 +95,19 @@ def measured(module: str, rows: Mapping[Key, Row]) -> bool:
 
 
 def needed(family: Family, found: list[Instance]) -> list[int]:
-    """Instances to measure: for UltraScale+ those with DSP slices, and those held out but for the largest."""
+    """Instances to measure: for UltraScale+ those with DSP slices, and those held out but for the largest.
+
+    For ECP5 all but the largest.
+    """
+    if family == "ecp5":
+        return [i for i, x in enumerate(found) if not x.large]
     return [i for i, x in enumerate(found) if family == FITTED or x.features.products or (held_out(i) and not x.large)]
 
 
 def _fitted(found: list[Instance]) -> tuple[Family, ...]:
     """Families with coefficients of their own."""
-    return FAMILIES if any(x.features.products for x in found) else (FITTED,)
+    products = any(x.features.products for x in found)
+    return tuple(f for f in FAMILIES if f != "xcup" or products)
 
 
 def load() -> dict[Key, Row]:
@@ -156,7 +163,9 @@ def fit_module(module: str, rows: Mapping[Key, Row]) -> tuple[dict[str, Table], 
 def _fit_family(family: Family, module: str, found: list[Instance], rows: Mapping[Key, Row]) -> Table:
     """Coefficients by resource and count, from the units that are not held out."""
     train = [i for i in range(len(found)) if not held_out(i)]
-    # What has no DSP slices counts as it does on the 7 series.
+    if family == "ecp5":
+        train = [i for i in train if (family, module, i) in rows]
+    # What has no DSP slices counts on UltraScale+ as it does on the 7 series.
     seen = {i: family if (family, module, i) in rows else FITTED for i in train}
     columns = {i: found[i].features.columns(seen[i]) for i in train}
     names = sorted({n for c in columns.values() for n in c} - {"ram_luts"})
@@ -174,7 +183,7 @@ def _fit_family(family: Family, module: str, found: list[Instance], rows: Mappin
 def _errors(family: Family, module: str, found: list[Instance], table: Table, rows: Mapping[Key, Row]) -> Row:
     """Relative errors of LUTs and flip-flops on the units held out, and units whose block RAM or DSP slices differ."""
     seen = [(x, rows[family, module, i], i) for i, x in enumerate(found) if (family, module, i) in rows]
-    wrong = sum(any(x.features.hard(family)[k] != row[k] for k in HARD) for x, row, _ in seen)
+    wrong = sum([row["BLOCK"], row["DSP"]] != list(x.features.hard(family).values()) for x, row, _ in seen)
     line: Row = {"family": family, "module": module, "units": len(seen)}
     line["held out"] = sum(held_out(i) for _, _, i in seen)
     for resource in SOFT:
@@ -185,7 +194,7 @@ def _errors(family: Family, module: str, found: list[Instance], table: Table, ro
                 predicted = sum(c * columns.get(n, 0.0) for n, c in table[resource].items())
                 errors.append(100 * abs(predicted - row[resource]) / max(row[resource], LEAST))
         line |= {f"{resource} median %": float(np.median(errors)), f"{resource} worst %": float(max(errors))}
-    return line | {"BRAM36 or DSP wrong": wrong}
+    return line | {"block RAM or DSP wrong": wrong}
 
 
 def fit_any(done: list[str], rows: Mapping[Key, Row]) -> Table:

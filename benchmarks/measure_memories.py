@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what Yosys makes of block RAMs of all sizes: benchmarks/data/block_memories.csv, which a test compares.
 
-Only the part of `synth_xilinx` that decides on memories is run, with the libraries and options that it gives there;
-whole syntheses of a few sizes are in the tests.
+    python benchmarks/measure_memories.py            # all families
+    python benchmarks/measure_memories.py ecp5       # this one, the others as they are in the file
+
+Only the part of `synth_xilinx` or `synth_ecp5` that decides on memories is run, with the libraries and options that it
+gives there; whole syntheses of a few sizes are in the tests.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from gatewright.ir.primitives import block_ram
 
 DATA = Path(__file__).with_name("data") / "block_memories.csv"
 LIBRARIES = {
-    "xc7": "-lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt "
+    "xc7": "-logic-cost-rom 0.015625 -lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt "
     "-D HAS_SIZE_36 -D HAS_CASCADE -D HAS_CONFLICT_BUG -D HAS_MIXWIDTH_SDP",
-    "xcup": "-lib +/xilinx/lutrams_xcu.txt -lib +/xilinx/brams_xc4v.txt -lib +/xilinx/urams.txt "
-    "-D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP -D HAS_ADDRCE -no-auto-huge",
+    "xcup": "-logic-cost-rom 0.015625 -lib +/xilinx/lutrams_xcu.txt -lib +/xilinx/brams_xc4v.txt "
+    "-lib +/xilinx/urams.txt -D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP -D HAS_ADDRCE -no-auto-huge",
+    "ecp5": "-lib +/lattice/lutrams_trellis.txt -lib +/lattice/brams_16kd.txt",
 }
 MODULES = {"rom": ("rom", ("lib/rom",)), "ram": ("fifo", ("lib/fifo", "lib/counter"))}
 SIZES = {"HALF": 0.5, "FULL": 1.0, "CASCADE": 2.0}
@@ -34,7 +38,7 @@ COUNT, LARGEST = 250, 1 << 21
 
 
 def measure(family: str, kind: str, width: int, depth: int) -> float:
-    """BRAM36 of a ROM, or of the memory of a FIFO, in block RAM."""
+    """RAMB36 or DP16KD of a ROM, or of the memory of a FIFO, in block RAM."""
     module, files = MODULES[kind]
     parameters = f"-set WIDTH {width} -set DEPTH {depth} -set BLOCK 1"
     if kind == "rom":
@@ -49,20 +53,30 @@ def measure(family: str, kind: str, width: int, depth: int) -> float:
         f"chparam {parameters} {module}",
         f"hierarchy -top {module}",
         *("proc", "flatten", "opt", "memory_dff", "opt_clean", "memory -nomap", "opt_clean"),
-        f"memory_libmap -logic-cost-rom 0.015625 {LIBRARIES[family]}",
+        f"memory_libmap {LIBRARIES[family]}",
         "write_json memory.json",
     ):
         libyosys.run_pass(f"tee -q {command}", design)
     cells = json.loads(Path("memory.json").read_text())["modules"][module]["cells"].values()
+    if family == "ecp5":
+        return float(sum(c["type"] in ("$__DP16KD_", "$__PDPW16KD_") for c in cells))
     return sum(SIZES[c["parameters"]["OPTION_MODE"].strip()] for c in cells if "BLOCKRAM" in c["type"])
+
+
+def kept() -> list[tuple[str, str, int, int, float]]:
+    """What the file holds."""
+    with DATA.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [(family, kind, int(width), int(depth), float(blocks)) for family, kind, width, depth, blocks in rows]
 
 
 def main() -> None:
     """Measure random sizes, compare them with the model, write them."""
-    rng, rows = np.random.default_rng(0), []
+    families = sys.argv[1:] or list(LIBRARIES)
+    rng, rows = np.random.default_rng(0), [row for row in kept() if row[0] not in families]
     folder = tempfile.TemporaryDirectory()
     os.chdir(folder.name)
-    for family in LIBRARIES:
+    for family in families:
         for kind in MODULES:
             while sum(r[:2] == (family, kind) for r in rows) < COUNT:
                 width = int(rng.choice([rng.integers(1, 41), round(2 ** rng.uniform(0, 8.5))]))
@@ -72,7 +86,7 @@ def main() -> None:
                     rows.append((family, kind, width, depth, measure(family, kind, width, depth)))
     with DATA.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("family", "kind", "width", "depth", "BRAM36"))
+        writer.writerow(("family", "kind", "width", "depth", "blocks"))
         writer.writerows((*r[:4], f"{r[4]:g}") for r in sorted(rows))
     wrong = [r for r in rows if block_ram(r[2], r[3], r[1], r[0]) != r[4]]  # type: ignore[arg-type]
     report("memories", [{"sizes": len(rows), "block RAM differs": len(wrong)}])

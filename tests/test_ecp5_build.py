@@ -17,6 +17,7 @@ from gatewright.boards import load_board
 from gatewright.build import Build, compile_model
 from gatewright.errors import ConfigError, DesignError
 from gatewright.synth import vitis_hls
+from gatewright.verify import check
 
 RESOURCES = {"LUT", "FF", "EBR", "DSP"}
 
@@ -72,6 +73,17 @@ def test_a_bundle_is_for_a_serial_port(compiled: Build) -> None:
     assert (record["memory"]["banked"], record["memory"]["bytes"]) == (True, 8192)
     text = made.files["README.md"].decode()
     assert f"openFPGALoader -b ulx3s {stem}.bit" in text and "pyserial" in text and "no FPGA takes it" in text
+
+
+def test_the_kernel_runs_in_banks_as_long_as_the_boards(compiled: Build) -> None:
+    graph = compiled.model_graph
+    most = min(8192 // a.frame_bytes for a in compiled.kernel.arguments)
+    frames = most + 2  # one alone, as many as a bank holds, and one that is left
+    x = np.random.default_rng(0).normal(size=(frames, *graph.inputs[0].shape)).astype(np.float32)
+    (stage,) = check(compiled.directory, data=x, stages=["kernel"])
+    assert (stage.status, stage.exact) == ("ok", frames), stage
+    assert stage.interval_cycles == stage.predicted_interval_cycles
+    assert stage.latency_cycles == stage.predicted_latency_cycles
 
 
 def _files(folder: Path) -> set[str]:

@@ -38,6 +38,6 @@ def gate_model(bench: Bench, gates: Sequence[GateDesign], simulator: str = "veri
     Args:
         text: what the netlists were changed to.
     """
-    cells = cell_models(frozenset[str]().union(*(gate.cells for gate in gates)), simulator)
+    cells = cell_models(frozenset[str]().union(*(gate.cells for gate in gates)), simulator, gates[0].family)
     netlist = f"{text or netlist_text(gates)}\n{(bench.folder / f'{TOP}.sv').read_text()}"
     return SIMULATORS[simulator](netlist, cells, TOP, bench.groups)

@@ -42,7 +42,7 @@ def test_an_operator_without_features_costs_what_its_ports_say() -> None:
 
 def test_rom_columns_are_shared_between_memories_of_one_address() -> None:
     one = Memory(as_int64([[0], [1], [2], [3]]), 2)
-    assert rom_features("rom", one) == {"rom": 2.0, "rom_deep": 0.0, "rom_bits": 2.0}
+    assert rom_features("rom", one) == {"rom": 2.0, "rom_deep": 0.0, "rom_deep_ecp5": 0.0, "rom_bits": 2.0}
     assert rom_features("rom", one, one) == rom_features("rom", one)
     two_words = Memory(as_int64([[0], [1]]), 1)
     assert rom_features("rom", two_words)["rom"] == 0.0
@@ -60,9 +60,9 @@ def test_a_rom_of_chance_is_counted_as_one_that_is_looked_at() -> None:
 def test_a_smooth_table_takes_fewer_luts_than_noise() -> None:
     ramp = Memory(as_int64(np.arange(256)[:, None]), 8)
     # Bits 6 and 7 are the same within 64 words; the others have one content for all four times 64.
-    assert rom_features("rom", ramp) == {"rom": 8.0, "rom_deep": 0.0, "rom_bits": 8.0}
+    assert rom_features("rom", ramp) == {"rom": 8.0, "rom_deep": 0.0, "rom_deep_ecp5": 8.0, "rom_bits": 8.0}
     noise = Memory(as_int64(np.random.default_rng(0).integers(0, 256, (256, 1))), 8)
-    assert rom_features("rom", noise)["rom_deep"] == 24.0
+    assert (rom_features("rom", noise)["rom_deep"], rom_features("rom", noise)["rom_deep_ecp5"]) == (24.0, 128.0)
 
 
 def test_every_operator_with_a_kernel_has_coefficients() -> None:
@@ -70,7 +70,7 @@ def test_every_operator_with_a_kernel_has_coefficients() -> None:
         if kernel_path(name, "rtl"):
             assert name in coefficients(), f"{name}: run python benchmarks/fit_resources.py --only {name}"
             for op in cls.examples():
-                for family in ("xc7", "xcup"):
+                for family in ("xc7", "xcup", "ecp5"):
                     found = op.resources(family)
                     assert found["LUT"] > 0 and found["FF"] > 0, (name, op)
 
@@ -102,8 +102,9 @@ def test_the_model_holds_on_units_that_it_was_not_fitted_on(fit: ModuleType, mod
     tables, lines = fit.fit_module(module, rows)
     assert {key: coefficients()[key] for key in tables} == tables  # the file is what the measurements give
     for line in lines:
-        assert line["LUT median %"] <= 10 and line["LUT worst %"] <= 25, line
-        assert line["BRAM36 or DSP wrong"] == 0, line
+        median, worst = (20, 60) if line["family"] == "ecp5" else (10, 25)
+        assert line["LUT median %"] <= median and line["LUT worst %"] <= worst, line
+        assert line["block RAM or DSP wrong"] == 0, line
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -11,7 +11,7 @@ import pytest
 
 from gatewright.boards import Family
 from gatewright.ir.op import as_int64, package_root
-from gatewright.ir.primitives import block_ram, dsp_slices, lut_ram, ram_in_block, varying_bits
+from gatewright.ir.primitives import BLOCK_RAM, block_ram, dsp_slices, lut_ram, ram_in_block, varying_bits
 from gatewright.synth.plan import Part, fifo_part, needed
 from gatewright.synth.yosys import synthesise
 
@@ -21,9 +21,9 @@ MEASURED = Path(__file__).resolve().parents[2] / "benchmarks" / "data" / "block_
 def test_block_ram_equals_what_was_measured() -> None:
     with MEASURED.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) >= 1000
+    assert len(rows) >= 1500 and {r["family"] for r in rows} == {"xc7", "xcup", "ecp5"}
     wrong = [
-        r for r in rows if block_ram(int(r["width"]), int(r["depth"]), r["kind"], r["family"]) != float(r["BRAM36"])
+        r for r in rows if block_ram(int(r["width"]), int(r["depth"]), r["kind"], r["family"]) != float(r["blocks"])
     ]  # type: ignore[arg-type]
     assert not wrong
 
@@ -42,17 +42,33 @@ def _rom(width: int, depth: int) -> Part:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["xc7", "xcup"])
+@pytest.mark.parametrize("family", ["xc7", "xcup", "ecp5"])
 def test_block_ram_equals_whole_syntheses(family: Family) -> None:
     ram = Part("ram", "sdp_ram", {"WIDTH": 20, "DEPTH": 600}, {}, needed("sdp_ram", _sources()))
     rom, fifo = _rom(31, 1100), fifo_part("fifo", 70, 300, True, _sources())
-    found = {name: n.resources["BRAM36"] for name, n in synthesise([ram, rom, fifo], family).items()}
+    found = {name: n.resources[BLOCK_RAM[family]] for name, n in synthesise([ram, rom, fifo], family).items()}
     assert found == {
         "ram": block_ram(20, 600, "ram", family),
         "rom 31x1100": block_ram(31, 1100, "rom", family),
         "fifo": block_ram(71, 300, "ram", family),
     }
     assert found["ram"] == 1.0
+
+
+def test_products_and_lut_ram_of_an_ecp5_are_what_synthesis_makes() -> None:
+    widths = [(2, 2, 4), (1, 4, 5), (18, 18, 36), (19, 18, 37), (24, 16, 40), (36, 18, 54), (37, 18, 55), (20, 20, 30)]
+    products = {
+        f"m{i}": Part(f"m{i}", "multiplier", {"A_BITS": a, "B_BITS": b, "P_BITS": p, "DSP": 1}, {},
+                      needed("multiplier", _sources()))
+        for i, (a, b, p) in enumerate(widths)
+    }  # fmt: skip
+    fifos = [fifo_part(f"f{w}x{d}", w, d, False, _sources()) for w, d in ((6, 32), (7, 16), (3, 40))]
+    found = synthesise([*products.values(), *fifos], "ecp5")
+    slices = [found[name].resources["DSP"] for name in products]
+    assert slices == [dsp_slices(*bits, "ecp5") for bits in widths] == [1, 0, 1, 1, 2, 2, 2, 3]
+    rams = [found[f.name].cells["TRELLIS_DPR16X4"] for f in fifos]
+    assert [6 * n for n in rams] == [lut_ram(w + 1, d, "ecp5")[0] for w, d in ((6, 32), (7, 16), (3, 40))]
+    assert rams == [4, 2, 3]
 
 
 def test_an_sdp_ram_lies_where_the_rule_says() -> None:

@@ -10,27 +10,38 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from gatewright.boards import Family
 from gatewright.errors import ToolError
 from gatewright.ir.types import Stream
 from gatewright.sim.model import Group, Port
 from gatewright.sim.netlist import SIMULATORS
 from gatewright.synth.cell_models import cell_models, own_cells
-from gatewright.synth.cells import _WEIGHTS, FREE
+from gatewright.synth.cells import FREE, WEIGHTS
 
 BEATS = 1500
 Bits = list[int]
 
 
-def test_every_cell_that_is_counted_has_a_model_but_for_slices_that_are_not_used() -> None:
-    counted = {*_WEIGHTS, *FREE} - {"$scopeinfo", "BUFG"}
+@pytest.mark.parametrize(
+    ("family", "unmodelled"),
+    [
+        # DSP slices become LUTs before they are simulated, and synthesis is not asked for URAM.
+        ("xcup", {"DSP48E2", "URAM288"}),
+        # The same with block RAM.
+        ("ecp5", {"DP16KD", "PDPW16KD", "MULT18X18D", "ALU54B"}),
+    ],
+)
+def test_every_cell_that_is_counted_has_a_model_but_for_those_that_are_not_used(
+    family: Family, unmodelled: set[str]
+) -> None:
+    counted = {*WEIGHTS[family], *FREE[family]} - {"$scopeinfo", "BUFG"}
     without = set()
     for name in counted:
         try:
-            cell_models([name], "cxxrtl")
+            cell_models([name], "cxxrtl", family)
         except ToolError:
             without.add(name)
-    # DSP slices become LUTs before they are simulated, and synthesis is not asked for URAM.
-    assert without == {"DSP48E2", "URAM288"}
+    assert without == unmodelled
     assert own_cells() == {"RAMB18E1", "RAMB36E1", "RAMB18E2", "RAMB36E2"}
 
 
@@ -45,6 +56,9 @@ def test_only_what_is_used_is_there() -> None:
     # Verilator looks LUTs up, CXXRTL takes the trees of multiplexers that Yosys ships.
     assert "INIT[{I1, I0}]" in cell_models(["LUT2"], "verilator")
     assert "INIT[{I1, I0}]" not in cell_models(["LUT2"], "cxxrtl")
+    # A cell of the same name in another family is another cell, and one that is made of others brings them.
+    assert "assign Z = INIT[{D, C, B, A}]" in cell_models(["LUT4"], "verilator", "ecp5")
+    assert cell_models(["CCU2C"], "cxxrtl", "ecp5").count("endmodule") == 3
 
 
 # --- a cell behind AXI4-Stream ports ----------------------------------------------------------------------------------
@@ -92,7 +106,7 @@ def to_int(bits: Sequence[int]) -> int:
     return sum(bit << i for i, bit in enumerate(bits))
 
 
-def run(benches: Sequence[Bench], used: Sequence[str], simulator: str, seed: int) -> None:
+def run(benches: Sequence[Bench], used: Sequence[str], simulator: str, seed: int, family: Family = "xc7") -> None:
     """The same random words through cells and their definitions."""
     rng = np.random.default_rng(seed)
     groups, texts, wires, bodies, words = [], [], [], [], []
@@ -109,7 +123,7 @@ def run(benches: Sequence[Bench], used: Sequence[str], simulator: str, seed: int
         bodies.append(f"bench{i} u{i} (.clk(clk), .rst_n(rst_n), {', '.join(pins)});")
         words.append(rng.integers(0, 2, (1, BEATS * bench.inputs)))
     texts.append(f"module tops (input clk, input rst_n, {', '.join(wires)});\n" + "\n".join(bodies) + "\nendmodule\n")
-    model = SIMULATORS[simulator]("\n".join(texts), cell_models(used, simulator), "tops", groups)
+    model = SIMULATORS[simulator]("\n".join(texts), cell_models(used, simulator, family), "tops", groups)
     results = model.run_groups([[w] for w in words])
     for bench, word, result in zip(benches, words, results, strict=True):
         have = result.outputs[0].reshape(BEATS, bench.outputs)
@@ -246,6 +260,82 @@ def other_benches() -> list[Bench]:
 def test_luts_registers_and_lut_ram(simulator: str) -> None:
     benches = other_benches()
     run(benches, [re.findall(r"\b[A-Z]\w+", b.cell)[0] for b in benches], simulator, 1)
+
+
+def ecp5_lut(init: int) -> Bench:
+    pins = ", ".join(f".{c}(in[{i}])" for i, c in enumerate("ABCD"))
+    cell = f"LUT4 #(.INIT(16'h{init:x})) lut (.Z(o[0]), {pins});"
+    return before(cell, 4, 1, lambda x: [init >> to_int(x) & 1])
+
+
+def ecp5_carry(init: int, inject: bool) -> Bench:
+    """Two LUTs and the carry through both: FPGA-DS-02012 (data sheet), the slice in ripple mode.
+
+    A LUT propagates the carry, or, where it is 0, generates that of the LUT of its first two inputs; without INJECT1
+    the sum is the LUT's output with the carry added.
+    """
+
+    def step(x: Bits) -> Bits:
+        into, outs = x[0], []
+        for i in range(2):
+            pins = x[1 + 4 * i :][:4]
+            propagate, generate = init >> to_int(pins) & 1, 0 if inject else init >> to_int(pins[:2]) & 1
+            outs.append(propagate ^ (0 if inject else into))
+            into = into if propagate else generate
+        return [*outs, into]
+
+    pins = ", ".join(f".{c}{i}(in[{1 + 4 * i + n}])" for i in range(2) for n, c in enumerate("ABCD"))
+    said = '"YES"' if inject else '"NO"'
+    values = ", ".join(f".INIT{i}(16'h{init:x}), .INJECT1_{i}({said})" for i in range(2))
+    cell = f"CCU2C #({values}) chain (.CIN(in[0]), {pins}, .S0(o[0]), .S1(o[1]), .COUT(o[2]));"
+    return before(cell, 9, 3, step)
+
+
+def ecp5_register(value: int, over: str) -> Bench:
+    """A register with clock enable and a synchronous set or reset, which counts without the enable too."""
+    state = [value]
+
+    def step(x: Bits) -> Bits:
+        state[0] = value if x[1] else x[2] if x[0] else state[0]
+        return list(state)
+
+    kind = "SET" if value else "RESET"
+    cell = (
+        f'TRELLIS_FF #(.GSR("DISABLED"), .CEMUX("CE"), .CLKMUX("CLK"), .LSRMUX("LSR"), .REGSET("{kind}"), '
+        f'.SRMODE("{over}")) r (.CLK(clk), .CE(go && in[0]), .LSR(go && in[1]), .DI(in[2]), .Q(out[0]));'
+    )
+    return Bench(cell, 3, 1, step)
+
+
+def ecp5_lut_ram() -> Bench:
+    memory = [[0] * 4 for _ in range(16)]
+
+    def step(x: Bits) -> Bits:
+        out = memory[to_int(x[9:13])]
+        if x[0]:
+            memory[to_int(x[5:9])] = x[1:5]
+        return list(out)
+
+    cell = "TRELLIS_DPR16X4 m (.WCK(clk), .WRE(go && in[0]), .DI(in[4:1]), .WAD(in[8:5]), .RAD(in[12:9]), .DO(o[3:0]));"
+    return before(cell, 13, 4, step)
+
+
+def ecp5_benches() -> list[Bench]:
+    select = [".C0(in[2]), .ALUT(in[1]), .BLUT(in[0])", ".SD(in[2]), .D1(in[1]), .D0(in[0])"]
+    wide = [
+        before(f"{name} m ({pins}, .Z(o[0]));", 3, 1, lambda x: [x[1] if x[2] else x[0]])
+        for name, pins in zip(("PFUMX", "L6MUX21"), select, strict=True)
+    ]
+    return [
+        ecp5_lut(0x8CA7), ecp5_lut(0x0001), *wide, ecp5_carry(0x96AA, False), ecp5_carry(0x5A3C, True),
+        ecp5_register(0, "LSR_OVER_CE"), ecp5_register(1, "LSR_OVER_CE"), ecp5_lut_ram(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_cells_of_an_ecp5(simulator: str) -> None:
+    benches = ecp5_benches()
+    run(benches, [re.findall(r"\b[A-Z]\w+", b.cell)[0] for b in benches], simulator, 3, "ecp5")
 
 
 # --- block RAM --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def fifo_features(width: int, depth: int, block: bool) -> Features:
         "wrap": 2.0 * address * wraps,
         "count": float(count),
         "block": float(block),
+        "block_bits_ecp5": float((width + 1) * block),  # Yosys keeps a word that is written while it is read
         "copy": float(address * (not block)),  # the read address is kept twice beside LUT RAM
     }
     return Features(counts, (Ram(width + 1, depth, block),))

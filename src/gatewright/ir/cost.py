@@ -32,6 +32,8 @@ from gatewright.ir.types import IntArray
 if TYPE_CHECKING:
     from gatewright.ir.op import Memory
 
+ECP5 = "_ecp5"
+"""Counts that end so are those of an ECP5, whose LUTs have four inputs, and stand there in place of those without."""
 ANY = "*"
 """The module whose coefficients stand for one that was never measured."""
 
@@ -76,14 +78,15 @@ class Features:
     products: tuple[Product, ...] = field(default=())
 
     def columns(self, family: str) -> dict[str, float]:
-        """All counts: those given, one for the unit itself, and what its RAMs in LUTs take."""
+        """All counts of a family: those given, one for the unit itself, and what its RAMs in LUTs take."""
         found = {"unit": 1.0, "ram_luts": 0.0, "ram_select": 0.0} | dict(self.counts)
         for ram in self.memories:
             if not ram.block:
                 luts, select = lut_ram(ram.width, ram.depth, family)
                 found["ram_luts"] += luts
                 found["ram_select"] += select
-        return found
+        replaced = {n.removesuffix(ECP5) if family == "ecp5" else n for n in found if n.endswith(ECP5)}
+        return {name: count for name, count in found.items() if name not in replaced}
 
     def hard(self, family: str) -> dict[str, float]:
         """Block RAM and DSP slices."""
@@ -145,31 +148,33 @@ def rom_features(name: str, *memories: Memory) -> dict[str, float]:
     """Counts of ROMs that are logic and read at one address: LUTs, those of words beyond 64, and registers behind them.
 
     Args:
-        name: what the counts are called: `name`, `name_deep` and `name_bits`.
+        name: what the counts are called: `name`, `name_deep` (on an ECP5 `name_deep_ecp5`) and `name_bits`.
     """
     depth = len(memories[0].words)
     columns = np.unique(np.concatenate([varying_bits(m.words, m.bits) for m in memories], axis=1), axis=1)
     total = columns.shape[1]
     luts = float(total) if depth > 2 else 0.0  # a column of two words is the address bit itself
-    return {name: luts, f"{name}_deep": _deep(columns) if total else 0.0, f"{name}_bits": float(total)}
+    deep = (_deep(columns, 64), _deep(columns, 16)) if total else (0.0, 0.0)
+    return {name: luts, f"{name}_deep": deep[0], f"{name}_deep{ECP5}": deep[1], f"{name}_bits": float(total)}
 
 
-def _deep(columns: IntArray) -> float:
+def _deep(columns: IntArray, words: int) -> float:
     """LUTs beyond one a column: a LUT for every 64 words that are not all the same and not there already.
 
     Args:
         columns: int64 of shape (words, columns), 0 or 1.
+        words: that a LUT holds, 64 or 16.
     """
     depth, count = columns.shape
-    if depth <= 64:
+    if depth <= words:
         return 0.0
-    padded = np.pad(columns, ((0, -depth % 64), (0, 0)), "edge")
-    parts = np.packbits(padded.astype(np.uint8).reshape(-1, 64, count), axis=1).transpose(2, 0, 1)
-    luts = 0
+    padded = np.pad(columns, ((0, -depth % words), (0, 0)), "edge")
+    parts = np.packbits(padded.astype(np.uint8).reshape(-1, words, count), axis=1).transpose(2, 0, 1)
+    luts, size = 0, words // 8
     for column in parts:
-        distinct = {part.tobytes() for part in column} - {bytes(8), b"\xff" * 8}
+        distinct = {part.tobytes() for part in column} - {bytes(size), b"\xff" * size}
         luts += max(1, len(distinct))
-    return luts - count + count * (-(-depth // 256) - 1) / 2
+    return luts - count + rom_luts(count, depth, words) - count * -(-depth // words)
 
 
 def rom_counts(name: str, columns: float, depth: int) -> dict[str, float]:
@@ -182,7 +187,8 @@ def rom_counts(name: str, columns: float, depth: int) -> dict[str, float]:
         possible = float((1 << depth) - 2)
         columns = possible * -math.expm1(-columns / (possible + 2)) if possible else 0.0
     luts = columns if depth > 2 else 0.0
-    return {name: luts, f"{name}_deep": rom_luts(1, depth) * luts - luts if luts else 0.0, f"{name}_bits": columns}
+    deep, deep4 = (rom_luts(luts, depth, words) - luts if luts else 0.0 for words in (64, 16))
+    return {name: luts, f"{name}_deep": deep, f"{name}_deep{ECP5}": deep4, f"{name}_bits": columns}
 
 
 def running_sum(width: int, places: int) -> tuple[dict[str, float], tuple[Ram, ...]]:

@@ -130,25 +130,30 @@ def distinct_columns(planes: IntArray) -> IntArray:
     return planes[:, sorted(first.values())]
 
 
-def rom_luts(columns: int, depth: int) -> float:
+def rom_luts(columns: float, depth: int, words: int = 64) -> float:
     """LUTs of a ROM of `columns` distinct columns: 64 words each, and a multiplexer beyond 256 words.
 
     Two words need none: a column is the address bit itself.
+
+    Args:
+        words: that a LUT holds: 16 on an ECP5, which needs multiplexers beyond 128.
     """
     if depth <= 2:
         return 0.0
-    return columns * (-(-depth // 64) + (-(-depth // 256) - 1) / 2)
+    free, cost = (256, 0.5) if words == 64 else (128, 1.0)
+    return columns * (-(-depth // words) + (-(-depth // free) - 1) * cost)
 
 
 def dsp_slices(a_bits: int, b_bits: int, p_bits: int, family: str) -> int:
     """DSP48 or MULT18X18D of a signed product of which p_bits are needed.
 
-    Products of fewer than 9 bits, and factors of one, stay in LUTs; wider factors than a slice takes are split. An ECP5
-    takes a slice for every product of factors of 2 bits or more.
+    Products of fewer than 9 bits, and factors of one, stay in LUTs; wider factors than a slice takes are split. On an
+    ECP5 every product of parts of 2 bits or more takes a slice, but for those above the bits that are needed.
     """
     a, b = max(a_bits, b_bits), min(a_bits, b_bits)
     if family == "ecp5":
-        return -(-a // 18) * -(-b // 18) if b >= 2 else 0
+        starts = [(i, j) for i in range(0, min(a, p_bits), 18) for j in range(0, min(b, p_bits), 18)]
+        return sum(i + j < p_bits and a - i >= 2 and b - j >= 2 for i, j in starts)
     if b < 2 or min(p_bits, a + b) < 9:
         return 0
     wide = 25 if family == "xc7" else 27

@@ -322,6 +322,7 @@ class Dense(Op):
             "data_dsp" if self.dsp else "data": data,  # a DSP slice has registers for its factors
             "sums": acc,
             "start": acc * (nf > 8),  # of fewer words, a bit is part of the accumulator's LUT
+            "start_ecp5": acc * -(-nf // 16) * (nf > 1),
         }
         memories: list[Ram] = []
         if self.streamed:

@@ -4,7 +4,7 @@
 LUT counts are those of UG474 (7 series) and UG574 (UltraScale+): a LUT RAM takes a LUT for each of its read ports and
 64 bits, and one for the write port's address; a shift register takes one LUT. Wide multiplexers (MUXF7 to MUXF9) and
 carry chains have places of their own beside the LUTs and count nothing. An INV is taken into the LUT, or the control
-input, that it drives, and counts nothing. ECP5 (FPGA-TN-02216, memory; FPGA-DS-02012, slices): a CCU2C is both LUTs of
+input, that it drives, and counts nothing. ECP5 (FPGA-TN-02204, memory; FPGA-DS-02012, slices): a CCU2C is both LUTs of
 a slice, a LUT RAM of 16 words and 4 bits has its bits in 4 LUTs and its write port in the place of 2 more, PFUMX and
 L6MUX21 have places of their own; an ALU54B comes with the two multipliers that it adds, and counts nothing.
 """
@@ -18,10 +18,14 @@ from typing import Any
 from gatewright.boards import Family
 from gatewright.errors import ToolError
 
-FREE = frozenset(
-    ("INV", "VCC", "GND", "MUXF5", "MUXF6", "MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "BUFG", "$scopeinfo",
-     "PFUMX", "L6MUX21", "VHI", "VLO")
-)  # fmt: skip
+_FREE_XILINX = frozenset(
+    ("INV", "VCC", "GND", "MUXF5", "MUXF6", "MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "BUFG", "$scopeinfo")
+)
+FREE: Mapping[Family, frozenset[str]] = {
+    "xc7": _FREE_XILINX,
+    "xcup": _FREE_XILINX,
+    "ecp5": frozenset(("PFUMX", "L6MUX21", "VHI", "VLO", "$scopeinfo")),
+}
 """Cells that take no LUT, flip-flop, block RAM or DSP slice; $scopeinfo is Yosys' note on what it flattened."""
 
 LUT_RAMS = {
@@ -32,10 +36,10 @@ LUT_RAMS = {
 }  # fmt: skip
 """LUTs of each LUT RAM; the third row's eights are whole slices of UltraScale+."""
 
-_WEIGHTS: dict[str, tuple[str, float]] = {
+_XILINX: Mapping[str, tuple[str, float]] = {
     **{f"LUT{n}": ("LUT", 1) for n in range(1, 7)},
     "LUT6_2": ("LUT", 1),
-    **{name: ("LUT", count) for name, count in LUT_RAMS.items()},
+    **{name: ("LUT", count) for name, count in LUT_RAMS.items() if name.startswith("RAM")},
     **dict.fromkeys(("SRL16", "SRL16E", "SRLC16E", "SRLC32E"), ("LUT", 1)),
     **{f"{name}{edge}": ("FF", 1) for name in ("FDRE", "FDSE", "FDCE", "FDPE") for edge in ("", "_1")},
     "LDCE": ("FF", 1),
@@ -44,14 +48,17 @@ _WEIGHTS: dict[str, tuple[str, float]] = {
     **{f"RAMB18E{n}": ("BRAM36", 0.5) for n in (1, 2)},
     **{f"DSP48E{n}": ("DSP", 1) for n in (1, 2)},
     "URAM288": ("URAM", 1),
-    "CCU2C": ("LUT", 2),
-    "TRELLIS_FF": ("FF", 1),
-    "DP16KD": ("EBR", 1),
-    "PDPW16KD": ("EBR", 1),
-    "MULT18X18D": ("DSP", 1),
-    "ALU54B": ("DSP", 0),
 }
-
+WEIGHTS: Mapping[Family, Mapping[str, tuple[str, float]]] = {
+    "xc7": _XILINX,
+    "xcup": _XILINX,
+    "ecp5": {
+        "LUT4": ("LUT", 1), "CCU2C": ("LUT", 2), "TRELLIS_DPR16X4": ("LUT", LUT_RAMS["TRELLIS_DPR16X4"]),
+        "TRELLIS_FF": ("FF", 1), "DP16KD": ("EBR", 1), "PDPW16KD": ("EBR", 1),
+        "MULT18X18D": ("DSP", 1), "ALU54B": ("DSP", 0),
+    },
+}  # fmt: skip
+"""What of which resource a cell takes."""
 
 COUNTED: Mapping[Family, tuple[str, ...]] = {
     **dict.fromkeys(("xc7", "xcup"), ("LUT", "FF", "BRAM36", "DSP", "URAM")),
@@ -71,14 +78,14 @@ def count(cells: Mapping[str, int], family: Family = "xc7") -> dict[str, float]:
     """
     total = dict.fromkeys(COUNTED[family], 0.0)
     for kind, number in cells.items():
-        if kind in FREE:
+        if kind in FREE[family]:
             continue
-        resource, weight = _WEIGHTS.get(kind, ("", 0))
-        if resource not in total:
+        if kind not in WEIGHTS[family]:
             raise ToolError(
                 f"{number} cells of type {kind!r} in a netlist, whose size is not known: "
                 "add the type to gatewright/synth/cells.py"
             )
+        resource, weight = WEIGHTS[family][kind]
         total[resource] += weight * number
     return total
 

@@ -38,12 +38,13 @@ class GatePart:
         return {name: count for name, count in self.netlist.cells.items() if name in own_cells()}
 
     def to_json(self) -> dict[str, Any]:
-        """`name`, `cells` by type, `own_models` among them, and `dsp_as_logic`: whether DSP slices became LUTs."""
+        """`name`, `cells` by type, `own_models` among them, `dsp_as_logic` and `ram_as_logic`: what became LUTs."""
         return {
             "name": self.part.name,
             "cells": dict(self.netlist.cells),
             "own_models": self.modelled,
             "dsp_as_logic": self.part.soft,
+            "ram_as_logic": self.part.unblocked,
         }
 
 
@@ -68,6 +69,11 @@ class GateDesign:
         return "\n".join([*modules.values(), self.top])
 
     @property
+    def family(self) -> Family:
+        """Whose cells they are."""
+        return self.parts[0].netlist.family
+
+    @property
     def cells(self) -> frozenset[str]:
         """Types of the cells that it is made of."""
         return frozenset(name for part in self.parts for name in part.netlist.cells)
@@ -83,8 +89,8 @@ def gate_parts(
 ) -> tuple[GatePart, ...]:
     """The netlists of parts, from the cache where they are there.
 
-    A part is simulated as it was counted, but for DSP slices, which have no free model in every family: a part with any
-    is synthesised once more without.
+    A part is simulated as it was counted, but for what has no free model: a part with DSP slices is synthesised once
+    more without, and so is one with block RAM of an ECP5.
 
     Raises:
         MissingToolError: pyosys is missing.
@@ -92,10 +98,17 @@ def gate_parts(
     """
     wanted = tuple(parts)
     found = synthesise(wanted, family, verilog=True, jobs=jobs, seconds=seconds, progress=progress)
-    soft = [replace(p, soft=True) for p in wanted if found[p.name].resources["DSP"]]
-    found |= synthesise(soft, family, verilog=True, jobs=jobs, seconds=seconds, progress=progress)
-    final = {p.name: p for p in (*wanted, *soft)}
+    simulated = [_without(p, found[p.name]) for p in wanted]
+    again = [p for p in simulated if p.soft or p.unblocked]
+    found |= synthesise(again, family, verilog=True, jobs=jobs, seconds=seconds, progress=progress)
+    final = {p.name: p for p in simulated}
     return tuple(_gate_part(final[p.name], found[p.name], family) for p in wanted)
+
+
+def _without(part: Part, netlist: Netlist) -> Part:
+    """A part without what has no model."""
+    used = netlist.resources
+    return replace(part, soft=part.soft or used["DSP"] > 0, unblocked=used.get("EBR", 0) > 0)
 
 
 def _gate_part(part: Part, netlist: Netlist, family: Family) -> GatePart:

@@ -27,6 +27,7 @@ class Part:
         sources: SystemVerilog of the module and of all that it instantiates.
         operator: whether it computes an operator of the graph (else it only carries data).
         soft: whether products are kept from DSP slices, whatever the parameters say.
+        unblocked: whether memories are kept from block RAM, whatever the parameters say.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Part:
     sources: tuple[Path, ...]
     operator: bool = False
     soft: bool = False
+    unblocked: bool = False
 
     @property
     def dsp(self) -> bool:

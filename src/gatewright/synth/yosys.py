@@ -86,7 +86,9 @@ def script(part: Part, family: Family) -> str:
     with time to spare, ABC9 makes up to four LUTs a column of 64 words where one will do.
     """
     lines = read_script(part).splitlines()
-    synth = f"{COMMANDS[family]}{'' if part.dsp else ' -nodsp'}"
+    if part.unblocked:  # what a memory's own attribute asks for comes before -nobram
+        lines += [f"setattr -unset {name} m:*" for name in ("ram_style", "rom_style")]
+    synth = f"{COMMANDS[family]}{'' if part.dsp else ' -nodsp'}{' -nobram' if part.unblocked else ''}"
     if any(path.stem == "rom" for path in part.sources) and part.words > SHARED_WORDS:
         lines += ["setattr -mod -set keep_hierarchy 1 *rom*", synth, "setattr -mod -unset keep_hierarchy *", "flatten"]
     else:

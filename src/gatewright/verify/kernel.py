@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gatewright.boards import load_board
+from gatewright.boards import Board, load_board
 from gatewright.design.plan import PREDICTED_FRAMES
 from gatewright.emit.kernel_text import BUFFER_WORDS
 from gatewright.runtime.kernel_map import KernelMap
@@ -47,11 +47,14 @@ def kernel_stage(case: Case, name: str) -> StageResult:
     kernel = build.kernel
     case.progress("compiling the kernel")
     model = build_kernel(build.directory, optimise(case))
-    memory = MemoryModel.of_board(load_board(summary["board"]), summary["mhz"])
+    board = load_board(summary["board"])
+    memory = MemoryModel.of_board(board, summary["mhz"])
+    if board.memory_banked:
+        memory = replace(memory, bytes=memory.bytes * len(kernel.ports))
     with model.start(memory) as process:
         check_hash(process, kernel)
         taken = load_weights(process, kernel, build.directory)
-        runs = list(_batches(case, kernel, process, len(process.memory) - taken))
+        runs = list(_batches(case, kernel, process, _room(board, kernel, len(process.memory) - taken), board))
     outputs = [np.concatenate(parts) for parts in zip(*(r.outputs for r in runs), strict=True)]
     longest = max(runs, key=lambda r: r.state.frames)
     interval = longest.interval if longest.state.frames >= PREDICTED_FRAMES else None
@@ -82,16 +85,24 @@ def _whole(cycles: float | None) -> int | None:
     return None if cycles is None else round(cycles)
 
 
-def _batches(case: Case, kernel: KernelMap, process: KernelProcess, free: int) -> Iterator[KernelRun]:
-    """All frames of a case: the first alone, the others in as few batches as `free` bytes and `BATCH` allow."""
+def _room(board: Board, kernel: KernelMap, free: int) -> int:
+    """Frames of a batch that a board's memory holds, of which so many bytes are free: all of it, or a bank a port."""
+    if board.memory_banked:
+        return min(board.memory_bytes // a.frame_bytes for a in kernel.arguments)
+    return free // sum(buffer_bytes(a, 1) for a in kernel.arguments)
+
+
+def _batches(case: Case, kernel: KernelMap, process: KernelProcess, room: int, board: Board) -> Iterator[KernelRun]:
+    """All frames of a case: the first alone, the others in as few batches as the board's memory and `BATCH` allow."""
     summary = case.build.summary()
-    room = free // sum(buffer_bytes(a, 1) for a in kernel.arguments)
+    banks = [process.base + i * board.memory_bytes for i in range(len(kernel.arguments))]
     most, done = 1, 0
     while done < case.frames:
         case.progress("running the kernel", done, case.frames)
         frames = min(most, case.frames - done)
         patience = PATIENCE * (summary["latency_cycles"] + frames * summary["interval_cycles"]) + SPARE_CYCLES
-        yield run_batch(process, kernel, [x[done : done + frames] for x in case.integers], patience)
+        inputs = [x[done : done + frames] for x in case.integers]
+        yield run_batch(process, kernel, inputs, patience, banks if board.memory_banked else None)
         done += frames
         most = max(1, min(BATCH, room))
 

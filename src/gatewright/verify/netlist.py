@@ -43,7 +43,7 @@ def netlist_stage(case: Case, name: str, simulator: str) -> StageResult:
     _write(build, gates)
     case = case.first(case.requested or PREDICTED_FRAMES)
     case.progress("compiling the netlist")
-    cells = cell_models(gates.cells, simulator)
+    cells = cell_models(gates.cells, simulator, gates.family)
     model = SIMULATORS[simulator](gates.text, cells, gates.name, group_of(build.structure))
     run = stream(build.structure, model, case.integers, None, "running the netlist", case.progress)
     parts = tuple(part.to_json() for part in gates.parts)
@@ -101,4 +101,6 @@ def _note(gates: GateDesign) -> str:
         said.append(f"block RAM by a model of Gatewright's own in {', '.join(own)}")
     if soft:
         said.append(f"products in LUTs, where the board uses DSP slices, in {', '.join(soft)}")
+    if unblocked := [p.part.name for p in gates.parts if p.part.unblocked]:
+        said.append(f"memories in LUTs, where the board uses block RAM, in {', '.join(unblocked)}")
     return "; ".join(said)
