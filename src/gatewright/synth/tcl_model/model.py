@@ -50,6 +50,10 @@ class Finding:
         return f"{self.file}:{self.line}: {self.what}" + (f" ({self.guide})" if self.guide else "")
 
 
+NAMED: dict[str, Callable[[Model], Mapping[str, Thing]]] = {}
+"""Kinds that commands also take by name (UG835, as in "launch_runs synth_1"): the objects that there are."""
+
+
 def does(*names: str) -> Callable[[Handler], Handler]:
     """Register what commands do."""
 
@@ -139,6 +143,8 @@ class Model:
                 return ""
             raise
         self._check_types(entry, call)
+        if "refused" in entry.extra:
+            raise Complaint(f"{name}: {entry.extra['refused']}")
         handler = self.handlers.get(name, _plain)
         answer = handler(self, call)
         return answer if isinstance(answer, str) else self.issue(answer)
@@ -185,6 +191,10 @@ class Model:
         for thing in reversed(of_name):
             if thing.kind in kinds or "any" in kinds:
                 return thing
+        for kind in kinds:
+            by_name = NAMED.get(kind)
+            if by_name is not None and name in (found := by_name(self)):
+                return found[name]
         wanted = " or ".join(kinds)
         if of_name:
             raise Complaint(f"{name!r} is a {of_name[-1].kind}, not a {wanted}")

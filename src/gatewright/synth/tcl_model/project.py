@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gatewright.synth.tcl_model import words
 from gatewright.synth.tcl_model.arguments import Call, Complaint
-from gatewright.synth.tcl_model.model import Model, does, write_file
+from gatewright.synth.tcl_model.model import NAMED, Model, does, write_file
 from gatewright.synth.tcl_model.objects import Thing
 from gatewright.synth.tcl_model.parts import part, parts
 from gatewright.synth.tcl_model.session import SETTERS, real
@@ -106,12 +106,6 @@ def close_project(model: Model, call: Call) -> str:
     return ""
 
 
-@does("open_project")
-def open_project(model: Model, call: Call) -> str:
-    """Not modelled: scripts make their projects."""
-    raise Complaint("open_project: the model cannot read projects; a script has to make its own")
-
-
 @does("current_project")
 def current_project(model: Model, call: Call) -> list[Thing]:
     """What is open."""
@@ -178,7 +172,7 @@ def add_files(model: Model, call: Call) -> list[Thing]:
     return _add(model, paths, call.command.name)
 
 
-@does("read_verilog", "read_vhdl", "read_mem", "read_ip", "read_bd")
+@does("read_verilog", "read_vhdl", "read_mem", "read_bd")
 def read_sources(model: Model, call: Call) -> list[Thing]:
     """Sources without a project (UG892, "Non-Project Mode"), or into the one that is open."""
     name = call.command.name
@@ -218,7 +212,14 @@ def remove_files(model: Model, call: Call) -> str:
     """From the project."""
     for thing in model.objects("file", " ".join(call.several["files"])):
         opened(model).files.pop(thing.name, None)
+        model.state.get("designs", {}).pop(thing.name, None)
     return ""
+
+
+@does("get_ips")
+def get_ips(model: Model, call: Call) -> list[Thing]:
+    """None outside of block designs."""
+    return model.look_up(call, [], "IP")
 
 
 @does("get_filesets")
@@ -288,6 +289,8 @@ def _check_repositories(model: Model, value: str) -> None:
 
 
 SETTERS["fileset"], SETTERS["project"] = _set_fileset, _set_project
+NAMED["run"] = lambda model: opened(model).runs
+NAMED["fileset"] = lambda model: opened(model).sets
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

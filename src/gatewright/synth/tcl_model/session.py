@@ -124,6 +124,12 @@ def parameter(model: Model, call: Call) -> str:
     return call.get("value") or "0"
 
 
+@does("list_param")
+def list_param(model: Model, call: Call) -> str:
+    """Those that are known here."""
+    return words.join(PARAMETERS)
+
+
 @does("common::send_msg_id", "send_msg_id")
 def message(model: Model, call: Call) -> str:
     """To the console; an error ends the script, as the tool does it."""

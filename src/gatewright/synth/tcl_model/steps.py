@@ -99,12 +99,6 @@ def make_wrapper(model: Model, call: Call) -> str:
     return ""
 
 
-@does("create_ip_run", "synth_ip", "create_ip", "upgrade_ip")
-def needs_ip(model: Model, call: Call) -> str:
-    """IPs outside of block designs are not modelled."""
-    raise Complaint(f"{call.command.name}: the model knows IPs in block designs only")
-
-
 @does("export_ip_user_files", "report_ip_status", "config_ip_cache", "update_compile_order", "check_syntax")
 def accepted(model: Model, call: Call) -> str:
     """What follows does not depend on it."""
@@ -149,20 +143,6 @@ def implement(model: Model, call: Call) -> str:
         raise Complaint(f"{call.command.name}: the design is {model.step} already")
     model.step = str(step or model.step)
     return ""
-
-
-@does("open_checkpoint", "read_checkpoint")
-def open_checkpoint(model: Model, call: Call) -> str:
-    """What it holds is not known."""
-    raise Complaint(f"{call.command.name}: the model cannot read checkpoints")
-
-
-@does("link_design")
-def link_design(model: Model, call: Call) -> str:
-    """Sources that are netlists already."""
-    opened(model)
-    model.step = "synthesised"
-    return "design_1"
 
 
 @does("write_bitstream")
