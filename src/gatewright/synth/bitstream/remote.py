@@ -2,7 +2,7 @@
 """A tool on another machine, reached with the system's ssh.
 
 The run is one of its own there: it goes on when the connection ends, and whoever asks for the same project again
-follows it. The machine needs a POSIX shell, bash, tar, setsid, and a tail that knows --pid, as any Linux has.
+follows it. The machine needs bash, tar, ps, setsid, and a tail that knows --pid, as any Linux has.
 
     gatewright/bitstream/STEM_DIGEST/    in the user's home
         rtl/, kernel/, bitstream/        as in the build; bitstream/log is the tool's
@@ -133,7 +133,7 @@ class Host:
         """The process of a run of this project, going on or ended, or None; one that broke off is removed."""
         script = (
             f"cd {shlex.quote(place)} 2>/dev/null && p=$(cat pid 2>/dev/null) && "
-            '{ [ -f status ] || kill -0 "$p" 2>/dev/null; } && '
+            '{ [ -f status ] || ps -o stat= -p "$p" | grep -q "^[^Z]"; } && '
             f'echo "{MARK} $p" || {{ cd; rm -rf {shlex.quote(place)}; echo "{MARK} none"; }}'
         )
         found = self._answer(script, "looking for an earlier run")
@@ -161,7 +161,8 @@ class Host:
 
     def _start(self, plan: Plan, tool: Tool, place: str) -> int:
         command = shlex.join(plan.flow.command(plan.project, tool))
-        inner = f"{command} >{LOG} 2>&1; echo $? >../status.part; mv ../status.part ../status"
+        # At the end it ends its own group: whatever the tool left running.
+        inner = f"{command} >{LOG} 2>&1; echo $? >../status.part; mv ../status.part ../status; kill -KILL -$$"
         script = (
             f"{self._ready()}cd {shlex.quote(f'{place}/{FOLDER}')} && : >{LOG} || exit 1; "
             f"nohup setsid sh -c {shlex.quote(inner)} </dev/null >/dev/null 2>&1 & "
@@ -214,7 +215,7 @@ class Host:
         Raises:
             ToolError: the machine cannot be reached any more.
         """
-        script = f"kill -KILL -{pid} 2>/dev/null; rm -rf {shlex.quote(place)}; echo {MARK} ended"
+        script = f"kill -KILL -{pid} 2>/dev/null; {_removal(place)}; echo {MARK} ended"
         try:
             self._answer(script, "ending the run")
         except ToolError as error:
@@ -245,5 +246,9 @@ class Host:
             raise ConfigError(f"{plan.folder} cannot be written ({error}): make room; {left}") from error
 
     def _clean(self, place: str) -> None:
-        script = f"rm -rf {shlex.quote(place)}; rmdir gatewright/bitstream gatewright 2>/dev/null; echo {MARK} clean"
-        self._answer(script, "cleaning up")
+        self._answer(f"{_removal(place)}; echo {MARK} clean", "cleaning up")
+
+
+def _removal(place: str) -> str:
+    """Shell that removes a run's folder, and those around it where they are empty then."""
+    return f"rm -rf {shlex.quote(place)}; rmdir gatewright/bitstream gatewright 2>/dev/null"
