@@ -17,7 +17,10 @@ from tests.emit.test_vitis import NETWORKS, project
 
 from gatewright.boards import list_boards, load_board
 from gatewright.emit import kernel_ip, stream_ip, vitis, vivado
-from gatewright.synth.tcl_model import Finding, run, shell
+from gatewright.emit.files import FileSet
+from gatewright.errors import MissingToolError
+from gatewright.synth.tcl_model import Finding, check, run, shell
+from gatewright.synth.tcl_model import judge as judge_project
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -118,3 +121,28 @@ def test_seeded_faults_in_what_is_emitted(name: str, emitted: Callable[[str, str
     matching = [f for f in findings if re.search(fault["said"], f.what)]
     assert matching, told
     assert any((f.file, f.line) == (f"bitstream/{where}", line) for f in matching) or not line, told
+
+
+@pytest.mark.parametrize("board", ["zcu104", "alveo-u50", "ulx3s-85f"])
+def test_a_project_is_judged_before_it_is_written(board: str, emitted: Callable[[str, str], Path]) -> None:
+    if board == "ulx3s-85f":
+        assert judge_project(Path(), FileSet(), "nextpnr") is None
+        return
+    folder, chosen = emitted("small", board), project("small", board)
+    scripts = EMITTERS[chosen.board.flow].emit(chosen)
+    assert judge_project(folder, scripts, chosen.board.flow) == ()
+    name, old, new = (
+        ("build.tcl", "route_design\n", "rout_design\n") if board == "zcu104" else ("link.cfg", "slr=", "srl=")
+    )
+    broken = FileSet({**scripts.files, name: scripts.files[name].replace(old, new)})
+    found = judge_project(folder, broken, chosen.board.flow) or ()
+    assert found and found[0].file == f"bitstream/{name}" and "did you mean" in found[0].what
+
+
+def test_without_tclsh_nothing_is_said_to_be_right(
+    emitted: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = emitted("small", "zcu104")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="tclsh is missing, which Gatewright needs for checks .*apt install tcl"):
+        check("bitstream/build.tcl", folder)

@@ -164,9 +164,25 @@ def _made(
     return found, make_bundle(build, golden)
 
 
+def _judged(planned: Plan) -> str:
+    """What is known of the scripts without the tool, in a sentence."""
+    from gatewright.synth.tcl_model import judge
+
+    title = planned.flow.title
+    try:
+        found = judge(planned.build.directory, planned.files, planned.project.board.flow)
+    except MissingToolError as error:
+        return f"The scripts were not checked: {error}"
+    if found is None:
+        return ""
+    if not found:
+        return f"The scripts ran on a model of {title} without a finding."
+    return "\n  ".join([f"On a model of {title} the scripts fail, which is an error of Gatewright:", *map(str, found)])
+
+
 def _tell(planned: Plan, reason: str, directory: Path, as_json: bool) -> None:
     """What to run, where the tool is."""
-    facts = {"status": "not_run", "reason": reason, **planned.to_json()}
+    facts = {"status": "not_run", "reason": reason, "scripts": _judged(planned), **planned.to_json()}
     if as_json:
         print_json(facts)
         return
@@ -174,7 +190,7 @@ def _tell(planned: Plan, reason: str, directory: Path, as_json: bool) -> None:
     title = planned.flow.title + ("" if release is None else f" {'.'.join(map(str, release))} or newer")
     console.print(status_text("not_run"), Text(reason), soft_wrap=True)
     for line in (
-        "",
+        facts["scripts"],
         f"Where {title} is installed, run this in the folder",
         f"  {facts['folder']}",
         f"or in a copy of {directory}/rtl, {directory}/kernel and {directory}/bitstream, which needs nothing else:",

@@ -176,7 +176,7 @@ def add_files(model: Model, call: Call) -> list[Thing]:
 def read_sources(model: Model, call: Call) -> list[Thing]:
     """Sources without a project (UG892, "Non-Project Mode"), or into the one that is open."""
     name = call.command.name
-    found = _add(model, words.split(call.get("files")), name)
+    found = _add(model, [p for word in call.several["files"] for p in words.split(word)], name)
     for thing in found:
         kind = thing.values["FILE_TYPE"]
         if name == "read_verilog":
