@@ -282,6 +282,32 @@ def test_a_design_that_is_too_slow(build: Build) -> None:
 
 
 @needs_tclsh
+def test_what_an_earlier_run_left_goes(build: Build, tmp_path: Path) -> None:
+    """`out` is moved into place whole: beside an old one it would lie within that."""
+    chosen, folder = build("small", "pynq-z2")[0], tmp_path / "build"
+    shutil.copytree(build("small", "pynq-z2")[1], folder)
+    for name in ("out", "reports", "work"):
+        (folder / "bitstream" / name).mkdir()
+        (folder / "bitstream" / name / "old").mkdir()
+    # A folder in the way of a report, which only goes with the whole.
+    (folder / "bitstream" / "reports" / "timing.rpt").mkdir()
+    done = run("bitstream/build.tcl", folder)
+    assert (done.findings, done.status) == ((), 0)
+    assert {name for name in done.files if "/work/" not in name} == out(chosen) | REPORTS
+
+
+def test_what_a_real_run_needs_and_no_model_misses() -> None:
+    """Memory files as sources, a message that must end the run, libraries: before synthesis."""
+    text = script(project("small", "pynq-z2")).partition("synth_design")[0]
+    for line in (
+        "set_property XPM_LIBRARIES {XPM_CDC XPM_FIFO XPM_MEMORY} [current_project]",
+        "set_msg_config -id {Synth 8-4445} -new_severity ERROR",
+        "read_mem [file tail $file]",
+    ):
+        assert len(re.findall(rf"^ +{re.escape(line)}$", text, re.MULTILINE)) == 1
+
+
+@needs_tclsh
 def test_a_slack_that_is_no_number(build: Build) -> None:
     done = run("bitstream/build.tcl", build("small", "pynq-z2")[1], answers={"SLACK": "inf"})
     assert done.status == 1

@@ -124,7 +124,7 @@ def _summary(report: Report) -> dict[str, float]:
     if not mark or heads is None or heads + 2 >= len(lines):
         raise report.lacks("the table of its Design Timing Summary")
     names, values = re.split(r"\s{2,}", lines[heads].strip()), lines[heads + 2].split()
-    row = dict(zip(names, values, strict=False)) if len(values) == len(names) else {}
+    row = dict(zip(names, values, strict=False))
     for name in ("WNS(ns)", "TNS(ns)", "WHS(ns)", "WPWS(ns)"):
         if not re.fullmatch(_NUMBER, row.get(name, "")):
             raise report.lacks(f"a number for {name} in its Design Timing Summary")
