@@ -9,12 +9,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.emit.kernel_xml_rules import faults
+from tests.emit.kernel_xml_rules import SPIRIT, faults
 from tests.emit.test_ipxact import odd_names
 from tests.rtl.kernel.designs import broad, several, small, streamed
 
+from gatewright.boards import load_board
 from gatewright.design.plan import Design
 from gatewright.emit import kernel_ip, vitis
+from gatewright.emit.project import Project
 from gatewright.runtime.kernel_map import KernelMap
 
 CASES: Mapping[str, tuple[Callable[[], Design], int]] = {
@@ -50,6 +52,22 @@ def test_it_says_this(tmp_path: Path) -> None:
         ("s_axi_control", "0x1000", "32"),
         *((f"m_axi_gmem{i}", "0xFFFFFFFFFFFFFFFF", "64") for i in range(3)),
     ]
+
+
+@pytest.mark.parametrize("case", ["one", "several", "weights"])
+def test_the_script_that_packages_it_adds_the_same_registers(case: str, tmp_path: Path) -> None:
+    """Those that component.xml has in kernel/, control and interrupts among them, with the same masters."""
+    packaged(case, tmp_path)
+    kernel = KernelMap.load(tmp_path / "kernel.json")
+    text = vitis.package(Project(kernel, load_board("alveo-u50"), 200.0, (), ()))
+    listed = text.split("set registers {\n")[1].split("\n}\n")[0]
+    mine = [tuple(re.findall(r"\{([^{}]*)\}", line)) for line in listed.splitlines()]
+    found = []
+    for register in ElementTree.parse(tmp_path / "component.xml").getroot().iter(f"{SPIRIT}register"):
+        name, offset, size = (str(register.findtext(f"{SPIRIT}{tag}")) for tag in ("name", "addressOffset", "size"))
+        values = [str(v.text) for v in register.iter(f"{SPIRIT}value")]
+        found.append((name, offset, size, values[0] if values else ""))
+    assert mine == found
 
 
 @pytest.fixture(scope="module")

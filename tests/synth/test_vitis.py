@@ -149,6 +149,19 @@ def test_a_clock_of_the_platform_that_fails_is_named(tmp_path: Path) -> None:
     assert (found.timing.worst.unit, found.timing.worst.slack_ns) == ("", -0.307)
 
 
+def test_also_a_reset_of_the_platform(tmp_path: Path) -> None:
+    """Paths of recovery belong to no clock's own table, and count for the whole card."""
+    chosen, reports = sample_project("2022_1"), sample("2022_1")
+    text = reports["timing.rpt"].replace("      0.003        0.000", "     -0.101       -0.101", 1)
+    assert text.count(" 0.001ns") == 1
+    reports["timing.rpt"] = text.replace(" 0.001ns", "-0.101ns")
+    timing = FLOW.read(place(tmp_path, chosen, reports), chosen).timing
+    assert timing.worst is not None
+    assert (timing.met, timing.wns_ns, timing.worst.slack_ns) == (False, -0.101, -0.101)
+    assert timing.worst.destination.endswith("/q_reg/CLR")
+    assert timing.fmax_mhz == pytest.approx(1000 / 5.101)
+
+
 def test_hold_that_fails_is_timing_that_failed(tmp_path: Path) -> None:
     chosen, reports = sample_project("2022_1"), sample("2022_1")
     reports["timing.rpt"] = reports["timing.rpt"].replace("      0.010 ", "     -0.020 ", 1)

@@ -192,7 +192,7 @@ def _worst(report: Report, project: Project, clock: str | None, slack_ns: float)
 
 
 def _paths(report: Report, project: Project) -> Iterator[tuple[str, CriticalPath]]:
-    """Set-up paths and their groups."""
+    """Paths of set-up, and of recovery, which count towards the same slack; with their groups."""
     lines = report.text.splitlines()
     for i, line in enumerate(lines):
         slack = _SLACK.match(line)
@@ -205,8 +205,6 @@ def _paths(report: Report, project: Project) -> Iterator[tuple[str, CriticalPath
                 facts.setdefault(name, value.split()[0])
         if missing := [name for name in ("Source", "Destination", "Path Group") if name not in facts]:
             raise report.lacks(f"the {missing[0]} of a path")
-        if not facts.get("Path Type", "Setup").startswith("Setup"):
-            continue
         levels = facts.get("Logic Levels", "")
         yield facts["Path Group"], CriticalPath(
             float(slack[1]), facts["Source"], facts["Destination"], unit_of(facts["Destination"], project),
