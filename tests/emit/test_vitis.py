@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from dataclasses import replace
@@ -17,6 +18,7 @@ from gatewright.design.plan import Design
 from gatewright.emit import kernel, rtl, vitis
 from gatewright.emit.project import Project
 from gatewright.errors import ConfigError
+from gatewright.synth.tcl_model.vitis import platform
 
 CARDS = [name for name in list_boards() if load_board(name).flow == "vitis"]
 NETWORKS: Mapping[str, Callable[[], Design]] = {"small": small, "several": several, "streamed": streamed}
@@ -67,6 +69,17 @@ def test_every_memory_port_has_a_bank(network: str, board: str) -> None:
     assert {sp.split(":", 1)[1] for sp in found["sp"]} <= names
     (slr,) = found["slr"]
     assert re.fullmatch(re.escape(unit) + r":SLR\d", slr)
+
+
+@pytest.mark.parametrize("board", CARDS)
+def test_records_and_the_model_of_vpp_agree(board: str) -> None:
+    """Written apart from each other: regions, part, and how many banks there are of each kind."""
+    card = load_board(board)
+    assert card.vitis is not None
+    known = platform(card.vitis.platform)
+    assert (known["part"], known["slrs"]) == (card.part, card.vitis.regions)
+    counts = Counter(bank.name.split("[")[0] for bank in vitis.banks(card))
+    assert counts == {kind: known["memory"][kind] for kind in counts}
 
 
 def test_ranges_of_banks_are_as_many_banks() -> None:
