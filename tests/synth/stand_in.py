@@ -150,22 +150,27 @@ def timing(text: str, period: float, slack: float) -> str:
     )  # fmt: skip
 
 
-def write_bitstream(said: Mapping[str, str], mhz: float) -> None:
-    """A file in the format of .bit whose data is noise, and a handoff as Gatewright writes it for its virtual board."""
-    from gatewright.board import hwh
-    from gatewright.boards import load_board
-    from gatewright.runtime.kernel_map import KernelMap
-
-    data = (f"{said['stem']} {mhz}".encode() * 8000)[:120_000]
+def bit(text: str) -> bytes:
+    """A file in the format of .bit whose data is a text again and again."""
+    data = (text.encode() * 8000)[:120_000]
     fields = [(b"a", f"system_wrapper;UserID=0XFFFFFFFF;Version={VERSION}\0".encode()), (b"b", b"7z020clg400\0"),
               (b"c", b"2026/11/23\0"), (b"d", b"10:11:12\0")]  # fmt: skip
     head = struct.pack(">H", 9) + bytes.fromhex("0ff00ff00ff00ff000") + struct.pack(">H", 1)
     head += b"".join(name + struct.pack(">H", len(text)) + text for name, text in fields)
+    return head + b"e" + struct.pack(">I", len(data)) + data
+
+
+def write_bitstream(said: Mapping[str, str], mhz: float) -> None:
+    """A bitstream, and a handoff as Gatewright writes it for its virtual board."""
+    from gatewright.board import hwh
+    from gatewright.boards import load_board
+    from gatewright.runtime.kernel_map import KernelMap
+
     board = load_board("pynq-z2")
     handoff = hwh.emit(KernelMap.load("../kernel/kernel.json"), board, board.control_base, mhz)
     Path("out").mkdir()
     (Path("out") / f"{said['stem']}.hwh").write_text(handoff)
-    (Path("out") / f"{said['stem']}.bit").write_bytes(head + b"e" + struct.pack(">I", len(data)) + data)
+    (Path("out") / f"{said['stem']}.bit").write_bytes(bit(f"{said['stem']} {mhz}"))
 
 
 # --- ssh --------------------------------------------------------------------------------------------------------------
