@@ -20,6 +20,7 @@ from gatewright.boards import list_boards, load_board
 from gatewright.emit import kernel_ip, stream_ip, vivado
 from gatewright.emit.project import Project
 from gatewright.emit.vivado_tcl import PHASES
+from gatewright.emit.zynq import FAMILIES, clock
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import Weights
 from gatewright.synth.tcl_model import Result, run
@@ -82,7 +83,7 @@ def test_same_project_same_files(network: str, board: str) -> None:
 def test_every_memory_port_of_the_kernel_ends_where_the_handoff_says(network: str, board: str) -> None:
     chosen = project(network, board)
     text, cell = script(chosen), f"{chosen.kernel.kernel}_1"
-    joined, ps = buses(text), vivado.FAMILIES[chosen.board.family].cell
+    joined, ps = buses(text), FAMILIES[chosen.board.family].cell
     handoff = ElementTree.fromstring(hwh.emit(chosen.kernel, chosen.board, chosen.board.control_base, chosen.mhz))
     told = {b.get("NAME"): b.get("BUSNAME") for b in handoff.iterfind(f".//MODULE[@INSTANCE='{cell}']//BUSINTERFACE")}
     for port in chosen.kernel.ports:
@@ -105,10 +106,10 @@ def joined_from(joined: dict[str, str], ps: str) -> str:
 @everywhere
 def test_every_port_in_use_has_a_width_a_clock_and_memory(network: str, board: str) -> None:
     chosen = project(network, board)
-    text, ps = script(chosen), vivado.FAMILIES[chosen.board.family].cell
+    text, ps = script(chosen), FAMILIES[chosen.board.family].cell
     ports = {slave.split("/")[1] for slave in buses(text).values() if slave.startswith(f"{ps}/")}
     numbers = sorted(int(re.findall(r"HP(\d)", port)[0]) for port in ports)
-    values, clocked = settings(ps, text), nets(text)[f"{ps}/{vivado.FAMILIES[chosen.board.family].clock}"]
+    values, clocked = settings(ps, text), nets(text)[f"{ps}/{FAMILIES[chosen.board.family].clock}"]
     if chosen.board.family == "xc7":
         on = [i for i in range(4) if values[f"PCW_USE_S_AXI_HP{i}"] == "1"]
         wide = {i: values[f"PCW_S_AXI_HP{i}_DATA_WIDTH"] for i in on}
@@ -134,7 +135,7 @@ def test_every_port_in_use_has_a_width_a_clock_and_memory(network: str, board: s
 @everywhere
 def test_all_that_has_a_clock_gets_it_and_a_reset(network: str, board: str) -> None:
     chosen = project(network, board)
-    text, zynq, cell = script(chosen), vivado.FAMILIES[chosen.board.family], f"{chosen.kernel.kernel}_1"
+    text, zynq, cell = script(chosen), FAMILIES[chosen.board.family], f"{chosen.kernel.kernel}_1"
     connects = re.findall(r"create_bd_cell -type ip -vlnv \[newest smartconnect\] (\S+)", text)
     found = nets(text)
     clocked, released = found[f"{zynq.cell}/{zynq.clock}"], found["reset/peripheral_aresetn"]
@@ -164,8 +165,8 @@ CLOCKS = [
 def test_the_clock_is_one_that_the_board_gives(board: str, asked: float, given: float) -> None:
     """The fastest that is not faster, out of all products of two dividers."""
     chosen = project("small", board, asked)
-    zynq = vivado.FAMILIES[chosen.board.family]
-    found = vivado.clock(zynq, asked)
+    zynq = FAMILIES[chosen.board.family]
+    found = clock(zynq, asked)
     pll = processing_system(chosen.board).source_mhz(processing_system(chosen.board).registers)
     every = {pll / (a * b) for a in range(1, 64) for b in range(1, 64)}
     assert found.mhz == pytest.approx(given) == pytest.approx(max(mhz for mhz in every if mhz <= asked * 1.001))

@@ -17,7 +17,8 @@ from gatewright.board.ps import CLOCKS, ProcessingSystem, processing_system
 from gatewright.boards import Board
 from gatewright.emit.ipxact import Field
 from gatewright.emit.kernel_ip import HANDSHAKE
-from gatewright.emit.vivado import FAMILIES, instance, memory_ports, vlnv
+from gatewright.emit.vivado import instance, memory_ports, vlnv
+from gatewright.emit.zynq import FAMILIES
 from gatewright.runtime.kernel_map import KernelMap
 
 _AXI = "xilinx.com:interface:aximm:1.0"

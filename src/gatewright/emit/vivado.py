@@ -11,10 +11,7 @@ MPSoC Processing System), PG247 (SmartConnect), PG164 (Processor System Reset), 
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from gatewright.boards import Board
 from gatewright.emit.files import FileSet
@@ -22,90 +19,12 @@ from gatewright.emit.ipxact_xml import VENDOR, VERSION
 from gatewright.emit.kernel_ip import CLOCK, CONTROL, RESET
 from gatewright.emit.project import Project
 from gatewright.emit.vivado_tcl import DESIGN, IMPLEMENT, OPEN, PHASES, REGARDLESS, SCRIPT_HEADER, USAGE
+from gatewright.emit.zynq import FAMILIES, Clock, Zynq, clock, port_number
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import KernelMap
 
 SLAVES = 16
 """Of a SmartConnect, at most (PG247 "Feature Summary")."""
-DIVIDER_BITS = 6
-"""Of both dividers of a clock for the programmable logic (UG585 FPGA_CLK_CTRL, UG1087 PL_REF_CTRL)."""
-_PORT = re.compile(r"S_AXI_HP([0-3])(?:_FPD)?")
-
-
-@dataclass(frozen=True)
-class Zynq:
-    """A family's processing system, as a block design sees it.
-
-    Attributes:
-        ip: its name in the IP catalog.
-        control: the port from which the kernel's registers are reached.
-        control_clock, clock, reset, interrupt: pins.
-        segment: of the memory behind a port, as a pattern.
-        automation: what its automation is told besides the preset: to make pins of the chip of some interfaces.
-        oscillator_mhz, multiplier: in front of the I/O PLL, and its own, as PYNQ's images leave it.
-        reached: the parameter that says which frequency it will have.
-    """
-
-    ip: str
-    control: str
-    control_clock: str
-    clock: str
-    reset: str
-    interrupt: str
-    segment: str
-    automation: str
-    oscillator_mhz: float
-    multiplier: int
-    reached: str
-
-    @property
-    def cell(self) -> str:
-        """Its instance."""
-        return f"{self.ip}_0"
-
-    def clock_of(self, port: str) -> str:
-        """The clock of a memory port."""
-        return f"{port}_ACLK" if self.ip == "processing_system7" else f"saxihp{_number(port)}_fpd_aclk"
-
-
-FAMILIES: Mapping[str, Zynq] = {
-    "xc7": Zynq(
-        ip="processing_system7", control="M_AXI_GP0", control_clock="M_AXI_GP0_ACLK", clock="FCLK_CLK0",
-        reset="FCLK_RESET0_N", interrupt="IRQ_F2P", segment="DDR_LOWOCM",
-        automation='make_external "FIXED_IO, DDR" Master "Disable" Slave "Disable"',
-        oscillator_mhz=50.0, multiplier=20, reached="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
-    ),
-    "xcup": Zynq(
-        ip="zynq_ultra_ps_e", control="M_AXI_HPM0_FPD", control_clock="maxihpm0_fpd_aclk", clock="pl_clk0",
-        reset="pl_resetn0", interrupt="pl_ps_irq0", segment="DDR_LOW", automation="",
-        oscillator_mhz=33.333, multiplier=45, reached="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Clock:
-    """A clock that a processing system can give: its dividers, and what they make of the I/O PLL."""
-
-    dividers: tuple[int, int]
-    mhz: float
-
-
-def clock(zynq: Zynq, mhz: float) -> Clock:
-    """The fastest clock that is not faster than what is asked for.
-
-    Raises:
-        ConfigError: it is slower than all that there are.
-    """
-    pll, limit = zynq.oscillator_mhz * zynq.multiplier, 1 << DIVIDER_BITS
-    pairs = [(first, second) for first in range(1, limit) for second in range(1, first + 1)]
-    # A thousandth more, because 200 MHz out of 33.333 MHz are a little less.
-    fit = [p for p in pairs if pll / (p[0] * p[1]) <= mhz * 1.001]
-    if not fit:
-        least = pll / (limit - 1) ** 2
-        raise ConfigError(f"mhz={mhz!r}: the processing system gives no clock below {math.ceil(least * 10) / 10} MHz")
-    best = min(fit, key=lambda p: (p[0] * p[1], p[1]))
-    return Clock(best, pll / (best[0] * best[1]))
 
 
 def instance(kernel: KernelMap) -> str:
@@ -151,11 +70,8 @@ def _check(project: Project) -> Zynq:
     if board.flow != "vivado":
         raise ConfigError(f"board {board.name} is made by the flow {board.flow!r}, and Vivado's script is for a Zynq")
     zynq = FAMILIES[board.family]
-    if odd := [p for p in board.memory_ports if not _PORT.fullmatch(p)]:
-        raise ConfigError(
-            f"board {board.name}: the processing system has no memory port {odd[0]!r}: use S_AXI_HP0 to 3 on a Zynq "
-            "and S_AXI_HP0_FPD to 3 on a Zynq UltraScale+"
-        )
+    for port in board.memory_ports:
+        port_number(port)
     most = SLAVES * len(board.memory_ports)
     if len(project.kernel.ports) > most:
         raise ConfigError(
@@ -169,41 +85,56 @@ def _check(project: Project) -> Zynq:
 
 
 def _block_design(project: Project, zynq: Zynq) -> Iterator[str]:
-    kernel, board = project.kernel, project.board
-    ps, cell = zynq.cell, instance(kernel)
     ports: dict[str, list[str]] = {}
-    given = clock(zynq, project.mhz)
-    for master, port in memory_ports(kernel, board).items():
+    for master, port in memory_ports(project.kernel, project.board).items():
         ports.setdefault(port, []).append(master)
     yield f"create_bd_design {DESIGN}"
-    yield f"create_bd_cell -type ip -vlnv [newest {zynq.ip}] {ps}"
-    yield f"apply_bd_automation -rule xilinx.com:bd_rule:{zynq.ip} \\"
-    yield f'  -config {{apply_board_preset "0" {zynq.automation}}} [get_bd_cells {ps}]'
-    yield _set(ps, _settings(project, list(ports), given))
-    if override := _override(project.board, zynq, given):
-        yield _set(ps, override)
-    yield f"check_clock [get_property CONFIG.{zynq.reached} [get_bd_cells {ps}]] {_number_text(given.mhz)}"
-    yield f"create_bd_cell -type ip -vlnv $kernel {cell}"
+    yield from _processing_system(project, zynq, list(ports))
+    yield ""
+    yield f"create_bd_cell -type ip -vlnv $kernel {instance(project.kernel)}"
     yield "create_bd_cell -type ip -vlnv [newest proc_sys_reset] reset"
     yield from _connect("control", 1)
     yield from (line for port, masters in ports.items() for line in _connect(_memory(port), len(masters)))
     yield ""
-    connects = ["control", *map(_memory, ports)]
-    clocked = [zynq.control_clock, *(zynq.clock_of(port) for port in ports)]
-    yield _net(f"{ps}/{zynq.clock}", "reset/slowest_sync_clk", f"{cell}/{CLOCK}", *(f"{c}/aclk" for c in connects),
-               *(f"{ps}/{pin}" for pin in clocked))  # fmt: skip
-    yield _net(f"{ps}/{zynq.reset}", "reset/ext_reset_in")
-    yield _net("reset/peripheral_aresetn", f"{cell}/{RESET}", *(f"{c}/aresetn" for c in connects))
-    yield _net(f"{cell}/interrupt", f"{ps}/{zynq.interrupt}")
+    yield from _nets(project, zynq, list(ports))
     yield ""
-    yield _bus(f"{ps}/{zynq.control}", "control/S00_AXI")
-    yield _bus("control/M00_AXI", f"{cell}/{CONTROL}")
-    yield f"assign_bd_address -offset 0x{board.control_base:08X} -range 0x{kernel.control_bytes:08X} \\"
-    yield f"  -target_address_space [get_bd_addr_spaces {ps}/Data] \\"
-    yield f"  [get_bd_addr_segs -of_objects [get_bd_intf_pins {cell}/{CONTROL}]] -force"
+    yield from _control(project, zynq)
     for port, masters in ports.items():
         yield ""
         yield from _memory_port(project, zynq, port, masters)
+
+
+def _processing_system(project: Project, zynq: Zynq, ports: list[str]) -> Iterator[str]:
+    ps, given = zynq.cell, clock(zynq, project.mhz)
+    yield f"create_bd_cell -type ip -vlnv [newest {zynq.ip}] {ps}"
+    yield f"apply_bd_automation -rule xilinx.com:bd_rule:{zynq.ip} \\"
+    yield f'  -config {{apply_board_preset "0" {zynq.automation}}} [get_bd_cells {ps}]'
+    yield _set(ps, _settings(project, ports, given))
+    if override := _override(project.board, zynq, given):
+        yield _set(ps, override)
+    yield f"check_clock [get_property CONFIG.{zynq.reached} [get_bd_cells {ps}]] {_text(given.mhz)}"
+
+
+def _nets(project: Project, zynq: Zynq, ports: list[str]) -> Iterator[str]:
+    """One clock, one reset, one interrupt."""
+    ps, cell, connects = zynq.cell, instance(project.kernel), ["control", *map(_memory, ports)]
+    clocks = [f"{ps}/{pin}" for pin in (zynq.control_clock, *map(zynq.clock_of, ports))]
+    aclks, aresetns = ([f"{c}/{pin}" for c in connects] for pin in ("aclk", "aresetn"))
+    yield _net(f"{ps}/{zynq.clock}", "reset/slowest_sync_clk", f"{cell}/{CLOCK}", *aclks, *clocks)
+    yield _net(f"{ps}/{zynq.reset}", "reset/ext_reset_in")
+    yield _net("reset/peripheral_aresetn", f"{cell}/{RESET}", *aresetns)
+    yield _net(f"{cell}/interrupt", f"{ps}/{zynq.interrupt}")
+
+
+def _control(project: Project, zynq: Zynq) -> Iterator[str]:
+    """The registers, where bundles look for them."""
+    ps, registers = zynq.cell, f"{instance(project.kernel)}/{CONTROL}"
+    yield _bus(f"{ps}/{zynq.control}", "control/S00_AXI")
+    yield _bus("control/M00_AXI", registers)
+    base, size = project.board.control_base, project.kernel.control_bytes
+    yield f"assign_bd_address -offset 0x{base:08X} -range 0x{size:08X} \\"
+    yield f"  -target_address_space [get_bd_addr_spaces {ps}/Data] \\"
+    yield f"  [get_bd_addr_segs -of_objects [get_bd_intf_pins {registers}]] -force"
 
 
 def _connect(name: str, slaves: int) -> Iterator[str]:
@@ -213,13 +144,7 @@ def _connect(name: str, slaves: int) -> Iterator[str]:
 
 def _memory(port: str) -> str:
     """The SmartConnect in front of a memory port."""
-    return f"memory{_number(port)}"
-
-
-def _number(port: str) -> int:
-    found = _PORT.fullmatch(port)
-    assert found is not None  # noqa: S101  # checked when the project was
-    return int(found[1])
+    return f"memory{port_number(port)}"
 
 
 def _memory_port(project: Project, zynq: Zynq, port: str, masters: list[str]) -> Iterator[str]:
@@ -230,7 +155,7 @@ def _memory_port(project: Project, zynq: Zynq, port: str, masters: list[str]) ->
     for i, master in enumerate(masters):
         space = f"{instance(project.kernel)}/{master}"
         yield _bus(space, f"{connect}/S{i:02d}_AXI")
-        yield f"map_memory {space} {zynq.cell}/{port} HP{_number(port)}_{zynq.segment} 0x{size:08X}"
+        yield f"map_memory {space} {zynq.cell}/{port} HP{port_number(port)}_{zynq.segment} 0x{size:08X}"
 
 
 def _net(source: str, *sinks: str) -> str:
@@ -247,7 +172,7 @@ def _set(cell: str, parameters: Mapping[str, str]) -> str:
     return f"set_property -dict [list{values}] [get_bd_cells {cell}]"
 
 
-def _number_text(value: float) -> str:
+def _text(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
@@ -257,10 +182,10 @@ def _settings(project: Project, ports: list[str], given: Clock) -> dict[str, str
     Memory ports are as wide as they can be whatever the kernel's are: software sets the width of a Zynq's ports when it
     boots, and PYNQ not again.
     """
-    used, bits, mhz = {_number(p) for p in ports}, str(project.board.memory_bits), _number_text(given.mhz)
+    used, bits, mhz = {port_number(p) for p in ports}, str(project.board.memory_bits), _text(given.mhz)
     if project.board.family == "xc7":
         return {
-            "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
+            "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": _text(FAMILIES["xc7"].oscillator_mhz),
             "PCW_USE_M_AXI_GP0": "1",
             **dict.fromkeys(("PCW_USE_M_AXI_GP1", "PCW_USE_S_AXI_GP0", "PCW_USE_S_AXI_GP1", "PCW_USE_S_AXI_ACP"), "0"),
             **{f"PCW_USE_S_AXI_HP{i}": str(int(i in used)) for i in range(4)},
@@ -306,7 +231,7 @@ def _override(board: Board, zynq: Zynq, given: Clock) -> dict[str, str]:
 def _readme(project: Project) -> str:
     board, given = project.board, clock(FAMILIES[project.board.family], project.mhz)
     return f"""\
-The bitstream of {project.name} for {board.title} ({board.part}) at {_number_text(given.mhz)} MHz
+The bitstream of {project.name} for {board.title} ({board.part}) at {_text(given.mhz)} MHz
 
 In this folder, with Vivado 2020.2 or newer (source its settings64.sh first):
 

@@ -11,6 +11,7 @@ from gatewright.emit import vivado
 from gatewright.emit.files import FileSet
 from gatewright.emit.project import Project
 from gatewright.emit.vivado_tcl import DESIGN, FAILED, MARK, MEASURED
+from gatewright.emit.zynq import FAMILIES, clock
 from gatewright.errors import ToolError
 from gatewright.sim.tools import Tool
 from gatewright.synth import vivado_reports as reports
@@ -93,7 +94,7 @@ class _Vivado:
             if report.version != version:
                 raise ToolError(f"{report.path} is of Vivado {report.version}, the timing of {version}: run it again")
         timing = reports.timing(found["timing"], project, CLOCKS[project.board.family])
-        given = vivado.clock(vivado.FAMILIES[project.board.family], project.mhz).mhz
+        given = clock(FAMILIES[project.board.family], project.mhz).mhz
         if abs(timing.mhz - given) > TOLERANCE * given:
             raise ToolError(
                 f"{found['timing'].path}: the clock has {timing.mhz:.3f} MHz, and the board gives {given:.3f} MHz for "
