@@ -12,8 +12,8 @@ from gatewright.errors import DesignError
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.synth import report
 
-FAMILIES = ("xc7", "xcup")
-"""Those whose tables have six inputs, for which the kernel was measured."""
+BLOCK_BYTES = 2048
+"""Of a memory bank in a block RAM of an ECP5, without the bits that it has for parity."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,17 @@ class Figure:
 def kernel_resources(kernel: KernelMap, family: str) -> dict[str, float]:
     """Estimate of what the kernel takes beside the design in it.
 
-    Lines through what Yosys counted around one design at 32 to 512 bits (`benchmarks/bench_kernel_cost.py`), which they
-    meet to 3 %; empty for a family that was not measured.
+    Lines through what Yosys counted around one design at 32 to 512 bits (`benchmarks/bench_kernel_cost.py`), and for
+    the ECP5 around two at 32, the only width there, which they meet to 3 %.
     """
-    if family not in FAMILIES:
-        return {}
     fifos, bits = len(kernel.edges), kernel.bus_bits
     reads, writes = len(kernel.inputs) + len(kernel.weights), len(kernel.outputs)
+    if family == "ecp5":
+        return {
+            "LUT": 1811 + 295 * fifos + 785 * reads + 930 * writes,
+            "FF": 631 + 98.3 * fifos + 432 * reads + 538 * writes,
+            "EBR": float(reads + writes),
+        }
     return {
         "LUT": 980 + 82 * fifos + reads * (315 + 1.05 * bits) + writes * (355 + 2.6 * bits),
         "FF": 631 + 98.3 * fifos + reads * (331 + bits) + writes * (343 + 3 * bits),
@@ -55,10 +59,24 @@ def kernel_resources(kernel: KernelMap, family: str) -> dict[str, float]:
     }
 
 
+def bridge_resources(kernel: KernelMap, board: Board) -> dict[str, float]:
+    """Likewise of what a board without a processor has around the kernel: a bridge to its port, and memory banks."""
+    if board.flow != "nextpnr":
+        return {}
+    banks = len(kernel.ports)
+    return {"LUT": 760 + 83 * banks, "FF": 615 + 115 * banks, "EBR": 1 + banks * -(-board.memory_bytes // BLOCK_BYTES)}
+
+
+def around(kernel: KernelMap, board: Board) -> dict[str, float]:
+    """All that a bitstream has beside the design."""
+    parts = kernel_resources(kernel, board.family), bridge_resources(kernel, board)
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in parts[0]}
+
+
 def predicted(build: Build, board: Board) -> dict[str, float]:
     """What the build needs by resource, whatever was synthesised since: scripts depend on it, and their digest."""
-    design, around = build.summary()["resources"], kernel_resources(build.kernel, board.family)
-    return {name: design.get(name, 0.0) + around.get(name, 0.0) for name in board.capacity}
+    design, other = build.summary()["resources"], around(build.kernel, board)
+    return {name: design.get(name, 0.0) + other.get(name, 0.0) for name in board.capacity}
 
 
 def figures(build: Build, board: Board) -> list[Figure]:
@@ -68,9 +86,9 @@ def figures(build: Build, board: Board) -> list[Figure]:
     """
     measured = report.load(build)
     design: Mapping[str, float] = build.summary()["resources"] if measured is None else measured["total"]
-    around = kernel_resources(build.kernel, board.family)
-    names = dict.fromkeys((*board.capacity, *(n for n in (*design, *around) if design.get(n) or around.get(n))))
-    return [Figure(n, design.get(n, 0.0), around.get(n, 0.0), board.capacity.get(n, 0)) for n in names]
+    other = around(build.kernel, board)
+    names = dict.fromkeys((*board.capacity, *(n for n in (*design, *other) if design.get(n) or other.get(n))))
+    return [Figure(n, design.get(n, 0.0), other.get(n, 0.0), board.capacity.get(n, 0)) for n in names]
 
 
 def check_fit(build: Build, board: Board) -> None:
