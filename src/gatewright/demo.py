@@ -14,11 +14,12 @@ from gatewright.verify.check import StageResult, check
 BOARD = "pynq-z2"
 
 
-def run_demo(output: Path, *, seed: int = 0, progress: Progress = silent) -> list[StageResult]:
-    """Train a residual W4A4 network with 14-bit accumulators on 8x8 digits, compile it for a PYNQ-Z2, and check it.
+def run_demo(output: Path, *, board: str = BOARD, seed: int = 0, progress: Progress = silent) -> list[StageResult]:
+    """Train a residual W4A4 network with 14-bit accumulators on 8x8 digits, compile it for a board, and check it.
 
     Args:
         output: the build folder; everything lies in it.
+        board: what it is compiled for.
         seed: of the training.
         progress: called with the name of each step.
 
@@ -31,7 +32,7 @@ def run_demo(output: Path, *, seed: int = 0, progress: Progress = silent) -> lis
         record.unlink(missing_ok=True)
         _train(model, output / "data", seed, progress)
         record.write_text(_trained(seed))
-    compile_model(model, BOARD, output=output, progress=progress)
+    compile_model(model, board, output=output, progress=progress)
     return check(output, progress=progress)
 
 

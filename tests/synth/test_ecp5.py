@@ -62,6 +62,9 @@ def test_a_bitstream_is_made_and_fast_enough(build: Build, made: dict[str, Any])
     assert worst["levels"] >= 1 and worst["slack_ns"] == outcome["timing"]["wns_ns"]
     assert set(outcome["resources"]) == set(made["capacity"]) == {"LUT", "FF", "EBR", "DSP"}
     assert all(outcome["resources"][n] <= made["capacity"][n] for n in made["capacity"])
+    predicted = {name: figure["needed"] for name, figure in made["predicted"].items()}
+    assert outcome["resources"]["LUT"] == pytest.approx(predicted["LUT"], rel=0.3)
+    assert outcome["resources"]["FF"] == pytest.approx(predicted["FF"], rel=0.1)
     # Both banks of 8192 bytes are 4 block RAMs each, and each master of the kernel has a buffer in one or more.
     assert 10 <= outcome["resources"]["EBR"] <= 14
     assert list(made["seconds"]) == ["synthesis", "packing", "placement", "routing", "bitstream"]
@@ -100,6 +103,18 @@ def test_the_bitstream_holds_for_the_part_what_nextpnr_placed(build: Build, made
     assert contents(text) == wanted and len(wanted) > 500
     assert sum(head.startswith(".bram_init") for head in wanted) == made["outcome"]["resources"]["EBR"]
     assert path.with_suffix(".svf").stat().st_size > 2 * path.stat().st_size  # as hexadecimal digits
+
+
+@pytest.mark.slow
+def test_the_same_build_gives_the_same_bytes(build: Build, made: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("rtl", "kernel"):
+        shutil.copytree(build.directory / name, tmp_path / name)
+    first, again = build.directory / "bitstream", tmp_path / "bitstream"
+    shutil.copytree(first, again, ignore=shutil.ignore_patterns("out", "reports"))
+    subprocess.run([sys.executable, "build.py"], cwd=again, check=True, capture_output=True)
+    stem = Path(made["outcome"]["files"]["bitstream"]).stem
+    for end in ("bit", "svf", "config"):
+        assert (again / "out" / f"{stem}.{end}").read_bytes() == (first / "out" / f"{stem}.{end}").read_bytes()
 
 
 def test_the_script_needs_nothing_of_gatewright(build: Build, made: dict[str, Any], tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("build/demo"),
+    board: Annotated[str, typer.Option(help="Board to compile for; see `gatewright boards`.")] = "pynq-z2",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def demo(
     from gatewright.demo import run_demo
 
     with bars(error_console()) as progress:
-        results = run_demo(output, seed=seed, progress=progress)
+        results = run_demo(output, board=board, seed=seed, progress=progress)
     _report_stages(results, None, as_json)
 
 
