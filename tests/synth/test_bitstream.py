@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from typer.testing import CliRunner
 from gatewright.board.bundle import bundle as make_bundle
 from gatewright.build import Build, compile_model
 from gatewright.cli import app
+from gatewright.errors import ConfigError
+from gatewright.report import render
 from gatewright.runtime.bundle import Bundle
 
 PLAIN = "/usr/bin:/bin"
@@ -186,6 +189,32 @@ def test_the_result_as_json(build: Path, install: Callable[..., Path], tmp_path:
     )
     assert list(found["seconds"]) == list(stand_in.PHASES)
     assert Bundle(tmp_path / "here").mhz == pytest.approx(125) and not (build / "bundle").exists()
+
+
+def test_the_report_shows_it(build: Path, install: Callable[..., Path]) -> None:
+    assert 'id="bitstream"' not in render(build)
+    install()
+    assert run(build).exit_code == 0
+    section = render(build).split('<section id="bitstream"')[1].split("</section>")[0]
+    words = " ".join(re.sub("<[^>]*>", " ", section).split())
+    assert "Vivado 2022.2, for xc7z020clg400-1, after place and route." in words
+    assert "clock, MHz 100 fastest clock as routed, MHz 104.0" in words and "total power, W (estimated) 1.795" in words
+    assert "LUT 9,120 " in words and " 53,200 17.1 %" in words
+    assert f"slowest path in {Build.open(build).structure.units[0].name} from system_i/" in words
+    assert render(build) == render(build)
+    next((build / "bitstream" / "out").glob("*.bit")).unlink()
+    section = render(build).split('<section id="bitstream"')[1].split("</section>")[0]
+    assert "The last bitstream is of another state of the build" in section and "9,120" not in section
+
+
+def test_a_damaged_result_is_named(build: Path, install: Callable[..., Path]) -> None:
+    install()
+    assert run(build).exit_code == 0
+    path = build / "bitstream" / "result.json"
+    for content in ("{", "[]", json.dumps({**json.loads(path.read_text()), "format": 9})):
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=r"result\.json: not a (readable|whole) result: run gatewright bitstream"):
+            make_bundle(build)
 
 
 def test_an_archive(build: Path, install: Callable[..., Path]) -> None:

@@ -26,6 +26,7 @@ from gatewright.ir.primitives import resource_names
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.synth import report as synthesis
+from gatewright.synth.bitstream import load
 from gatewright.verify import record
 from gatewright.verify.check import Case, load_case
 from gatewright.verify.trace import CHUNK, Histogram
@@ -94,6 +95,7 @@ class Facts:
         timing: the cycle model's run, traced.
         case: the stored frames and the golden integers of the imported graph.
         histograms: of every unit that sums.
+        bitstream: the last result of `gatewright bitstream`, and whether it is of the build as it is now.
     """
 
     build: Build
@@ -105,6 +107,7 @@ class Facts:
     timing: Timing
     case: Case
     histograms: tuple[Histogram, ...]
+    bitstream: tuple[Mapping[str, Any], bool] | None = None
 
     @property
     def graph(self) -> Graph:
@@ -200,7 +203,7 @@ def collect(build: Build, frames: int | None = None, progress: Progress = silent
             raise _damaged(build, "prediction.json", f"{name} is {summary[name]}, where the cycle model shows {cycles}")
     histograms = _histograms(build.design_graph, case.integers, progress)
     return Facts(
-        build, summary, proofs, checks, synthesised, tuple(build.changed()), timing, case, histograms
+        build, summary, proofs, checks, synthesised, tuple(build.changed()), timing, case, histograms, load(build),
     )  # fmt: skip
 
 

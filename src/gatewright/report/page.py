@@ -11,6 +11,7 @@ from gatewright.build import Build
 from gatewright.errors import ConfigError
 from gatewright.progress import Progress, silent
 from gatewright.report import accumulators, outputs, tables, timing
+from gatewright.report.bitstream import bitstream, lead
 from gatewright.report.facts import Facts, collect
 from gatewright.report.header import figures, header
 from gatewright.report.html import Child, Html, el
@@ -109,6 +110,7 @@ def _sections(facts: Facts) -> list[tuple[str, str, Child, Child]]:
             tables.fifos(facts),
         ),
         ("resources", "Resources", _resource_lead(facts), tables.resources(facts)),
+        *([] if facts.bitstream is None else [("bitstream", "Bitstream", lead(facts), bitstream(facts))]),
         (
             "checks", "Checks",
             ["Exact: frames all of whose output integers equal golden’s. Only what ran is shown as passed. ",

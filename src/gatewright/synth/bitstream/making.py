@@ -11,7 +11,7 @@ from typing import Any
 
 from gatewright.build import Build
 from gatewright.emit.project import FOLDER
-from gatewright.errors import ConfigError, ToolError
+from gatewright.errors import ConfigError, GatewrightError, ToolError
 from gatewright.progress import Progress, silent
 from gatewright.sim.tools import Tool
 from gatewright.synth.bitstream.fit import figures
@@ -183,7 +183,7 @@ def load(build: Build) -> tuple[dict[str, Any], bool] | None:
         raise ConfigError(f"{path}: not a whole result: run gatewright bitstream again")
     try:
         current = plan(build, mhz).digest == digest
-    except (ConfigError, ToolError):
+    except GatewrightError:
         current = False
     for name, sha256 in files.items():
         file = path.parent / name
