@@ -5,7 +5,7 @@
 // that is 0 there is one; a shorter pulse is noise and forgotten. m_tvalid is high for one cycle, in the middle of the
 // stop bit: m_tdata is the byte, m_tuser whether the stop bit was 0 (a framing error, whose byte is worth nothing).
 // After that the next start bit is looked for once the line has been 1, so that a break is one error, however long.
-// The rest of the stop bit is not waited for, so a sender may be some 3 % faster or slower, with 8 clocks a bit 2 %.
+// The rest of the stop bit is not waited for, so a sender may be 2 % faster or slower, and 3 % from 16 clocks a bit on.
 `default_nettype none
 module uart_rx #(
   parameter int CLOCKS = 60
@@ -18,11 +18,12 @@ module uart_rx #(
   output logic m_tvalid
 );
   localparam int STEP = CLOCKS < 16 ? 1 : CLOCKS / 8;
-  localparam int LAST = CLOCKS / 2 + STEP - 2;  // timer of a bit's last sample, which is seen two cycles later
+  // Timer at a bit's last sample: two cycles before it is taken, and one more because edges are seen up to a cycle late.
+  localparam int LAST = CLOCKS / 2 + STEP - 3;
   localparam int TIMER_BITS = $clog2(CLOCKS);
 
-  if (CLOCKS < 6) begin : g_bad_clocks
-    $fatal(1, "uart_rx %m: CLOCKS=%0d must be at least 6 a bit", CLOCKS);
+  if (CLOCKS < 8) begin : g_bad_clocks
+    $fatal(1, "uart_rx %m: CLOCKS=%0d must be at least 8 a bit", CLOCKS);
   end
 
   logic meta_q, line_q, busy_q, armed_q, sample_q, last_q, value;

@@ -108,7 +108,7 @@ UART: Mapping[str, list[Parameters]] = {
     ],
     "uart_request": [{"CLOCKS": c, "TIMEOUT": t} for c in (8, 60) for t in (32, 65536)],
     "uart_response": [{}],
-    "uart_rx": [{"CLOCKS": c} for c in (6, 8, 9, 16, 60, 521)],
+    "uart_rx": [{"CLOCKS": c} for c in (8, 9, 16, 60, 521)],
     "uart_tx": [{"CLOCKS": c} for c in (2, 3, 8, 60, 521)],
 }
 """The same for what is around the kernel on a board without a processor."""
@@ -217,7 +217,7 @@ REFUSED: list[tuple[str, Parameters, str]] = [
     ("uart/uart_bridge", {"CONTROL_BITS": 31}, "CONTROL_BITS=31 must be 3 to 30"),
     ("uart/uart_request", {"CLOCKS": 1}, "CLOCKS=1 must be at least 2 a bit"),
     ("uart/uart_request", {"TIMEOUT": 100}, "TIMEOUT=100 bit times must be a power of two from 32 on"),
-    ("uart/uart_rx", {"CLOCKS": 5}, "CLOCKS=5 must be at least 6 a bit"),
+    ("uart/uart_rx", {"CLOCKS": 7}, "CLOCKS=7 must be at least 8 a bit"),
     ("uart/uart_tx", {"CLOCKS": 1}, "CLOCKS=1 must be at least 2 a bit"),
     ("window", {"OUT_HEIGHT": 2}, "OUT_HEIGHT=2 does not follow"),
     ("window", {"OUT_WIDTH": 2}, "OUT_WIDTH=2 does not follow"),

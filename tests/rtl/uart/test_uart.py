@@ -13,4 +13,4 @@ SOURCES = [*sorted((package_root() / "rtl" / "uart").glob("*.sv")), HERE / "uart
 
 
 def test_the_bridge_does_what_its_protocol_says(tmp_path: Path) -> None:
-    assert run_cocotb(SOURCES, "bridge_top", HERE / "bridge_bench.py", folder=tmp_path) == 2
+    assert run_cocotb(SOURCES, "bridge_top", HERE / "bridge_bench.py", folder=tmp_path) == 19
