@@ -3,9 +3,9 @@
 //
 // AXI: one ID, bursts of type INCR and of whole words; others are taken for such. A burst outside is answered with
 // DECERR and all its beats; no burst crosses 4 KiB, so its first address decides. A beat comes in the fourth cycle
-// after its address, then one a cycle, also from burst to burst of three beats and more; what is offered stays.
-// The other port: `enable` reads and, with `write`, writes in its cycle; read_data follows in the next, and is what was
-// there before. A beat that is read while its word is written is undefined. True dual-port block RAM.
+// after its address, then one a cycle, also from burst to burst of two beats and more; what is offered stays.
+// The other port: `enable` reads or, with `write`, writes in its cycle; read_data follows in the next. A beat that is
+// read while its word is written is undefined. True dual-port block RAM.
 `default_nettype none
 module axi_read_bank #(
   parameter int BITS = 13,
@@ -32,7 +32,7 @@ module axi_read_bank #(
     $fatal(1, "axi_read_bank %m: BASE=%0d must be a multiple of 2^BITS, with BITS=%0d from 12 to 30", BASE, BITS);
   end
 
-  logic asked_q, judged_q, inside_q, start, next, step, fetched_q, fetched_last_q, active_q, last_q, error_q;
+  logic asked_q, start, next, step, fetched_q, fetched_last_q, active_q, last_q, error_q;
   logic fetched_error_q;
   logic [BITS-3:0] first_q, word_q;
   logic [63:BITS] above_q;
@@ -45,24 +45,18 @@ module axi_read_bank #(
     .b_read_data(word)
   );
 
-  // A burst waits here, judged, until the one before it has asked for its last word.
+  // A burst waits here until the one before it has asked for its last word.
   assign s_axi_arready = !asked_q;
-  assign start = judged_q && (!active_q || next && last_q);
+  assign start = asked_q && (!active_q || next && last_q);
   wire unused_bits = &{1'b0, s_axi_araddr[1:0]};
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      asked_q <= 1'b0;
-      judged_q <= 1'b0;
-    end else begin
-      asked_q <= asked_q ? !start : s_axi_arvalid;
-      judged_q <= asked_q && !start;
-    end
+    if (!rst_n) asked_q <= 1'b0;
+    else asked_q <= asked_q ? !start : s_axi_arvalid;
     if (!asked_q) begin
       {above_q, first_q} <= s_axi_araddr[63:2];
       length_q <= s_axi_arlen;
     end
-    inside_q <= above_q == (64 - BITS)'(BASE >> BITS);
   end
 
   // Words are asked for while the two registers behind the memory can move.
@@ -83,7 +77,7 @@ module axi_read_bank #(
       word_q <= first_q;
       left_q <= length_q;
       last_q <= length_q == '0;
-      error_q <= !inside_q;
+      error_q <= above_q != (64 - BITS)'(BASE >> BITS);
     end else if (next) begin
       word_q <= word_q + 1'b1;
       left_q <= left_q - 1'b1;

@@ -3,7 +3,7 @@
 //
 // AXI: one ID, bursts of type INCR and of whole words, of whose bytes those are written that WSTRB names. A burst
 // outside writes nothing and is answered with DECERR; no burst crosses 4 KiB, so its first address decides. Data is
-// taken from the third cycle after the address on, a beat a cycle, also from burst to burst of three beats and more;
+// taken from the second cycle after the address on, a beat a cycle, also from burst to burst of two beats and more;
 // the response follows the last beat in the next cycle.
 // The other port: `enable` reads or, with `write`, writes in its cycle; read_data follows in the next. A word that is
 // read while it is written is undefined. True dual-port block RAM.
@@ -36,7 +36,7 @@ module axi_write_bank #(
     $fatal(1, "axi_write_bank %m: BASE=%0d must be a multiple of 2^BITS, with BITS=%0d from 12 to 30", BASE, BITS);
   end
 
-  logic asked_q, judged_q, inside_q, start, beat, active_q, last_q, error_q;
+  logic asked_q, start, beat, active_q, last_q, error_q;
   logic [BITS-3:0] first_q, word_q;
   logic [63:BITS] above_q;
   logic [7:0] length_q, left_q;
@@ -48,24 +48,18 @@ module axi_write_bank #(
     .b_write_data(s_axi_wdata), .b_read_data(unused_data)
   );
 
-  // A burst waits here, judged, until the one before it has had its last beat.
+  // A burst waits here until the one before it has had its last beat.
   assign s_axi_awready = !asked_q;
-  assign start = judged_q && (!active_q || beat && last_q);
+  assign start = asked_q && (!active_q || beat && last_q);
   wire unused_bits = &{1'b0, s_axi_awaddr[1:0], s_axi_wlast, unused_data};
 
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      asked_q <= 1'b0;
-      judged_q <= 1'b0;
-    end else begin
-      asked_q <= asked_q ? !start : s_axi_awvalid;
-      judged_q <= asked_q && !start;
-    end
+    if (!rst_n) asked_q <= 1'b0;
+    else asked_q <= asked_q ? !start : s_axi_awvalid;
     if (!asked_q) begin
       {above_q, first_q} <= s_axi_awaddr[63:2];
       length_q <= s_axi_awlen;
     end
-    inside_q <= above_q == (64 - BITS)'(BASE >> BITS);
   end
 
   // The last beat waits until the response before has been taken.
@@ -84,7 +78,7 @@ module axi_write_bank #(
       word_q <= first_q;
       left_q <= length_q;
       last_q <= length_q == '0;
-      error_q <= !inside_q;
+      error_q <= above_q != (64 - BITS)'(BASE >> BITS);
     end else if (beat) begin
       word_q <= word_q + 1'b1;
       left_q <= left_q - 1'b1;

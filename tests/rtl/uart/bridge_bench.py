@@ -311,9 +311,9 @@ async def both_sides_of_a_bank_see_the_same_words(dut: Any) -> None:
     bridge = await Bridge.start(dut)
     words = random_words(64)
     await bridge.ask(WRITE, BASE + 512, words)
-    found = await bridge.master.read(BASE + 512, 256)
+    found = await bridge.master.read(BASE + 512, 256, arid=0)
     assert bytes(found.data) == words_to_bytes(words)
-    await bridge.master.write(BASE + BANK_BYTES + 1024, words_to_bytes(words))
+    await bridge.master.write(BASE + BANK_BYTES + 1024, words_to_bytes(words), awid=0)
     assert await bridge.content(BASE + BANK_BYTES + 1024, 64) == tuple(words)
     for bank in range(BANKS):
         await bridge.ask(WRITE, BASE + bank * BANK_BYTES + 4, [bank])
