@@ -9,7 +9,7 @@
 // Map: registers from 2^31 on, 2^CONTROL_BITS bytes; BANKS banks of 2^BANK_BITS bytes each, one behind the other, from
 // BASE on. The bank at bank_select[i] reads or writes (bank_write) in the cycle in which bank_enable is high, and has
 // its word in the next at bank_read_data[32*i+:32], as long as nothing else is asked for.
-// A word takes six cycles, or four and what AXI4-Lite takes; bytes that come until the answer has gone are dropped.
+// A word takes seven cycles, or five and what AXI4-Lite takes; bytes that come until the answer has gone are dropped.
 `default_nettype none
 module uart_bridge #(
   parameter int CLOCK_HZ = 60000000,
@@ -86,7 +86,7 @@ module uart_bridge #(
   // --- the request, and the buffer that holds its words or those of the response
   logic whole, take, bad_crc, bad_framing, dropped, in_write, store, answered;
   logic [7:0] seq, op, length;
-  logic [31:0] address, in_data, buffer_q, found_q;
+  logic [31:0] address, in_data, fetched_q, buffer_q, found_q;
   logic [5:0] in_addr, out_addr, index_q;
   logic [2:0] state_q;
   (* ram_style = "block" *) logic [31:0] words[64];
@@ -99,7 +99,8 @@ module uart_bridge #(
 
   always_ff @(posedge clk) begin
     if (in_write || store) words[store ? index_q : in_addr] <= store ? found_q : in_data;
-    buffer_q <= words[state_q == ANSWER ? out_addr : index_q];
+    fetched_q <= words[state_q == ANSWER ? out_addr : index_q];
+    buffer_q <= fetched_q;  // block RAM is slow: nothing but a register behind it
   end
 
   // --- what it asks for; its head has stood for the two bytes of the CRC when it is whole
@@ -148,7 +149,7 @@ module uart_bridge #(
             if (whole) state_q <= FETCH;
           end
         end
-        FETCH: state_q <= ISSUE;
+        FETCH: if (pause_q == 2'd1) state_q <= ISSUE;
         ISSUE: state_q <= ACCESS;
         ACCESS: begin
           if (ends) state_q <= STORE;
@@ -170,7 +171,7 @@ module uart_bridge #(
       place_q <= place_q + 32'd4;
     end
     last_q <= index_q == (identifies_q ? 6'd7 : length[5:0]);
-    pause_q <= state_q == ACCESS ? pause_q + 1'b1 : '0;
+    pause_q <= state_q == FETCH || state_q == ACCESS ? pause_q + 1'b1 : '0;
   end
 
   // --- banks

@@ -3,8 +3,8 @@
 //
 // 0x5A, seq, status, words - 1 (0 without data), data (4 bytes a word), CRC-16/CCITT-FALSE of all between the first
 // byte and itself (2 bytes); numbers little-endian. `start` takes seq, status and the number of words, 0 to 64, when
-// idle; the words are read from the buffer at read_addr, a cycle later at read_data. `idle` again once the last byte
-// has been handed over. Bytes stay until they are taken, and the next is offered two cycles later at the earliest.
+// idle; the words are read from the buffer at read_addr, and come at read_data up to three cycles later. `idle` again
+// once the last byte has been handed over. Bytes stay until they are taken, and parts of four follow after a cycle.
 `default_nettype none
 module uart_response (
   input  wire  clk,

@@ -258,9 +258,7 @@ async def bursts_follow_each_other_without_a_pause(dut: Any) -> None:
     reads, writes = banks.beats["r"], banks.beats["w"]
     assert len(reads) == len(writes) == BYTES // 4
     assert reads[-1] - reads[0] == len(reads) - 1
-    assert banks.held <= 2 * BYTES // 1024, (
-        "the model sends an address with its first beat: two cycles are waited for it"
-    )
+    assert banks.held <= 2 * BYTES // 1024, "the model sends an address with its first beat"
 
 
 @cocotb.test()

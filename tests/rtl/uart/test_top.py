@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ from tests.rtl.kernel.designs import several, small, streamed, write_kernel
 
 from gatewright.boards import load_board
 from gatewright.design.plan import Design
+from gatewright.design.structure import Structure
 from gatewright.emit import ecp5
 from gatewright.emit.project import Project
+from gatewright.ir.graph import Graph
 from gatewright.ir.packing import frame_images
 from gatewright.ir.types import IntArray
 from gatewright.runtime.kernel_map import KernelMap
@@ -24,9 +26,8 @@ BENCH = Path(__file__).with_name("top_bench.py")
 FRAMES = 5
 
 
-def store_frames(design: Design, xs: list[IntArray], folder: Path) -> None:
+def store_frames(graph: Graph, structure: Structure, xs: Sequence[IntArray], folder: Path) -> None:
     """What lies at every port of the kernel, inputs and what golden makes of them."""
-    graph, structure = design.graph, design.structure
     values = graph.run(*xs)
     arrays = [*xs, *(values[t] for t in graph.leaving)]
     streams = (*structure.inputs, *structure.outputs)
@@ -57,5 +58,5 @@ def test_frames_pass_through_the_serial_pins(design: Callable[[], Design], mhz: 
     made = design()
     write_kernel(made, 32, tmp_path)
     rng = np.random.default_rng(1)
-    store_frames(made, [sample(i.tensor, FRAMES, rng) for i in made.graph.inputs], tmp_path)
+    store_frames(made.graph, made.structure, [sample(i.tensor, FRAMES, rng) for i in made.graph.inputs], tmp_path)
     assert run_top(tmp_path, mhz) == 4
