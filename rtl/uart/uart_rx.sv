@@ -18,7 +18,7 @@ module uart_rx #(
   output logic m_tvalid
 );
   localparam int STEP = CLOCKS < 16 ? 1 : CLOCKS / 8;
-  // Timer at a bit's last sample: two cycles before it is taken, and one more because edges are seen up to a cycle late.
+  // Timer at a bit's last sample: two cycles before it is taken, and one more as edges are seen up to a cycle late.
   localparam int LAST = CLOCKS / 2 + STEP - 3;
   localparam int TIMER_BITS = $clog2(CLOCKS);
 
