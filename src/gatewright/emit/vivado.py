@@ -230,6 +230,8 @@ def _override(board: Board, zynq: Zynq, given: Clock) -> dict[str, str]:
 
 def _readme(project: Project) -> str:
     board, given = project.board, clock(FAMILIES[project.board.family], project.mhz)
+    files = f"out/{project.stem}.bit, .hwh"
+    out, reports, work = (name.ljust(len(files)) for name in (files, "reports/", "work/"))
     return f"""\
 The bitstream of {project.name} for {board.title} ({board.part}) at {_text(given.mhz)} MHz
 
@@ -239,9 +241,9 @@ In this folder, with Vivado 2020.2 or newer (source its settings64.sh first):
 
 build.tcl reads the sources in ../rtl and ../kernel; a copy of the three folders works anywhere. It leaves
 
-    out/{project.stem}.bit, .hwh   the bitstream, and PYNQ's description of it
-    reports/                  timing.rpt, path.rpt, utilization.rpt, utilization_units.rpt, power.rpt
-    work/                     all that is in between; it can go
+    {out}   the bitstream, and PYNQ's description of it
+    {reports}   timing.rpt, path.rpt, utilization.rpt, utilization_units.rpt, power.rpt
+    {work}   all that is in between; it can go
 
 and exits with 0. After any error it exits with 1, and out/ is not there. A design that is too slow is an error too:
 reports/ tell by how much, and `-tclargs {REGARDLESS}` behind the command makes the bitstream all the same.
