@@ -80,8 +80,10 @@ def test_a_carry_chain_of_an_ecp5_is_one_level_and_its_wide_multiplexers_none() 
     first = ("LUT4", {"A": [1000], "Z": [100]})
     last = ("LUT4", {"A": [208], "Z": [300]})
     wide = (("PFUMX", {"ALUT": [300], "C0": [9], "Z": [301]}), ("L6MUX21", {"D0": [301], "Z": [302]}))
+    behind = ("LUT4", {"A": [302], "Z": [303]})
     assert levels(_module(*chain)) == 1
     assert levels(_module(first, *chain, last, *wide)) == 3
+    assert levels(_module(first, *chain, last, *wide, behind)) == 4
     assert levels(_module(first, ("CCU2C", {"CIN": [100], "S0": [2]}))) == 2
 
 

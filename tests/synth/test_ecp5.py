@@ -77,6 +77,8 @@ def test_what_yosys_counts_is_what_nextpnr_places(build: Build, made: dict[str, 
     assert used["FF"] == cells["TRELLIS_FF"] and used["EBR"] == cells["DP16KD"]
     luts = cells["LUT4"] + 2 * cells["CCU2C"] + 6 * cells["TRELLIS_DPR16X4"]
     assert luts <= used["LUT"] <= 1.15 * luts  # constants and ends of carry chains take some more
+    report = json.loads((build.directory / "bitstream/reports/nextpnr.json").read_text())["utilization"]
+    assert used["LUT"] == report["TRELLIS_COMB"]["used"] + 2 * cells["TRELLIS_DPR16X4"]
 
 
 def contents(config: str) -> dict[str, set[str]]:
