@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import re
 import sys
 import threading
@@ -23,6 +24,8 @@ from tests.runtime.uart_peer import BASE, Peer, Simulated, Words
 from gatewright.board.archive import MANIFEST, write_folder
 from gatewright.errors import ConfigError, DeviceError, DeviceMemoryError, HashError, RunTimeout
 from gatewright.runtime import Accelerator, serial_device, serial_protocol
+from gatewright.runtime import kernel_map as k
+from gatewright.runtime.bundle import Bundle
 from gatewright.runtime.serial_device import SerialDevice
 from gatewright.runtime.state import read_state
 from gatewright.sim.kernel import Fault, KernelProcess, MemoryModel, build_kernel
@@ -95,6 +98,35 @@ def test_state_is_read_in_bursts_and_is_that_of_the_registers(mlp: Made, acceler
     assert replace(state, link={}) == one_by_one and state.frames_done == 20
     assert "line: " in str(state) and "0 repeated for want of an answer" in str(state)
     assert json.loads(json.dumps(state.to_json()))["link"]["requests"] > 8
+
+
+class Running:
+    """Registers of a kernel that goes on while they are read: every word that is read takes some cycles."""
+
+    def __init__(self, cycles: int) -> None:
+        self.cycles, self.random = cycles, random.Random(cycles)
+
+    def read(self, address: int) -> int:
+        self.cycles += self.random.randrange(3)
+        return self.cycles >> 32 if address % 8 else self.cycles & 0xFFFF_FFFF
+
+    def write(self, address: int, value: int) -> bool:
+        return False
+
+
+def test_halves_of_counters_that_go_on_fit_each_other(folder: Path) -> None:
+    """The low half overflows between its word of a burst and that of the high half."""
+    bundle = Bundle(folder)
+    at = bundle.kernel.status
+    for short in range(60):
+        running = Running((7 << 32) - short)
+        before = running.cycles
+        with Peer(running) as peer:
+            device = SerialDevice(bundle, peer.path)
+            read = device.snapshot(bundle.kernel)
+            for offset in (k.CYCLES, k.FIRST_FRAME, k.LAST_FRAME):
+                assert before <= read(at + offset + 4) << 32 | read(at + offset) <= running.cycles
+            device.close()
 
 
 def test_only_what_a_run_needs_goes_over_the_line(mlp: Made, accelerator: Accelerator) -> None:

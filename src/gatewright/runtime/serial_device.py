@@ -87,7 +87,7 @@ class SerialDevice:
         self.label = port_name(where)
         self.reload = _reload(bundle)
         self._answers, self._pace = p.Answers(), 1 / self._baud
-        self._sequence, self._unsettled = random.randrange(256), False
+        self._sequence = random.randrange(256)
         self._taken: dict[int, int] = {}
         self._port = Port(self.label, self._baud)
         try:
@@ -230,15 +230,10 @@ class SerialDevice:
                 f"{self.label} went away while {what} ({error}): plug the board in again, or start the simulated one "
                 "again; the next run connects anew"
             ) from error
-        except BaseException:
-            self._unsettled = True
-            raise
         finally:
             self.calls, self.seconds = self.calls + 1, self.seconds + time.perf_counter() - began
 
     def _repeated(self, what: str, frame: bytes, words: int, address: int) -> tuple[int, ...]:
-        if self._unsettled:
-            self._settle()
         damaged = 0
         for attempt in range(ATTEMPTS):
             answer = self._attempt(frame, words, self._limit(len(frame), words, attempt), clean=not attempt)
@@ -284,7 +279,6 @@ class SerialDevice:
         while time.perf_counter() < until:
             self._receive(p.WORD * p.BURST)
         self._answers.clear()
-        self._unsettled = False
 
     def _send(self, frame: bytes) -> None:
         self._port.write(frame)
