@@ -82,7 +82,8 @@ def test_seeded_faults(name: str, builds: dict[str, Path], tmp_path: Path) -> No
     path = folder / "bitstream" / "build.tcl"
     text = path.read_text()
     assert fault.get("old", "") in text
-    text = text.replace(fault.get("old", ""), fault.get("new", ""), 1)
+    for old, new in [(fault.get("old", ""), fault.get("new", "")), *fault.get("also", ())]:
+        text = text.replace(old, new, 1)
     path.write_text(text)
     if "remove" in fault:
         next(folder.glob(fault["remove"])).unlink()
