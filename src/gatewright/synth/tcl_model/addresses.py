@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from gatewright.synth.tcl_model import ip, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint
-from gatewright.synth.tcl_model.blocks import Design, Master, current, related
+from gatewright.synth.tcl_model.blocks import Design, Master, current
+from gatewright.synth.tcl_model.lookups import related
 from gatewright.synth.tcl_model.model import Model, does
 from gatewright.synth.tcl_model.objects import Thing
 from gatewright.synth.tcl_model.session import SETTERS

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from gatewright.synth.tcl_model import ip, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint
+from gatewright.synth.tcl_model.component import component
 from gatewright.synth.tcl_model.model import Model, does, write_file
 from gatewright.synth.tcl_model.objects import Thing
 from gatewright.synth.tcl_model.project import check_top, opened
@@ -79,7 +80,7 @@ def _described(path: Path) -> Core:
     Raises:
         Complaint: it cannot be read, or names a file that is not there.
     """
-    described = ip.component(path)
+    described = component(path)
     if described.missing:
         raise Complaint(f"{path.name} names {described.missing[0]!r}, which is no file")
     core = Core(path, described, [p.name for p in described.pins({})])

@@ -16,8 +16,10 @@ from gatewright.synth.tcl_model import (
     blocks,
     hls,
     interpreter,
+    lookups,
     packager,
     project,
+    runs,
     session,
     steps,
     table,
@@ -25,7 +27,7 @@ from gatewright.synth.tcl_model import (
 )
 from gatewright.synth.tcl_model.model import HANDLERS, Finding, Handler, Model
 
-KNOWING = (session, project, blocks, wiring, addresses, steps, packager)
+KNOWING = (session, project, runs, blocks, lookups, wiring, addresses, steps, packager)
 """Modules that know what commands do."""
 ToolName = Literal["vivado", "vitis_hls"]
 TOOLS: Mapping[ToolName, tuple[str, str, str, Mapping[str, Handler]]] = {

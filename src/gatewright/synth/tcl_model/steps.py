@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gatewright.synth.tcl_model import addresses, wiring, words
+from gatewright.synth.tcl_model import addresses, validation, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint
 from gatewright.synth.tcl_model.blocks import Design, current
 from gatewright.synth.tcl_model.model import STEPS, Model, does, write_file
@@ -33,7 +33,7 @@ def validate_bd_design(model: Model, call: Call) -> str:
 def _validate(model: Model, design: Design, guide: str) -> None:
     if not design.cells:
         raise Complaint(f"block design {design.thing.name} is empty")
-    found = [*wiring.faults(design), *addresses.faults(design)]
+    found = [*validation.faults(design), *addresses.faults(design)]
     for fault in found[1:]:
         model.find(fault, guide)
     if found:
