@@ -17,6 +17,7 @@ import onnx
 import pytest
 from tests.models import two_layers
 
+from gatewright.board.bundle import bundle as make_bundle
 from gatewright.build import Build, compile_model
 from gatewright.emit import ecp5_scripts
 from gatewright.errors import ConfigError, ToolError
@@ -69,6 +70,14 @@ def test_a_bitstream_is_made_and_fast_enough(build: Build, made: dict[str, Any])
     assert 10 <= outcome["resources"]["EBR"] <= 14
     assert list(made["seconds"]) == ["synthesis", "packing", "placement", "routing", "bitstream"]
     assert re.fullmatch(r"0\.\d+ and 0\.\d+(\.\d+)?", made["version"])
+
+
+def test_a_bundle_carries_it(build: Build, made: dict[str, Any]) -> None:
+    bundle = make_bundle(build.directory)
+    file = f"two_{build.kernel.hash[:8]}.bit"
+    told = {"file": file, "kind": "ecp5", "tool": "Yosys and nextpnr", "version": made["version"]}
+    assert bundle.record["bitstream"] == told and bundle.record["hwh"] is None and bundle.record["mhz"] == LEAST_MHZ
+    assert bundle.files[file] == (build.directory / "bitstream" / "out" / file).read_bytes()
 
 
 def test_what_yosys_counts_is_what_nextpnr_places(build: Build, made: dict[str, Any]) -> None:
