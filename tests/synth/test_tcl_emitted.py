@@ -103,6 +103,13 @@ def test_a_program_that_fails_leaves_nothing(program: str, emitted: Callable[[st
     assert ran.status == 127 and "no v++ on PATH" in ran.errors and not ran.calls
 
 
+def test_memory_may_be_given_to_an_argument(emitted: Callable[[str, str], Path], tmp_path: Path) -> None:
+    shutil.copytree(emitted("several", "alveo-u250"), tmp_path / "build")
+    path = tmp_path / "build" / "bitstream" / "link.cfg"
+    path.write_text(path.read_text().replace("net_kernel_1.m_axi_gmem2:", "net_kernel_1.output0:"))
+    assert judge(tmp_path / "build")[:2] == ((), 0)
+
+
 @pytest.mark.parametrize("name", EMITTED)
 def test_seeded_faults_in_what_is_emitted(name: str, emitted: Callable[[str, str], Path], tmp_path: Path) -> None:
     fault = EMITTED[name]

@@ -260,17 +260,17 @@ def package_xo(model: Model, call: Call) -> str:
         raise Complaint(f"package_xo: -kernel_name {name!r}, and the IP is called {core.thing.values['NAME']!r}")
     if core.thing.get("SDX_KERNEL") not in ("true", "1"):
         raise Complaint("package_xo: the IP is no kernel: its property sdx_kernel is not true")
-    if call.has("-kernel_xml"):
-        _kernel_xml(model, call.get("-kernel_xml"), name, core)
-    # So that the model of v++ knows what it links.
-    write_file(model, path, json.dumps({"kernel": name, "ports": [n for n in core.buses if "axi" in n]}))
+    arguments = _kernel_xml(model, call.get("-kernel_xml"), name, core) if call.has("-kernel_xml") else []
+    masters = [n for n, bus in core.buses.items() if "axi" in n and bus.values["INTERFACE_MODE"] == "master"]
+    # So that the model of v++ knows what it links, and what it can give memory to.
+    write_file(model, path, json.dumps({"kernel": name, "ports": [*masters, *arguments]}))
     if call.has("-output_kernel_xml"):
         write_file(model, call.get("-output_kernel_xml"))
     return ""
 
 
-def _kernel_xml(model: Model, path: str, name: str, core: Core) -> None:
-    """kernel.xml against the IP (UG1393, "RTL Kernel XML File")."""
+def _kernel_xml(model: Model, path: str, name: str, core: Core) -> list[str]:
+    """kernel.xml against the IP (UG1393, "RTL Kernel XML File"): names of the arguments that are addresses."""
     try:
         kernel = ElementTree.parse(model.cwd / path).getroot().find("kernel")
     except ElementTree.ParseError as error:
@@ -296,3 +296,4 @@ def _kernel_xml(model: Model, path: str, name: str, core: Core) -> None:
         if offsets and offsets.get(offset) != argument.get("name"):
             there = f"lies at {offset:#x}, and the IP has {offsets.get(offset)!r} there"
             raise Complaint(f"package_xo: argument {argument.get('name')!r} of {path!r} {there}")
+    return [a.get("name", "") for a in kernel.iter("arg") if a.get("addressQualifier") == "1"]
