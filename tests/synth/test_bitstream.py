@@ -305,6 +305,15 @@ def test_timing_that_failed_says_where_and_what_to_do(build: Path, install: Call
     assert "the last bitstream failed: gatewright bitstream" in text(told)
 
 
+def test_timing_that_failed_is_told_by_the_reports_and_not_by_the_status(
+    build: Path, install: Callable[..., Path]
+) -> None:
+    install("timing, status 1", STAND_IN_FMAX="90")
+    result = run(build, "--json")
+    assert result.exit_code == 1 and "error: timing failed at 100 MHz: the slowest path is" in text(result)
+    assert json.loads(result.stdout)["status"] == "failed" and json.loads(result.stdout)["bundle"] is None
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["by its folder", "by itself"])
 def test_an_old_release_is_not_run(build: Path, install: Callable[..., Path], tmp_path: Path, known: bool) -> None:
     path = install(version="2019.1" if known else "opt", STAND_IN_VERSION="2018.3")

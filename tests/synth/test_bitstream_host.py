@@ -202,6 +202,27 @@ def test_the_connection_ends_while_results_come_back(build: Path, station: Calla
     assert (tmp_path / "pids").read_text() == runs and there(home) == []
 
 
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ('/usr/bin/tar "$@" | head -c 5000', "results did not come back whole; what it made is still there"),
+        ("echo 'tar: out: Input/output error' >&2; exit 2", "results cannot be read there (tar: out: Input/output"),
+    ],
+)
+def test_results_that_are_not_whole_are_not_taken(build: Path, station: Callable[..., Path], tmp_path: Path, does: str,
+                                                  says: str) -> None:  # fmt: skip
+    """A tar on the other machine that goes wrong when it packs."""
+    home = station()
+    tar = tmp_path / "tools" / "tar"
+    tar.write_text(f'#!/bin/sh\n[ "$1" = czf ] || exec /usr/bin/tar "$@"\n{does}\n')
+    tar.chmod(0o755)
+    result = run(build, *HOST, *setup(tmp_path))
+    assert result.exit_code == 1 and says in text(result), text(result)
+    assert {p.name for p in (build / "bitstream").iterdir()} == {"README.txt", "build.tcl", "log", "project.json"}
+    tar.unlink()
+    assert run(build, *HOST, *setup(tmp_path)).exit_code == 0 and there(home) == []
+
+
 def test_a_machine_that_was_started_again(build: Path, station: Callable[..., Path], tmp_path: Path) -> None:
     """The run is gone with all its processes, and nothing says how it ended."""
     home = station("hang", drop="tail -n +1 after 9")

@@ -224,13 +224,18 @@ class Host:
     def _fetch(self, plan: Plan, place: str) -> None:
         """Copy reports and results back, all of them or none."""
         self.progress(f"copying from {self.remote.host}")
-        folders = f"$(ls -d {REPORTS} {OUT} 2>/dev/null)"
-        script = f'cd {shlex.quote(f"{place}/{FOLDER}")} && [ -n "{folders}" ] && tar czf - {folders}'
+        script = (
+            f"cd {shlex.quote(f'{place}/{FOLDER}')} && f=$(ls -d {REPORTS} {OUT} 2>/dev/null); "
+            '[ -z "$f" ] || tar czf - $f'
+        )
         left = f"what it made is still there, in {place}: the same command fetches it"
         try:
-            _, data, _ = self.remote.fetch(f"sh -c {shlex.quote(script)}")
+            status, data, err = self.remote.fetch(f"sh -c {shlex.quote(script)}")
         except ToolError as error:
             raise ToolError(f"{error}; {left}") from error
+        if status:
+            said = err.strip().splitlines() or [f"exit status {status}"]
+            raise ToolError(f"{self.remote.host}: results cannot be read there ({said[-1]}); {left}")
         if not data:
             return
         try:
@@ -241,7 +246,7 @@ class Host:
                 for folder in (p for p in (whole / REPORTS, whole / OUT) if p.is_dir()):
                     shutil.move(folder, plan.folder / folder.name)
         except BundleError as error:
-            raise ToolError(f"{self.remote.host}: the connection ended while results were copied; {left}") from error
+            raise ToolError(f"{self.remote.host}: results did not come back whole; {left}") from error
         except OSError as error:
             raise ConfigError(f"{plan.folder} cannot be written ({error}): make room; {left}") from error
 
