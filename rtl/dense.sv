@@ -3,7 +3,8 @@
 //
 // Beats: SIMD columns in, PE rows out. Row group outer, column group inner; the first pass over a vector takes it in,
 // later ones reread it from a buffer. One step a cycle, (ROWS/PE) * (COLS/SIMD) steps a vector.
-// Depth 2 + SUM_CYCLES: operands, products and their sum, accumulator of ACC_BITS bits, proven enough.
+// Depth 2 + SUM_CYCLES: operands, products and their sum, accumulator of ACC_BITS bits, proven enough; one more
+// in front of the products with BLOCK_ROM or DSP.
 //
 // DSP 0: every bit of a weight meets every bit of an input in one gate, and a bit_heap adds what comes out; so one bit
 // costs an XNOR, and no width pays for a multiplier. WEIGHT word nf * (COLS/SIMD) + sf holds bit planes of PE rows and
@@ -61,7 +62,8 @@ module dense #(
   localparam int NF = ROWS / PE;
   localparam int SF_BITS = SF > 1 ? $clog2(SF) : 1;
   localparam int NF_BITS = NF > 1 ? $clog2(NF) : 1;
-  localparam int DEPTH = 2 + SUM_CYCLES;
+  localparam int LATE = DSP != 0 || (BLOCK_ROM != 0 && STREAM_WEIGHT == 0) ? 1 : 0;
+  localparam int DEPTH = 2 + LATE + SUM_CYCLES;
 
   if (IN_LANES != SIMD || COLS % SIMD != 0) begin : g_bad_simd
     $fatal(1, "dense %m: SIMD=%0d must equal IN_LANES=%0d and divide COLS=%0d", SIMD, IN_LANES, COLS);
@@ -92,8 +94,8 @@ module dense #(
   logic en, wanted, weight_there, step, first_pass, sf_last, unused_nf_last;
   logic [SF_BITS-1:0] sf;
   logic [NF_BITS-1:0] nf;
-  logic [IN_BITS*SIMD-1:0] x_d, x_q;
-  logic [PLANES*PE*SIMD-1:0] weights;
+  logic [IN_BITS*SIMD-1:0] x_d, x_q, operands;
+  logic [PLANES*PE*SIMD-1:0] read, weights;
   logic [DEPTH-2:0] step_q;  // beside the registers in front of the accumulator
 
   counter #(.COUNT(SF)) u_sf (
@@ -141,7 +143,7 @@ module dense #(
   if (STREAM_WEIGHT != 0) begin : g_stream
     assign weight_there = weight_axis_tvalid;
     assign weight_axis_tready = wanted;
-    always_ff @(posedge clk) if (en) weights <= weight_axis_tdata;
+    always_ff @(posedge clk) if (en) read <= weight_axis_tdata;
 
     frame_check #(.BEATS(NF * SF)) u_weight_check (
       .clk(clk), .rst_n(rst_n), .tvalid(weight_axis_tvalid), .tready(weight_axis_tready), .tlast(weight_axis_tlast)
@@ -158,8 +160,15 @@ module dense #(
       .clk(clk), .rst_n(rst_n), .step(step), .value(word), .last(unused_word_last)
     );
     rom #(.WIDTH(PLANES * PE * SIMD), .DEPTH(NF * SF), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
-      .clk(clk), .en(en), .addr(word), .data(weights)
+      .clk(clk), .en(en), .addr(word), .data(read)
     );
+  end
+
+  // A block RAM gives its word late in a cycle, and a DSP slice takes its factors early.
+  if (LATE != 0) begin : g_late
+    always_ff @(posedge clk) if (en) {operands, weights} <= {x_q, read};
+  end else begin : g_at_once
+    assign {operands, weights} = {x_q, read};
   end
 
   logic [ACC_BITS*PE-1:0] sums;  // of one column group, for every row
@@ -173,7 +182,7 @@ module dense #(
 
       for (genvar s = 0; s < SIMD; s++) begin : g_column
         multiplier #(.A_BITS(X_BITS), .B_BITS(PLANES), .P_BITS(PRODUCT_BITS), .DSP(1)) u_product (
-          .clk(clk), .en(en), .a(X_BITS'(x_q[s*IN_BITS+:IN_BITS])),
+          .clk(clk), .en(en), .a(X_BITS'(operands[s*IN_BITS+:IN_BITS])),
           .b(weights[(p*SIMD+s)*PLANES+:PLANES]), .p(products[s*PRODUCT_BITS+:PRODUCT_BITS])
         );
       end
@@ -193,7 +202,7 @@ module dense #(
           logic [PE-1:0] w, x;
 
           assign w = weights[(i*SIMD+s)*PE+:PE];
-          assign x = {PE{x_q[s*IN_BITS+j]}};
+          assign x = {PE{operands[s*IN_BITS+j]}};
           if (WEIGHT_BIPOLAR != 0) begin : g_xnor
             assign products[((i*IN_BITS+j)*SIMD+s)*PE+:PE] = IN_SIGNED != 0 && j == IN_BITS - 1 ? w ^ x : w ~^ x;
           end else begin : g_and

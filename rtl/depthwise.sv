@@ -5,7 +5,8 @@
 // Beats: PE channels in, tap k outer, channel group inner; PE * MULTIPLIER filters out. A step takes a beat; the steps
 // of the last tap give one. ROM word k * (CHANNELS/PE) + group holds signed weights, element p * MULTIPLIER + m. The
 // sums of all channel groups run side by side in ACC_BITS bits each, proven enough for every partial sum.
-// Depth 3 (operands, products, sums), one step a cycle. DSP 1 pays for wide operands, BLOCK_ROM 1 for many words.
+// Depth 3 (operands, products, sums), 4 with BLOCK_ROM or DSP (one in front of the products); one step a cycle.
+// DSP 1 pays for wide operands, BLOCK_ROM 1 for many words.
 // IN_BIPOLAR 1: a stored bit 0 means -1, 1 means +1. Where groups hold several channels, use grouped.
 `default_nettype none
 module depthwise #(
@@ -45,6 +46,8 @@ module depthwise #(
   localparam int X_BITS = IN_BITS + (IN_SIGNED != 0 ? 0 : 1);
   localparam int PRODUCT_BITS = X_BITS + WEIGHT_BITS < ACC_BITS ? X_BITS + WEIGHT_BITS : ACC_BITS;
   localparam int FILTERS = PE * MULTIPLIER;  // a beat
+  localparam int LATE = BLOCK_ROM != 0 || DSP != 0 ? 1 : 0;
+  localparam int DEPTH = 3 + LATE;
 
   if (IN_LANES != PE || OUT_LANES != FILTERS || CHANNELS % PE != 0) begin : g_bad_pe
     $fatal(1, "depthwise %m: PE=%0d must equal IN_LANES=%0d, divide CHANNELS=%0d and be OUT_LANES=%0d / MULTIPLIER=%0d",
@@ -64,12 +67,13 @@ module depthwise #(
   end
 
   logic en, step, group_last, last, unused_word_last;
-  logic [GROUP_BITS-1:0] group, group_q, group_qq;
+  logic [GROUP_BITS-1:0] group;
+  logic [GROUP_BITS*(DEPTH-1)-1:0] group_q;
   logic [(TAPS > 1 ? $clog2(TAPS) : 1)-1:0] tap;
   logic [(WORDS > 1 ? $clog2(WORDS) : 1)-1:0] word;
-  logic [1:0] step_q, first_q;  // beside the operands and the products
-  logic [IN_BITS*PE-1:0] x_q;
-  logic [WEIGHT_BITS*FILTERS-1:0] weights;
+  logic [DEPTH-2:0] step_q, first_q;  // beside the operands and the products
+  logic [IN_BITS*PE-1:0] x_q, operands;
+  logic [WEIGHT_BITS*FILTERS-1:0] read, weights;
   logic [ACC_BITS*FILTERS-1:0] products, sums;
 
   counter #(.COUNT(GROUPS)) u_group (
@@ -81,7 +85,7 @@ module depthwise #(
   counter #(.COUNT(WORDS)) u_word (
     .clk(clk), .rst_n(rst_n), .step(step), .value(word), .last(unused_word_last)
   );
-  pipeline #(.DEPTH(3), .BEATS(OUT_BEATS)) u_pipeline (
+  pipeline #(.DEPTH(DEPTH), .BEATS(OUT_BEATS)) u_pipeline (
     .clk(clk), .rst_n(rst_n), .launch(step && last), .en(en),
     .m_tvalid(m_axis_tvalid), .m_tlast(m_axis_tlast), .m_tready(m_axis_tready)
   );
@@ -94,26 +98,32 @@ module depthwise #(
 
   always_ff @(posedge clk) begin
     if (!rst_n) step_q <= '0;
-    else if (en) step_q <= {step_q[0], step};
+    else if (en) step_q <= (DEPTH-1)'({step_q, step});
   end
   always_ff @(posedge clk) begin
     if (en) begin
-      first_q <= {first_q[0], tap == '0};
-      group_q <= group;
-      group_qq <= group_q;
+      first_q <= (DEPTH-1)'({first_q, tap == '0});
+      group_q <= (GROUP_BITS*(DEPTH-1))'({group_q, group});
       x_q <= s_axis_tdata;
     end
   end
 
   rom #(.WIDTH(WEIGHT_BITS * FILTERS), .DEPTH(WORDS), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
-    .clk(clk), .en(en), .addr(word), .data(weights)
+    .clk(clk), .en(en), .addr(word), .data(read)
   );
+
+  // A block RAM gives its word late in a cycle, and a DSP slice takes its factors early.
+  if (LATE != 0) begin : g_late
+    always_ff @(posedge clk) if (en) {operands, weights} <= {x_q, read};
+  end else begin : g_at_once
+    assign {operands, weights} = {x_q, read};
+  end
 
   for (genvar p = 0; p < PE; p++) begin : g_channel
     logic [IN_BITS-1:0] stored;
     logic [X_BITS-1:0] x;
 
-    assign stored = x_q[p*IN_BITS+:IN_BITS];
+    assign stored = operands[p*IN_BITS+:IN_BITS];
     assign x = IN_BIPOLAR != 0 ? X_BITS'({~stored[0], 1'b1}) : X_BITS'(stored);
     for (genvar f = p * MULTIPLIER; f < (p + 1) * MULTIPLIER; f++) begin : g_filter
       logic [PRODUCT_BITS-1:0] product;
@@ -127,7 +137,8 @@ module depthwise #(
   end
 
   running_sum #(.BITS(ACC_BITS), .LANES(FILTERS), .DEPTH(GROUPS)) u_sums (
-    .clk(clk), .step(en && step_q[1]), .first(first_q[1]), .addr(group_qq), .terms(products), .sums(sums)
+    .clk(clk), .step(en && step_q[DEPTH-2]), .first(first_q[DEPTH-2]),
+    .addr(group_q[GROUP_BITS*(DEPTH-2)+:GROUP_BITS]), .terms(products), .sums(sums)
   );
 endmodule
 `default_nettype wire

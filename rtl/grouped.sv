@@ -6,8 +6,9 @@
 // is held for GROUP_OUT/PE steps, one for each set of filters; the steps of a group's last beat give its filters.
 // ROM words in the order of the steps hold signed weights, element p * SIMD + s. The sums of all filters run side by
 // side in ACC_BITS bits each, proven enough for every partial sum.
-// Depth 3 + ceil(ceil(log2 SIMD) / 2): operands, products, a register after every two adder levels, sums. One step a
-// cycle. DSP 1 pays for wide operands, BLOCK_ROM 1 for many words. IN_BIPOLAR 1: a stored bit 0 means -1, 1 means +1.
+// Depth 3 + ceil(ceil(log2 SIMD) / 2): operands, products, a register after every two adder levels, sums; one more
+// with BLOCK_ROM or DSP, in front of the products. One step a cycle. DSP 1 pays for wide operands, BLOCK_ROM 1 for many
+// words. IN_BIPOLAR 1: a stored bit 0 means -1, 1 means +1.
 // For groups of one channel depthwise works on several groups at once; for one group use dense.
 `default_nettype none
 module grouped #(
@@ -51,7 +52,8 @@ module grouped #(
   localparam int WORDS = TAPS * GROUPS * SF * NF;
   localparam int X_BITS = IN_BITS + (IN_SIGNED != 0 ? 0 : 1);
   localparam int PRODUCT_BITS = X_BITS + WEIGHT_BITS < ACC_BITS ? X_BITS + WEIGHT_BITS : ACC_BITS;
-  localparam int DEPTH = 3 + ($clog2(SIMD) + 1) / 2;
+  localparam int LATE = BLOCK_ROM != 0 || DSP != 0 ? 1 : 0;
+  localparam int DEPTH = 3 + ($clog2(SIMD) + 1) / 2 + LATE;
 
   if (IN_LANES != SIMD || GROUP_IN % SIMD != 0) begin : g_bad_simd
     $fatal(1, "grouped %m: SIMD=%0d must equal IN_LANES=%0d and divide GROUP_IN=%0d", SIMD, IN_LANES, GROUP_IN);
@@ -81,8 +83,8 @@ module grouped #(
   logic [DEPTH-2:0] step_q, first_q;  // beside the registers in front of the sums
   logic [PLACE_BITS-1:0] place;
   logic [PLACE_BITS*(DEPTH-1)-1:0] place_q;
-  logic [IN_BITS*SIMD-1:0] x_q;
-  logic [WEIGHT_BITS*PE*SIMD-1:0] weights;
+  logic [IN_BITS*SIMD-1:0] x_q, operands;
+  logic [WEIGHT_BITS*PE*SIMD-1:0] read, weights;
   logic [ACC_BITS*PE-1:0] terms, sums;
 
   counter #(.COUNT(NF)) u_nf (
@@ -126,8 +128,15 @@ module grouped #(
   end
 
   rom #(.WIDTH(WEIGHT_BITS * PE * SIMD), .DEPTH(WORDS), .BLOCK(BLOCK_ROM), .FILE(WEIGHT_FILE)) u_weight (
-    .clk(clk), .en(en), .addr(word), .data(weights)
+    .clk(clk), .en(en), .addr(word), .data(read)
   );
+
+  // A block RAM gives its word late in a cycle, and a DSP slice takes its factors early.
+  if (LATE != 0) begin : g_late
+    always_ff @(posedge clk) if (en) {operands, weights} <= {x_q, read};
+  end else begin : g_at_once
+    assign {operands, weights} = {x_q, read};
+  end
 
   for (genvar p = 0; p < PE; p++) begin : g_filter
     logic [PRODUCT_BITS*SIMD-1:0] products;
@@ -136,7 +145,7 @@ module grouped #(
       logic [IN_BITS-1:0] stored;
       logic [X_BITS-1:0] x;
 
-      assign stored = x_q[s*IN_BITS+:IN_BITS];
+      assign stored = operands[s*IN_BITS+:IN_BITS];
       assign x = IN_BIPOLAR != 0 ? X_BITS'({~stored[0], 1'b1}) : X_BITS'(stored);
       multiplier #(.A_BITS(X_BITS), .B_BITS(WEIGHT_BITS), .P_BITS(PRODUCT_BITS), .DSP(DSP)) u_product (
         .clk(clk), .en(en), .a(x), .b(weights[(p*SIMD+s)*WEIGHT_BITS+:WEIGHT_BITS]),

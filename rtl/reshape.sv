@@ -2,8 +2,8 @@
 // Another order of the elements of a block: output beat i of every BLOCK beats is its input beat order(i).
 //
 // Beats: PE elements that stay together, in and out. One block is read while the next one is written; a beat leaves as
-// soon as it is there and its turn has come. Depth 1, one beat a cycle. A block is the least share of a frame that no
-// element leaves: a row of a pixel shuffle, the whole frame of a transposition.
+// soon as it is there and its turn has come. Depth 2 (RAM, output), one beat a cycle. A block is the least share of a
+// frame that no element leaves: a row of a pixel shuffle, the whole frame of a transposition.
 // order(i) is START + i0 * S0 + ... + i4 * S4 over the turns of five nested loops (any transposition), or with TABLE a
 // ROM: word i of ORDER holds order(i).
 `default_nettype none
@@ -66,8 +66,9 @@ module reshape #(
 
   logic en, step, last;
   logic [ADDR_BITS-1:0] addr;
+  logic [IN_BITS*PE-1:0] read;
 
-  pipeline #(.DEPTH(1), .BEATS(OUT_BEATS)) u_pipeline (
+  pipeline #(.DEPTH(2), .BEATS(OUT_BEATS)) u_pipeline (
     .clk(clk), .rst_n(rst_n), .launch(step), .en(en),
     .m_tvalid(m_axis_tvalid), .m_tlast(m_axis_tlast), .m_tready(m_axis_tready)
   );
@@ -76,8 +77,9 @@ module reshape #(
   );
   ping_pong #(.WIDTH(IN_BITS * PE), .BLOCK(BLOCK)) u_blocks (
     .clk(clk), .rst_n(rst_n), .s_tdata(s_axis_tdata), .s_tvalid(s_axis_tvalid), .s_tready(s_axis_tready),
-    .en(en), .addr(addr), .last(last), .step(step), .data(m_axis_tdata)
+    .en(en), .addr(addr), .last(last), .step(step), .data(read)
   );
+  always_ff @(posedge clk) if (en) m_axis_tdata <= read;
 
   if (TABLE != 0) begin : g_table
     logic [ADDR_BITS-1:0] beat, next;

@@ -2,7 +2,7 @@
 // Nearest-neighbour upsampling: every row of WIDTH pixels is given FACTOR_H times, every pixel in it FACTOR_W times.
 //
 // Beats: PE channels in and out, channel group 0..CHANNELS/PE-1 for every pixel. One row is read while the next one is
-// written, so every row is taken once. Depth 1, one beat out a cycle.
+// written, so every row is taken once. Depth 2 (RAM, output), one beat out a cycle.
 `default_nettype none
 module upsample #(
   parameter int IN_BITS = 4,
@@ -50,9 +50,10 @@ module upsample #(
   logic en, step;
   logic [2:0] level;
   logic signed [ADDR_BITS:0] addr;
+  logic [IN_BITS*PE-1:0] read;
   wire unused_sign = &{1'b0, addr[ADDR_BITS]};
 
-  pipeline #(.DEPTH(1), .BEATS(OUT_BEATS)) u_pipeline (
+  pipeline #(.DEPTH(2), .BEATS(OUT_BEATS)) u_pipeline (
     .clk(clk), .rst_n(rst_n), .launch(step), .en(en),
     .m_tvalid(m_axis_tvalid), .m_tlast(m_axis_tlast), .m_tready(m_axis_tready)
   );
@@ -69,7 +70,8 @@ module upsample #(
   );
   ping_pong #(.WIDTH(IN_BITS * PE), .BLOCK(ROW)) u_rows (
     .clk(clk), .rst_n(rst_n), .s_tdata(s_axis_tdata), .s_tvalid(s_axis_tvalid), .s_tready(s_axis_tready),
-    .en(en), .addr(addr[ADDR_BITS-1:0]), .last(level == 3'd5), .step(step), .data(m_axis_tdata)
+    .en(en), .addr(addr[ADDR_BITS-1:0]), .last(level == 3'd5), .step(step), .data(read)
   );
+  always_ff @(posedge clk) if (en) m_axis_tdata <= read;
 endmodule
 `default_nettype wire

@@ -85,7 +85,7 @@ module window #(
   localparam int ADDR_BITS = RING > 1 ? $clog2(RING) : 1;
   localparam int PADDED_BEATS = (PAD_TOP + PAD_BOTTOM) * ROW + (PAD_LEFT + PAD_RIGHT) * GROUPS;
   localparam int BEAT_BITS = $clog2(FRAME + RING + PADDED_BEATS + 1) + 1;  // signed
-  localparam int ROW_BITS = $clog2(HEIGHT + BUFFER_ROWS + PAD_TOP + PAD_BOTTOM + STRIDE_H + 1) + 1;  // signed
+  localparam int ROW_BITS = $clog2(HEIGHT + BUFFER_ROWS + PAD_TOP + PAD_BOTTOM + 3 * STRIDE_H + 1) + 1;  // signed
   localparam int COLUMN_BITS = $clog2(WIDTH + PAD_LEFT + PAD_RIGHT + 1) + 1;  // signed
 
   logic en, step, accept, row_end, frame_end;
@@ -169,7 +169,7 @@ module window #(
   logic [ADDR_BITS-1:0] write_addr;
   logic [(ROW > 1 ? $clog2(ROW) : 1)-1:0] unused_column;
   logic unused_ring_last, row_written;
-  logic signed [ROW_BITS-1:0] ahead_q, oldest_q, start_q, next_oldest;
+  logic signed [ROW_BITS-1:0] ahead_q, left_q, dropped_q, next_q, later_q, start_q, ahead_less;
 
   counter #(.COUNT(RING)) u_write_addr (
     .clk(clk), .rst_n(rst_n), .step(accept), .value(write_addr), .last(unused_ring_last)
@@ -181,23 +181,36 @@ module window #(
   assign s_axis_tready = ahead_q < ROW_BITS'(BUFFER_ROWS);
   assign accept = s_axis_tvalid && s_axis_tready;
 
-  // start_q is where the next output row's windows start; a finished frame needs nothing before the next one.
-  always_comb begin
-    if (level == 3'd5 || start_q > ROW_BITS'(HEIGHT)) next_oldest = ROW_BITS'(HEIGHT);
-    else if (start_q < 0) next_oldest = '0;
-    else next_oldest = start_q;
+  // Rows that are needed no more when an output row ends, known before it does: dropped_q, or all that are left of the
+  // frame behind its last one. start_q runs three output rows ahead; next_q and later_q are where, cut to the image,
+  // the windows of the next row and of the one after it start.
+  function automatic signed [ROW_BITS-1:0] in_image(input signed [ROW_BITS-1:0] start);
+    if (start < 0) in_image = '0;
+    else in_image = start > ROW_BITS'(HEIGHT) ? ROW_BITS'(HEIGHT) : start;
+  endfunction
+
+  localparam logic signed [ROW_BITS-1:0] FIRST = in_image(ROW_BITS'(STRIDE_H - PAD_TOP));
+  localparam logic signed [ROW_BITS-1:0] SECOND = in_image(ROW_BITS'(2 * STRIDE_H - PAD_TOP));
+
+  assign ahead_less = ahead_q - (level == 3'd5 ? left_q : dropped_q);
+
+  always_ff @(posedge clk) begin
+    if (!rst_n) ahead_q <= '0;
+    else ahead_q <= (row_end ? ahead_less : ahead_q) + ROW_BITS'(accept && row_written);
   end
   always_ff @(posedge clk) begin
-    if (!rst_n) begin
-      ahead_q <= '0;
-      oldest_q <= '0;
-      start_q <= ROW_BITS'(STRIDE_H - PAD_TOP);
-    end else begin
-      ahead_q <= ahead_q + (accept && row_written ? ROW_BITS'(1) : '0) - (row_end ? next_oldest - oldest_q : '0);
-      if (row_end) begin
-        oldest_q <= frame_end ? '0 : next_oldest;
-        start_q <= frame_end ? ROW_BITS'(STRIDE_H - PAD_TOP) : start_q + ROW_BITS'(STRIDE_H);
-      end
+    if (!rst_n || frame_end) begin
+      left_q <= ROW_BITS'(HEIGHT);
+      dropped_q <= FIRST;
+      next_q <= FIRST;
+      later_q <= SECOND;
+      start_q <= ROW_BITS'(3 * STRIDE_H - PAD_TOP);
+    end else if (row_end) begin
+      left_q <= left_q - dropped_q;
+      dropped_q <= later_q - next_q;
+      next_q <= later_q;
+      later_q <= in_image(start_q);
+      start_q <= start_q + ROW_BITS'(STRIDE_H);
     end
   end
 

@@ -18,13 +18,23 @@ module loop_nest #(
 
   assign carry = {carry[3:0] & last[3:0], step};
 
+  // last comes from registers: five comparisons and what hangs on them in one cycle make the longest paths of a unit.
   for (genvar i = 0; i < 5; i++) begin : g_loop
     localparam int COUNT = i == 0 ? N0 : i == 1 ? N1 : i == 2 ? N2 : i == 3 ? N3 : N4;
-    logic [(COUNT > 1 ? $clog2(COUNT) : 1)-1:0] unused_value;
+    localparam int BITS = COUNT > 1 ? $clog2(COUNT) : 1;
 
-    counter #(.COUNT(COUNT)) u_counter (
-      .clk(clk), .rst_n(rst_n), .step(carry[i]), .value(unused_value), .last(last[i])
-    );
+    if (COUNT > 1) begin : g_turns
+      logic [BITS-1:0] turn_q;
+
+      always_ff @(posedge clk) begin
+        if (!rst_n) {turn_q, last[i]} <= '0;
+        else if (carry[i]) {turn_q, last[i]} <= {last[i] ? '0 : turn_q + 1'b1, turn_q == BITS'(COUNT - 2)};
+      end
+    end else begin : g_single
+      wire unused_step = &{1'b0, clk, rst_n, carry[i]};
+
+      assign last[i] = 1'b1;
+    end
   end
 
   always_comb begin

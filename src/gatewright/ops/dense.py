@@ -243,12 +243,12 @@ class Dense(Op):
         one = np.concatenate([np.arange(1, sf + 1), np.full((nf - 1) * sf, sf)])
         need = (np.arange(self.vectors)[:, None] * sf + one).ravel()
         produce = np.arange(1, self.cycles + 1) % sf == 0
-        return Schedule(self.cycles, 2 + self.sum_cycles, (need,), (produce,))
+        return Schedule(self.cycles, 2 + self.sum_cycles + (self.block_rom or self.dsp), (need,), (produce,))
 
     @property
     def block_rom(self) -> bool:
         """Whether the weights go to block RAM: words enough that LUTs (64 words each) would cost more."""
-        return self.cycles // self.vectors > 128
+        return not self.streamed and self.cycles // self.vectors > 128
 
     @cached_property
     def dsp(self) -> bool:

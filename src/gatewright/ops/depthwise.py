@@ -141,7 +141,7 @@ class Depthwise(Op):
         """The steps of the last tap give the sums."""
         step = np.arange(self.cycles)
         produce = step % self.words >= self.words - self.channels // self.pe
-        return Schedule(self.cycles, 3, (step + 1,), (produce,))
+        return Schedule(self.cycles, 3 + (self.block_rom or self.dsp), (step + 1,), (produce,))
 
     @property
     def block_rom(self) -> bool:

@@ -162,7 +162,7 @@ class Grouped(Op):
         beat = step // nf
         tap = beat // (sf * self.groups) % self.taps
         produce = (tap == self.taps - 1) & (beat % sf == sf - 1)
-        return Schedule(self.cycles, 3 + self.tree_registers, (beat + 1,), (produce,))
+        return Schedule(self.cycles, 3 + self.tree_registers + (self.block_rom or self.dsp), (beat + 1,), (produce,))
 
     @property
     def block_rom(self) -> bool:

@@ -144,7 +144,7 @@ class Reshape(Op):
         first = np.arange(0, self.cycles, self.block)
         need = (first[:, None] + np.maximum.accumulate(self.beats)).ravel() + 1
         after = np.repeat(first - self.block, self.block)
-        return Schedule(self.cycles, 1, (need,), (np.ones(self.cycles, np.bool_),), (after,))
+        return Schedule(self.cycles, 2, (need,), (np.ones(self.cycles, np.bool_),), (after,))
 
     @property
     def _loops(self) -> list[tuple[int, int]] | None:

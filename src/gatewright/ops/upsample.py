@@ -114,7 +114,7 @@ class Upsample(Op):
         need = beats.repeat(self.factor_h, axis=0).repeat(self.factor_w, axis=1).ravel() + 1
         after = np.repeat((np.arange(height) - 1) * (self.cycles // height), beats[0].size)
         ahead = np.maximum.accumulate(need)
-        return Schedule(self.cycles, 1, (ahead,), (np.ones(self.cycles, np.bool_),), (after,))
+        return Schedule(self.cycles, 2, (ahead,), (np.ones(self.cycles, np.bool_),), (after,))
 
     def parameters(self) -> dict[str, int]:
         """Adds the shape of a row."""
