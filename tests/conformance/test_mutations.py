@@ -80,7 +80,7 @@ def test_the_sound_design_passes(tmp_path: Path) -> None:
         ("dense.sv", "(summed_sf == '0 ? start[p*ACC_BITS+:ACC_BITS] : acc_q)", "acc_q"),
         ("dense.sv", "? ~(w & x) : w & x", "? w & x : w & x"),
         ("bit_heap.sv", "three[0+:WIDTH] ^ three[WIDTH+:WIDTH]", "three[0+:WIDTH] | three[WIDTH+:WIDTH]"),
-        ("width_adapter.sv", "held_q >> BITS * OUT_LANES", "held_q >> BITS"),
+        ("width_adapter.sv", "(held_q) >> OUT_BITS", "(held_q) >> BITS"),
         ("threshold.sv", "x >= level_q", "x > level_q"),
         ("window.sv", "PAD_VALUE)", "0)"),
     ],
