@@ -56,7 +56,8 @@ class Bench:
         path = self._root / source
         key = json.dumps([str(path), board, options], sort_keys=True, default=str)
         if key not in self._bundles:
-            self._bundles[key] = bundle_of(path, board, options, self._folder())
+            virtual = self._device is None
+            self._bundles[key] = bundle_of(path, board, options, self._folder(), virtual=virtual)
         return served(self._bundles[key], self._device)
 
 

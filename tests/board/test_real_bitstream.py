@@ -15,6 +15,7 @@ from gatewright.board.archive import read_files, write_folder
 from gatewright.board.bitstream import uploaded
 from gatewright.board.designs import read_sources
 from gatewright.board.server import VirtualBoard
+from gatewright.board.serving import bundle_of
 from gatewright.errors import ConfigError
 from gatewright.runtime import Accelerator, Bundle
 
@@ -62,6 +63,9 @@ def test_the_driver_runs_with_it_on_the_virtual_board(bundle: Path, tmp_path: Pa
     assert any("(a real bitstream, in whose place the RTL beside it is simulated)" in line for line in log)
     assert any(line.startswith("programmed with net, net_") and ".bin; clock 0" in line for line in log)
     assert any("at 125 MHz" in line for line in log)
+    for virtual in (True, False):
+        kind = Bundle(bundle_of(bundle.parent, None, {}, tmp_path / str(virtual), virtual=virtual)).record["bitstream"]
+        assert kind["kind"] == ("virtual" if virtual else "bit")
     files, name = read_files(bundle), Bundle(bundle).bitstream.name
     write_folder(rebundled(files, {name: files[name][:-8]}, bitstream=False), tmp_path / "cut")
     with pytest.raises(ConfigError, match=rf"{name}: a \.bit file that is cut: .*: make the bundle again"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -71,6 +72,22 @@ def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error}): choose another with -o") from error
+
+
+def check_target(path: Path, tar: bool) -> None:
+    """Refuse a place where no bundle can be written, before the work that goes before it.
+
+    Raises:
+        ConfigError: says why.
+    """
+    path = path.resolve()
+    if not tar:
+        check_folder(path)
+    elif path.is_dir():
+        raise ConfigError(f"{path} is a folder: name a file with -o, or leave out --tar")
+    parent = next(p for p in path.parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"{path} cannot be written: {parent} is no folder that you may write to")
 
 
 def check_folder(folder: Path) -> None:

@@ -59,7 +59,9 @@ def transport(source: Path) -> str:
         return found.transport
 
 
-def bundle_of(source: Path, board: str | None, options: Mapping[str, Any], folder: Path) -> Path:
+def bundle_of(
+    source: Path, board: str | None, options: Mapping[str, Any], folder: Path, *, virtual: bool = True
+) -> Path:
     """A bundle of whatever somebody has.
 
     Args:
@@ -67,6 +69,7 @@ def bundle_of(source: Path, board: str | None, options: Mapping[str, Any], folde
         board: to compile a model for; a build and a bundle have theirs.
         options: of `compile_model`, for a model.
         folder: an empty one, where what is made goes.
+        virtual: whether a build's bundle is for a virtual board, and not for a real one with the build's bitstream.
 
     Raises:
         GatewrightError: `source` is none of these, options that do not belong to it, or it does not compile.
@@ -83,6 +86,6 @@ def bundle_of(source: Path, board: str | None, options: Mapping[str, Any], folde
     if source.is_file() or (source / MANIFEST).is_file():
         return source
     if (source / "manifest.json").is_file():
-        bundle(source).write(folder / "bundle")
+        bundle(source, virtual=virtual).write(folder / "bundle")
         return folder / "bundle"
     raise ConfigError(f"{source} is no build folder, no bundle and no model: make one with gatewright compile")

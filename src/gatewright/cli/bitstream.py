@@ -58,7 +58,7 @@ def bitstream(
     Where the tool is missing, everything is written and what to run is printed; then, and where timing fails, the exit
     status is 1, and an earlier bundle stays as it is.
     """
-    from gatewright.board.archive import check_folder
+    from gatewright.board.archive import check_target
     from gatewright.build import Build
     from gatewright.synth.bitstream import plan
 
@@ -71,8 +71,7 @@ def bitstream(
         _tell(planned, "--write-only: nothing ran", directory, as_json)
         return
     target = output or directory / ("bundle.tar.gz" if tar else "bundle")
-    if not tar:
-        check_folder(target)
+    check_target(target, tar)
     with bars(error_console()) as progress:
         where = None if report_only else _where(host, options, progress)
         try:
