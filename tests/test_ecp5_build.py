@@ -10,13 +10,17 @@ import numpy as np
 import onnx
 import pytest
 from tests.models import small_network
+from typer.testing import CliRunner
 
 from gatewright.board.bundle import bundle
 from gatewright.board.ps import processing_system
 from gatewright.boards import load_board
-from gatewright.build import Build, compile_model
+from gatewright.build import Build, compile_model, store_data
+from gatewright.cli import app
 from gatewright.errors import ConfigError, DesignError
+from gatewright.report import render
 from gatewright.synth import vitis_hls
+from gatewright.synth.report import synthesise_build
 from gatewright.verify import check
 
 RESOURCES = {"LUT", "FF", "EBR", "DSP"}
@@ -84,6 +88,20 @@ def test_the_kernel_runs_in_banks_as_long_as_the_boards(compiled: Build) -> None
     assert (stage.status, stage.exact) == ("ok", frames), stage
     assert stage.interval_cycles == stage.predicted_interval_cycles
     assert stage.latency_cycles == stage.predicted_latency_cycles
+
+
+def test_synthesis_and_report_use_the_names_of_the_board(compiled: Build) -> None:
+    fifo = next(link.name for link in compiled.structure.links if link.depth)
+    result = synthesise_build(compiled, units=[fifo])
+    assert result["family"] == "ecp5"
+    assert set(result["total"]) == set(result["capacity"]) == set(result["predicted"]) == RESOURCES
+    assert result["total"]["LUT"] == pytest.approx(result["predicted"]["LUT"], rel=0.25)
+    shown = CliRunner().invoke(app, ["synth", str(compiled.directory), "--unit", fifo])
+    assert shown.exit_code == 0 and "EBR" in shown.stdout and "BRAM36" not in shown.stdout
+    x = np.random.default_rng(0).normal(size=(4, *compiled.model_graph.inputs[0].shape)).astype(np.float32)
+    store_data(compiled.directory / "data", inputs=x)
+    page = render(compiled.directory)
+    assert "EBR predicted" in page and "BRAM36" not in page
 
 
 def _files(folder: Path) -> set[str]:
