@@ -157,6 +157,21 @@ def test_every_file_that_yosys_reads_is_there(build: Build) -> None:
     assert planned.command() == "python3 build.py"
 
 
+def test_a_clock_becomes_the_next_slower_one_of_the_pll(build: Build) -> None:
+    plans = [bitstream.plan(build, mhz) for mhz in (77.6, 75.0, 78.125)]
+    settings = [json.loads(p.files.files["build.json"]) for p in plans]
+    assert [s["mhz"] for s in settings] == [75.0, 75.0, 78.125]
+    assert plans[0].files.digest() == plans[1].files.digest() != plans[2].files.digest()
+    assert "CLOCK_HZ(75000000)" in plans[0].files.files["two_top.sv"]
+
+
+def test_a_clock_that_is_too_slow_is_refused(build: Build) -> None:
+    with pytest.raises(
+        ConfigError, match="1 MHz make a bit of 1 clocks at a baud of 1000000.*: use a clock of at least 8"
+    ):
+        bitstream.plan(build, 1.0)
+
+
 @pytest.mark.parametrize(
     ("part", "options"),
     [

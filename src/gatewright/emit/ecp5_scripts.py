@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from gatewright.emit import ecp5, ecp5_build
+from gatewright.emit import ecp5, ecp5_build, ecp5_pll
 from gatewright.emit.files import FileSet
 from gatewright.emit.project import FOLDER, Project
 from gatewright.errors import ConfigError
@@ -23,16 +24,25 @@ _PART = re.compile(r"LFE5(U|UM|UM5G)-(12|25|45|85)F-([678])(BG|MG)(\d+)[CI]")
 
 
 def emit(project: Project) -> FileSet:
-    """All files, by path from the project's folder.
+    """All files, by path from the project's folder, for the clock of `clocked`.
 
     Raises:
         ConfigError: as `ecp5.emit`; or the part is no ECP5.
     """
+    project = clocked(project)
     files = ecp5.emit(project)
     files.add("build.json", json.dumps(settings(project), indent=1) + "\n")
     files.add("build.py", Path(ecp5_build.__file__).read_text(encoding="utf-8"))
     files.add("synth.ys", commands(project))
     return files
+
+
+def clocked(project: Project) -> Project:
+    """With the fastest clock, not above what is asked for, that the PLL makes; unchanged where there is none."""
+    oscillator = project.board.oscillator_mhz
+    found = () if oscillator is None else ecp5_pll.reachable(oscillator)
+    below = [mhz for mhz in found if mhz <= project.mhz * (1 + ecp5_pll.TOLERANCE)]
+    return replace(project, mhz=below[-1]) if below else project
 
 
 def settings(project: Project) -> dict[str, object]:

@@ -94,6 +94,7 @@ class Ecp5:
 
     def read(self, folder: Path, project: Project) -> Outcome:
         """See `Flow`."""
+        project = ecp5_scripts.clocked(project)
         run, report = (_load(folder / name) for name in (RUN, REPORT))
         expected = ecp5_scripts.settings(project)
         if wrong := [key for key in expected if run.get(key) != expected[key]]:
