@@ -23,10 +23,11 @@ from tests.runtime.uart_peer import BASE, Peer, Simulated, Words
 
 from gatewright.board.archive import MANIFEST, write_folder
 from gatewright.errors import ConfigError, DeviceError, DeviceMemoryError, HashError, RunTimeout
-from gatewright.runtime import Accelerator, serial_device, serial_protocol
+from gatewright.runtime import Accelerator, serial_line, serial_protocol
 from gatewright.runtime import kernel_map as k
 from gatewright.runtime.bundle import Bundle
 from gatewright.runtime.serial_device import SerialDevice
+from gatewright.runtime.serial_line import Line
 from gatewright.runtime.state import read_state
 from gatewright.sim.kernel import Fault, KernelProcess, MemoryModel, build_kernel
 
@@ -133,11 +134,11 @@ def test_only_what_a_run_needs_goes_over_the_line(mlp: Made, accelerator: Accele
     works(accelerator, mlp, 100)
     for frames in (1, 10):
         works(accelerator, mlp, frames)
-        before = device(accelerator).wire_bytes
+        before = device(accelerator).line.bytes
         works(accelerator, mlp, frames)
         words = frames * sum(a.frame_bytes for a in accelerator.bundle.kernel.arguments)
         # Registers: start, control, faults, and the number of frames where it is another than before.
-        assert device(accelerator).wire_bytes - before <= words + 2 * 16 + 4 * 20, frames
+        assert device(accelerator).line.bytes - before <= words + 2 * 16 + 4 * 20, frames
 
 
 def test_buffers_lie_in_the_bank_of_their_port_and_there_are_two(mlp: Made, accelerator: Accelerator) -> None:
@@ -247,7 +248,7 @@ def test_without_pyserial(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_nothing_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial_device, "SIMULATED_PATIENCE", 2)
+    monkeypatch.setattr(serial_line, "SIMULATED_PATIENCE", 2)
     with Peer(Words(8), silent=True) as peer, pytest.raises(DeviceError) as error:
         Accelerator(folder, peer.path)
     assert re.match(
@@ -259,7 +260,7 @@ def test_nothing_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_noise_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a board that runs at another baud rate."""
-    monkeypatch.setattr(serial_device, "SIMULATED_PATIENCE", 2)
+    monkeypatch.setattr(serial_line, "SIMULATED_PATIENCE", 2)
     with (
         Peer(Words(8), answers=lambda answer: [bytes(b ^ 0xA7 for b in answer)]) as peer,
         pytest.raises(
@@ -353,16 +354,16 @@ def test_a_run_that_is_interrupted_leaves_the_line_in_order(
     """Ctrl-C between a request and its answer, at any of a run's requests."""
     for skip in range(5):
         left = [skip]
-        receive = SerialDevice._receive
+        receive = Line._receive
 
-        def interrupted(self: SerialDevice, most: int, left: list[int] = left, receive: Any = receive) -> None:
+        def interrupted(self: Line, most: int, left: list[int] = left, receive: Any = receive) -> None:
             left[0] -= 1
             if left[0] == -1:
                 raise KeyboardInterrupt
             receive(self, most)
 
         with monkeypatch.context() as patch:
-            patch.setattr(SerialDevice, "_receive", interrupted)
+            patch.setattr(Line, "_receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 accelerator.run(mlp.x[:40])
         works(accelerator, mlp, 40)

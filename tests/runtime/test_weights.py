@@ -11,14 +11,17 @@ import pytest
 from tests.models import small_network
 from tests.runtime.conftest import Made, rebundled
 from tests.runtime.test_accelerator import calls, opened
+from tests.runtime.test_serial import BANK, banked
+from tests.runtime.uart_peer import Peer, Simulated
 
 from gatewright.board.archive import write_folder
 from gatewright.board.bundle import bundle
 from gatewright.board.server import VirtualBoard
 from gatewright.build import compile_model
-from gatewright.errors import BundleError, DeviceMemoryError
+from gatewright.errors import BundleError, BusError, DeviceMemoryError
 from gatewright.runtime import Accelerator
 from gatewright.runtime.bundle import Bundle
+from gatewright.sim.kernel import Fault, MemoryModel, build_kernel
 from gatewright.verify.check import check
 
 
@@ -92,3 +95,26 @@ def test_the_stages_kernel_and_board_are_exact(streamed: Made) -> None:
     ], [r.reason for r in results]
     kernel = results[2]
     assert kernel.latency_cycles == kernel.predicted_latency_cycles
+
+
+def test_over_a_serial_port_they_are_written_again_where_the_board_lost_them(streamed: Made, tmp_path: Path) -> None:
+    """Each lies in the bank of its port. A board that was given its bitstream again has neither them nor its
+    registers: the run that finds out fails, and the next one opens it anew."""
+    folder, kernel = banked(streamed, tmp_path / "bundle"), streamed.build.kernel
+    want = streamed.build.model_graph.predict(streamed.x)[0]
+    others = [Fault("decerr", bytes=BANK, port=port) for port in range(1, len(kernel.ports))]  # than the first bank's
+    memory = MemoryModel(base=0, bytes=len(kernel.ports) * BANK, faults=tuple(others))
+    with (
+        build_kernel(streamed.build.directory, "fast_build").start(memory) as process,
+        Peer(Simulated(process), banks=len(kernel.ports)) as peer,
+        Accelerator(folder, peer.path) as accelerator,
+    ):
+        np.testing.assert_array_equal(accelerator.run(streamed.x), want)
+        for weights in kernel.weights:
+            at = int(weights.port[len("gmem") :]) * BANK
+            assert process.memory[at : at + weights.image_bytes].tobytes() == streamed.files[weights.file]
+        process.reset()
+        process.memory[:] = 0
+        with pytest.raises(BusError, match=r"memory answered with an error \(.*DECERR\)"):
+            accelerator.run(streamed.x[:7])
+        np.testing.assert_array_equal(accelerator.run(streamed.x), want)

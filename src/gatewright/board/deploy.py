@@ -21,7 +21,7 @@ from gatewright.board.archive import MANIFEST, foreign_files, read_files
 from gatewright.emit.files import packed
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
-from gatewright.runtime.transport import UART
+from gatewright.runtime.transport import UART, load_command
 from gatewright.ssh import SSH_FAILED, Remote, login
 
 OLDEST_PYTHON = (3, 8)
@@ -101,8 +101,8 @@ def install(
     if verify and record.get("transport") == UART:
         raise ConfigError(
             f"{record['title']} is no computer that ssh reaches: load the bitstream of {bundle} over USB "
-            "(`openFPGALoader -b ulx3s FILE`) and run `python3 run.py verify` in the bundle on the computer that it is "
-            "plugged into; --no-verify copies the bundle to that computer"
+            f"(`{load_command(record['board'], 'FILE')}`) and run `python3 run.py verify` in the bundle on the "
+            "computer that it is plugged into; --no-verify copies the bundle to that computer"
         )
     if verify and device is None:
         _check_bitstream(bundle, record)

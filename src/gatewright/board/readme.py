@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatewright.ir.graph import Graph
+from gatewright.runtime.transport import load_command
 
 ZYNQ = """\
 On the board, as root (PYNQ lets no one else at the hardware):
@@ -26,7 +27,7 @@ with Gatewright and Verilator, `gatewright board serve .` simulates the board; t
 `--device 127.0.0.1` after them and without root, then run against it from anywhere that has NumPy and pynq."""
 
 SERIAL = """\
-Put `{bitstream}` on the board (`openFPGALoader -b ulx3s {bitstream}`; it is lost with the power). Then, on the computer
+Put `{bitstream}` on the board (`{load}`; it is lost with the power). Then, on the computer
 at its USB port, with Python 3.8 or newer, NumPy and pyserial:
 
 ```
@@ -38,7 +39,9 @@ python3 run.py benchmark
 back. `benchmark` measures latency and frames a second. {virtual}"""
 
 VIRTUAL_SERIAL = """\
-The bitstream in this folder is a virtual one, for a simulated board: no FPGA takes it."""
+The bitstream in this folder is a virtual one, for a simulated board: no FPGA takes it. On any computer
+with Gatewright and Verilator, `gatewright board serve . --link PORT` simulates the board; the same two commands, with
+`--device PORT` after them, then run against it."""
 
 ALVEO = """\
 There is no bitstream in this folder yet: an Alveo card takes a `.xclbin`, which only Vitis can link. Until then the
@@ -104,7 +107,8 @@ def _ways(record: Mapping[str, Any], frames: int) -> str:
         return CARD.format(frames=frames)
     if record.get("transport") == "uart":
         shown = VIRTUAL_SERIAL if virtual else ""
-        return SERIAL.format(frames=frames, bitstream=bitstream["file"], virtual=shown).rstrip()
+        load = load_command(record["board"], bitstream["file"])
+        return SERIAL.format(frames=frames, bitstream=bitstream["file"], load=load, virtual=shown).rstrip()
     return ZYNQ.format(frames=frames, virtual=VIRTUAL if virtual else "").rstrip()
 
 

@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board behind a serial port: registers, memory banks, and a line that loses and damages bytes.
-
-Every request is repeated with its sequence number until a good answer comes, which is safe: the board does a write that
-it did already once only. What stopped in the middle is dropped by the board after `DROP_BITS` bit times, so the driver
-waits for as long before it repeats what got no answer.
-"""
+"""A board behind a serial port: the registers of its kernel, and a memory bank for every port."""
 
 from __future__ import annotations
 
-import random
-import time
 from typing import Callable, Mapping
 
 import numpy as np
@@ -20,19 +13,12 @@ from .bundle import Bundle
 from .errors import DeviceError, DeviceMemoryError
 from .kernel_map import Argument, KernelMap, Weights
 from .packing import Bytes
-from .serial_port import Port, PortLost, port_name
-from .transport import Room
+from .serial_line import Line
+from .serial_port import Port, port_name
+from .transport import Room, load_command
 
-ATTEMPTS = 8
-"""Of a request, before the board is given up."""
 PIECE_BYTES = 1 << 11
 """Less than that is not worth a piece of its own: it takes 20 ms at a megabaud, the registers of a piece one."""
-FIRST_SECONDS = 0.25
-"""For the first answer; every further attempt waits twice as long, since nobody knows how quick the other side is."""
-PATIENCE, SIMULATED_PATIENCE = 4, 9
-"""Attempts until somebody must have answered: four seconds in all; two minutes where a program simulates the board."""
-SLACK_SECONDS = 0.05
-"""Of the operating systems and USB between here and there."""
 CLOCK_TOLERANCE = 0.01
 COUNTERS = ("bad_crc", "bad_frame", "dropped")
 
@@ -69,33 +55,42 @@ class SerialDevice:
         where: the port, or None for the only one of FTDI's.
 
     Attributes:
-        calls, seconds: requests so far, and time until their answers had come.
+        line: the way to it.
         identity: what the board said of itself; see `serial_protocol.identity`.
-        retries: requests that went out again, by reason.
-        wire_bytes: that went over the line, both ways.
 
     Raises:
         DeviceError: no port, nothing that answers, or another board than the bundle's.
     """
 
     def __init__(self, bundle: Bundle, where: object) -> None:
-        self.calls, self.seconds, self.wire_bytes = 0, 0.0, 0
-        self.lost, self.broken, self.resettable = False, False, True
-        self.retries: dict[str, int] = {"answer": 0, "damaged": 0}
-        self._bundle, self._baud = bundle, int(bundle.record["uart"]["baud"])
-        self._memory = bundle.record["memory"]
-        self.label = port_name(where)
-        self.reload = _reload(bundle)
-        self._answers, self._pace = p.Answers(), 1 / self._baud
-        self._sequence = random.randrange(256)
+        self.broken, self.resettable = False, True
+        self._bundle, self._memory = bundle, bundle.record["memory"]
+        self.label, self.reload = port_name(where), _reload(bundle)
         self._taken: dict[int, int] = {}
-        self._port = Port(self.label, self._baud)
+        baud = int(bundle.record["uart"]["baud"])
+        self._port = Port(self.label, baud)
         try:
-            self.identity = self._identify()
+            self.line = Line(self._port, baud, self.reload)
+            self.identity = self.line.identify()
             self._check_identity()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def calls(self) -> int:
+        """Requests so far."""
+        return self.line.calls
+
+    @property
+    def seconds(self) -> float:
+        """Until their answers had come."""
+        return self.line.seconds
+
+    @property
+    def lost(self) -> bool:
+        """The port is gone, or nothing answers any more."""
+        return self.line.lost
 
     # --- what a device does -----------------------------------------------------------------------------------------
 
@@ -106,7 +101,7 @@ class SerialDevice:
     def write(self, offset: int, value: int) -> None:
         """A register of 32 bits."""
         data = int(value).to_bytes(p.WORD, "little")
-        self._exchange(f"writing register 0x{offset:x}", p.WRITE, self._bundle.base_address + offset, 1, data)
+        self.line.exchange(f"writing register 0x{offset:x}", p.WRITE, self._bundle.base_address + offset, 1, data)
 
     def snapshot(self, kernel: KernelMap) -> Callable[[int], int]:
         """Status and FIFOs in a few requests. A high half that is the same before and after fits the low half between
@@ -149,13 +144,13 @@ class SerialDevice:
 
     def counters(self) -> Mapping[str, int]:
         """Requests, bytes and what was repeated so far, here and as the board counts it since it was configured."""
-        there = p.identity(self._exchange("asking what it is", p.IDENTIFY, 0, len(p.IDENTITY)))
+        there = p.identity(self.line.exchange("asking what it is", p.IDENTIFY, 0, len(p.IDENTITY)))
         return {
             "requests": self.calls,
-            "bytes": self.wire_bytes,
-            "repeated for want of an answer": self.retries["answer"],
-            "repeated because they came damaged": self.retries["damaged"],
-            "stray bytes": self._answers.skipped,
+            "bytes": self.line.bytes,
+            "repeated for want of an answer": self.line.unanswered,
+            "repeated because they came damaged": self.line.damaged,
+            "stray bytes": self.line.skipped,
             **{f"{what} at the board": there[key] for key, what in zip(COUNTERS, _COUNTED)},
         }
 
@@ -195,7 +190,7 @@ class SerialDevice:
         step = p.WORD * p.BURST
         for start in range(0, len(data), step):
             part = data[start : start + step]
-            self._exchange(what, p.WRITE, address + start, len(part) // p.WORD, part)
+            self.line.exchange(what, p.WRITE, address + start, len(part) // p.WORD, part)
 
     def read_memory(self, what: str, address: int, size: int) -> bytes:
         """Whole words, in bursts."""
@@ -208,117 +203,8 @@ class SerialDevice:
         words: list[int] = []
         while len(words) < count:
             part = min(p.BURST, count - len(words))
-            words += self._exchange(what, p.READ, address + p.WORD * len(words), part)
+            words += self.line.exchange(what, p.READ, address + p.WORD * len(words), part)
         return words
-
-    # --- the line ---------------------------------------------------------------------------------------------------
-
-    def _exchange(self, what: str, operation: int, address: int, words: int, data: bytes = b"") -> tuple[int, ...]:
-        """A request and its answer, however often it takes.
-
-        Raises:
-            DeviceError: nothing answers, the port is gone, or the board refuses the request.
-        """
-        began = time.perf_counter()
-        self._sequence = (self._sequence + 1) & 0xFF
-        frame = p.request(self._sequence, operation, address, words, data)
-        try:
-            return self._repeated(what, frame, 0 if operation == p.WRITE else words, address)
-        except PortLost as error:
-            self.lost = True
-            raise DeviceError(
-                f"{self.label} went away while {what} ({error}): plug the board in again, or start the simulated one "
-                "again; the next run connects anew"
-            ) from error
-        finally:
-            self.calls, self.seconds = self.calls + 1, self.seconds + time.perf_counter() - began
-
-    def _repeated(self, what: str, frame: bytes, words: int, address: int) -> tuple[int, ...]:
-        damaged = 0
-        for attempt in range(ATTEMPTS):
-            answer = self._attempt(frame, words, self._limit(len(frame), words, attempt), clean=not attempt)
-            if answer is not None and answer.status == p.OK:
-                return answer.words
-            if answer is not None and answer.status not in p.DAMAGED:
-                raise DeviceError(self._refused(what, answer.status, address))
-            self.retries["answer" if answer is None else "damaged"] += 1
-            damaged += answer is not None
-            if damaged > 1 and answer is not None:  # the rest of the last one may pass for the head of another
-                self._settle()
-        self.lost = True
-        raise DeviceError(
-            f"{self.label} gave no good answer to {ATTEMPTS} requests while {what} ({damaged} of them came damaged): "
-            f"see to the cable, or {self.reload}; the next run connects anew"
-        )
-
-    def _attempt(self, frame: bytes, words: int, limit: float, clean: bool) -> p.Answer | None:
-        """Send a request and wait so many seconds for its answer."""
-        began = time.perf_counter()
-        self._send(frame)
-        wanted = p.ANSWER_BYTES + p.WORD * words
-        while True:
-            answer = self._answers.take(frame[1], words)
-            now = time.perf_counter() - began
-            if answer is not None:
-                if clean and self._port.simulated:
-                    measured = now / (p.BITS * (len(frame) + wanted))
-                    self._pace = max(measured, 0.5 * self._pace, 1 / self._baud)
-                return answer
-            if now > limit:
-                return None
-            self._receive(wanted - len(self._answers))
-
-    def _limit(self, sent: int, words: int, attempt: int) -> float:
-        """Seconds after which no answer will come, and the board has dropped whatever part of the request it has."""
-        bits = p.DROP_BITS + p.BITS * (sent + p.ANSWER_BYTES + p.WORD * words)
-        return (2 + attempt) * bits * self._pace + SLACK_SECONDS
-
-    def _settle(self) -> None:
-        """Wait until the board has dropped what it has of a request."""
-        until = time.perf_counter() + p.DROP_BITS * self._pace + SLACK_SECONDS
-        while time.perf_counter() < until:
-            self._receive(p.WORD * p.BURST)
-        self._answers.clear()
-
-    def _send(self, frame: bytes) -> None:
-        self._port.write(frame)
-        self.wire_bytes += len(frame)
-
-    def _receive(self, most: int) -> None:
-        data = self._port.read(most)
-        self.wire_bytes += len(data)
-        self._answers.feed(data)
-
-    # --- opening ----------------------------------------------------------------------------------------------------
-
-    def _identify(self) -> dict[str, int]:
-        """Who is there. The first request of a session: never a write, which might have the number of the last one that
-        was done.
-
-        Raises:
-            DeviceError: nobody, or noise.
-        """
-        self._port.discard()
-        count = len(p.IDENTITY)
-        try:
-            for attempt in range(SIMULATED_PATIENCE if self._port.simulated else PATIENCE):
-                self._sequence = (self._sequence + 1) & 0xFF
-                frame = p.request(self._sequence, p.IDENTIFY, 0, count)
-                answer = self._attempt(frame, count, FIRST_SECONDS * 2**attempt, clean=True)
-                if answer is not None and answer.status == p.OK:
-                    return p.identity(answer.words)
-        except PortLost as error:
-            raise DeviceError(f"{self.label} went away while looking who is there ({error})") from error
-        raise DeviceError(self._nobody())
-
-    def _nobody(self) -> str:
-        noise = self._answers.skipped
-        if noise:
-            return (
-                f"what comes from {self.label} at {self._baud:,} baud is none of our answers ({noise} bytes of noise): "
-                f"another baud rate, another program on the board, or another board; {self.reload}"
-            )
-        return f"nothing answers at {self.label} at {self._baud:,} baud: is the bitstream loaded? {self.reload}"
 
     def _check_identity(self) -> None:
         """Refuse another bridge than the bundle's bitstream has.
@@ -347,13 +233,6 @@ class SerialDevice:
                 f"{self.reload}"
             )
 
-    def _refused(self, what: str, status: int, address: int) -> str:
-        why = {
-            p.UNKNOWN: "it does not know the request: is its bitstream older than this driver?",
-            p.NO_ADDRESS: f"nothing is at 0x{address:x}, or the kernel answered there with an error",
-        }
-        return f"{self.label} refused a request while {what}: {why.get(status, f'status {status}')}"
-
 
 _COUNTED = ("requests with a wrong CRC", "bytes that were none", "requests that stopped")
 
@@ -363,6 +242,5 @@ def _reload(bundle: Bundle) -> str:
     record = bundle.record["bitstream"] or {}
     if record.get("kind") == "virtual":
         return "its bitstream is a virtual one: `gatewright board serve` this bundle and give the port that it names"
-    return (
-        f"load its bitstream: `{bundle.record['uart'].get('load', 'openFPGALoader')} {bundle.folder / record['file']}`"
-    )
+    file = str(bundle.folder / str(record["file"]))
+    return f"load its bitstream: `{load_command(str(bundle.record['board']), file)}`"

@@ -61,13 +61,19 @@ class Transport(Protocol):
         reload: what to do where it holds another design, or hangs.
     """
 
-    calls: int
-    seconds: float
-    lost: bool
     broken: bool
     resettable: bool
     label: str
     reload: str
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def lost(self) -> bool: ...
 
     def read(self, offset: int) -> int:
         """A register of 32 bits."""
@@ -97,6 +103,12 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of the device; never fails."""
+
+
+def load_command(board: str, file: str) -> str:
+    """What puts a bitstream onto a board on a serial port; openFPGALoader finds most cables without a board's name."""
+    name = " -b ulx3s" if board.startswith("ulx3s") else ""
+    return f"openFPGALoader{name} {file}"
 
 
 def connect(bundle: Bundle, where: object, download: bool) -> Transport:
