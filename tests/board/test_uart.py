@@ -198,8 +198,8 @@ class Line:
 
 
 def test_a_noisy_line_changes_no_result(build: Build, board: SerialBoard, frames: np.ndarray) -> None:
-    """One byte of 400 has a wrong bit, in either direction."""
-    with Line(board.address, 400, 1) as line, Accelerator(board.source.bundle.folder, line.path) as accelerator:
+    """One byte of 500 has a wrong bit, in either direction."""
+    with Line(board.address, 500, 4) as line, Accelerator(board.source.bundle.folder, line.path) as accelerator:
         works(accelerator, build, frames)
         works(accelerator, build, frames[:31])
         link = accelerator.state().link
