@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.board.environments import OLDEST, environment, python_of
+from tests.board.test_pytest_plugin import run as run_project
 from tests.models import two_layers
 from typer.testing import CliRunner
 
@@ -128,6 +129,17 @@ def test_the_same_interface_as_for_any_other_board(build: Build, folder: Path, f
         works(accelerator, build, frames)
         np.testing.assert_array_equal(job.result(), build.model_graph.predict(frames[:7])[0])
         assert accelerator.verify().ok
+
+
+def test_the_pytest_fixture_has_it_simulated_or_takes_the_port_that_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    code = (
+        f"def test_it(virtual_board):\n    with virtual_board({str(folder)!r}) as a:\n        assert a.verify(5).ok\n"
+    )
+    done = run_project(tmp_path, code)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+    done = run_project(tmp_path, code, "--accelerator-device", "/dev/ttyNOTHERE")
+    assert done.returncode == 1 and "there is no serial port /dev/ttyNOTHERE: plug the board in" in done.stdout
 
 
 def test_a_board_that_is_used_again_and_reset(build: Build, board: SerialBoard, frames: np.ndarray) -> None:
