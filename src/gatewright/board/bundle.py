@@ -2,8 +2,7 @@
 """A bundle: one folder or archive with all that a design needs at the board, or at the virtual one.
 
 bundle.json               which design, for which board; the kernel's registers; a SHA-256 of every other file
-NAME_HASH.bin, .hwh       the bitstream (here a virtual one) and PYNQ's description of it; of Zynq boards
-NAME_HASH.bit             likewise, without a description, of boards that are reached over a serial port
+NAME_HASH.bit, .hwh       the bitstream and PYNQ's description of it; .bin where it is a virtual one, .xclbin for a card
 host.json, host.npz       quantisers, scales and host functions of the network's inputs and outputs
 design.json, design.npz   the folded graph
 prediction.json           its interval and latency
