@@ -119,7 +119,7 @@ async def damaged_bits_are_noticed_wherever_they_are(dut: Any) -> None:
         count += 1
     assert (await bridge.counters()) == (count, 0, 0)
     for place in (0, 2, 3):
-        for bit in range(8):
+        for bit in random.sample(range(8), 4):
             bad = bytearray(whole)
             bad[place] ^= 1 << bit
             await bridge.send(bytes(bad))

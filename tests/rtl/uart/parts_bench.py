@@ -53,15 +53,11 @@ async def every_byte_arrives_at_every_rate(dut: Any) -> None:
     for index, clocks in enumerate(CLOCKS):
         bits = clocks * PERIOD_NS
         # Two in a hundred off, and three where that is some clocks.
-        for bit_ns in (
-            bits,
-            bits * 98 // 100,
-            bits * 102 // 100,
-            *((bits * 97 // 100, bits * 103 // 100) * (index > 0)),
-        ):
+        for percent in (100, 98, 102, *((97, 103) if clocks >= 16 else ())):
+            bit_ns = bits * percent // 100
             found: list[tuple[int, int]] = []
             task = cocotb.start_soon(collect(dut, index, found))
-            host, sent = source(dut, bit_ns), random.sample(range(256), 256 if bit_ns == bits else 60)
+            host, sent = source(dut, bit_ns), random.sample(range(256), 256 if clocks == 8 and percent == 100 else 24)
             await Timer(random.randrange(bits), "ns")
             await host.write(bytes(sent))
             await host.wait()
@@ -209,9 +205,9 @@ async def bursts_of_every_length_read_what_the_other_port_wrote(dut: Any) -> Non
     banks = Banks(dut)
     content = await banks.fill()
     assert await banks.peek(77, writes=False) == int.from_bytes(content[308:312], "little")
-    for share in (0.0, 0.4, 0.8):
+    for share in (0.0, 0.6):
         banks.pause(share)
-        lengths = [1, 2, 3, 4, 255, 256, *random.sample(range(5, 255), 10)]
+        lengths = [1, 2, 3, 4, 255, 256, *random.sample(range(5, 255), 6)]
         reads = []
         for length in lengths:
             at = 4 * random.randrange(0, 1024 - length + 1) + random.choice([0, 4096])
@@ -228,7 +224,7 @@ async def bursts_of_every_length_are_seen_by_the_other_port(dut: Any) -> None:
     banks = Banks(dut)
     content = bytearray(random.randbytes(BYTES))
     await banks.write(BASE, bytes(content))
-    for share in (0.0, 0.4, 0.8):
+    for share in (0.0, 0.6):
         banks.pause(share)
         events = []
         for length in (1, 2, 3, 4, 255, 256, *random.sample(range(5, 255), 6)):
@@ -242,7 +238,7 @@ async def bursts_of_every_length_are_seen_by_the_other_port(dut: Any) -> None:
         for event in events:
             await event.wait()
             assert event.data.resp == AxiResp.OKAY
-        for word in random.sample(range(BYTES // 4), 300):
+        for word in random.sample(range(BYTES // 4), 150):
             assert await banks.peek(word, writes=True) == int.from_bytes(content[4 * word :][:4], "little"), hex(
                 4 * word
             )
@@ -278,7 +274,7 @@ async def outside_is_answered_with_an_error_and_touches_nothing(dut: Any) -> Non
                 assert written.resp == AxiResp.DECERR, hex(place)
             good = await banks.read(BASE + 512, 256)
             assert good.resp == AxiResp.OKAY and bytes(good.data) == filled[512:768]
-    for word in random.sample(range(BYTES // 4), 300):
+    for word in random.sample(range(BYTES // 4), 150):
         assert await banks.peek(word, writes=True) == int.from_bytes(content[4 * word :][:4], "little")
     assert banks.errors == []
 
