@@ -3,7 +3,7 @@
 // tested, not proven.
 //
 // left: beats still to come of every burst whose address was taken, the oldest first; away: whether it lies outside;
-// owed: whether the burst whose last beat was taken outside still has its response to come, and is_away: lies outside.
+// owed: responses still to come of bursts whose last beat was taken; is_away: whether the last of these lies outside.
 `default_nettype none
 module axi_write_bank_props #(
   parameter int BITS = 12
@@ -29,11 +29,11 @@ module axi_write_bank_props #(
   (* hierconn *) wire [63:BITS] \dut.above_q ;
 
   localparam int PLACES = 3;
-  logic asked, beat, ends, answered, stuck, after_reset, outside, owed, is_away;
+  logic asked, beat, ends, answered, stuck, after_reset, outside, is_away;
   logic [9*PLACES-1:0] left, queue;
   logic [PLACES-1:0] away, aways;
   logic [2:0] bursts, waits, behind;
-  logic [1:0] b_q;
+  logic [1:0] b_q, owed;
 
   axi_write_bank #(.BITS(BITS), .BASE(BASE)) dut (
     .clk(clk), .rst_n(rst_n), .s_axi_awaddr(awaddr), .s_axi_awlen(awlen), .s_axi_awvalid(awvalid),
@@ -71,7 +71,7 @@ module axi_write_bank_props #(
   always_ff @(posedge clk) begin
     left <= rst_n ? queue : '0;
     away <= aways;
-    owed <= rst_n && (ends || owed && !answered);
+    owed <= rst_n ? owed + 2'(ends) - 2'(answered) : '0;
     if (ends) is_away <= away[0];
     after_reset <= !rst_n;
     stuck <= rst_n && bvalid && !bready;
@@ -88,7 +88,7 @@ module axi_write_bank_props #(
       // BRESP stays until BREADY
       b_payload_holds: assert (!stuck || bresp == b_q);
       // a burst is answered in the cycle after its last beat, and once
-      b_once: assert (bvalid == owed);
+      b_once: assert (owed == 2'(bvalid));
       // a burst outside of the bank, and no other, is answered with DECERR
       b_outside: assert (!bvalid || bresp == {2{is_away}});
       // no beat is taken before the address of its burst
