@@ -341,10 +341,13 @@ def test_whoever_stops_it_stops_vivado(build: Path, install: Callable[..., Path]
     before = contents(build / "bundle")
     with subprocess.Popen([sys.executable, "-m", "gatewright", "bitstream", str(build)], stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:  # fmt: skip
+        said = []
         for line in process.stderr or ():
+            said.append(line)
             if "placement" in line:
                 process.send_signal(number)
     assert process.returncode != 0
+    assert number != signal.SIGINT or said[-1].startswith("interrupted: nothing of Vivado is left running")
     assert all_gone(tmp_path / "pids")
     assert contents(build / "bundle") == before and not (build / "bitstream" / "result.json").exists()
 

@@ -80,7 +80,12 @@ def bitstream(
             planned.write()
             _tell(planned, str(error), directory, as_json)
             raise typer.Exit(1) from None
-        found, made = _made(planned, where, tool, mhz == "max", runs, time_limit, progress)
+        try:
+            found, made = _made(planned, where, tool, mhz == "max", runs, time_limit, progress)
+        except KeyboardInterrupt:
+            text = f"interrupted: nothing of {planned.flow.title} is left running, and an earlier bundle is as it was"
+            error_console().print(text, style="bold red", soft_wrap=True)
+            raise
         if made is not None:
             made.archive(target) if tar else made.write(target)
     if as_json:
