@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No unit has more levels of logic than its family allows, and the published clocks are of the units that there are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+import pytest
+
+from gatewright.boards import Family
+from gatewright.synth.cells import MOST_LEVELS
+from gatewright.synth.plan import Part
+from gatewright.synth.yosys import synthesise
+
+ROOT = Path(__file__).resolve().parents[2]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+LEAST_MHZ = 100
+NOT_MEASURED = "-"
+REASONS = re.compile(r"^\* \*\*(.+?)\*\*, \d+ MHz: ", re.MULTILINE)
+
+
+@pytest.fixture
+def units(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/timing_units.py."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    for name in ("resource_instances", "timing_units"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import timing_units
+
+    return timing_units
+
+
+def too_deep(family: Family, found: list[object]) -> list[str]:
+    """What has more levels than the bound."""
+    parts = [unit.part for unit in found]  # type: ignore[attr-defined]  # Timed, of a module that is not on mypy's path
+    nets = synthesise(parts, family)
+    return [f"{p.name}: {nets[p.name].levels}" for p in parts if nets[p.name].levels > MOST_LEVELS[family]]
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_a_few_units_keep_within_the_levels_of_their_family(units: ModuleType, family: Family) -> None:
+    few = [unit for group in units.GROUPS for unit in units.units(group) if unit.quick]
+    assert {unit.module for unit in few} >= {"dense", "window", "requant", "unpack_words"}
+    assert too_deep(family, few) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_units_keep_within_the_levels_of_their_family(units: ModuleType, family: Family) -> None:
+    assert too_deep(family, [unit for group in units.GROUPS for unit in units.units(group)]) == []
+
+
+def test_a_register_left_out_breaks_the_bound(units: ModuleType, tmp_path: Path) -> None:
+    """An adder tree keeps the bound at any width, and without the registers between its levels it does not."""
+    tree = ROOT / "rtl" / "lib" / "adder_tree.sv"
+    broken = tmp_path / tree.name
+    broken.write_text(
+        tree.read_text().replace("always_ff @(posedge clk) if (en) values <= sums;", "assign values = sums;")
+    )
+    assert broken.read_text() != tree.read_text()
+    parameters = {"N": 64, "IN_BITS": 4, "OUT_BITS": 10}
+    whole, without = (
+        units.Timed(units.LIBRARY, Part(name, "adder_tree", parameters, {}, (path,)))
+        for name, path in (("whole", tree), ("without", broken))
+    )
+    assert [found.partition(":")[0] for found in too_deep("xc7", [whole, without])] == ["without"]
+
+
+def table(group: str) -> list[dict[str, str]]:
+    """A group's table of the docs."""
+    text = (ROOT / "docs" / "timing-closure.md").read_text()
+    rows = text.partition(f"<!-- {group}: ")[2].partition(f"<!-- end of {group} -->")[0].splitlines()[1:]
+    cells = [[c.strip() for c in row.strip("|").split("|")] for row in rows]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def test_the_published_tables_are_of_all_units_and_within_the_bounds(units: ModuleType) -> None:
+    for group in units.GROUPS:
+        rows = table(group)
+        if group == units.EXAMPLES and not rows:
+            continue  # the page says that they were not measured, and how they are
+        names = [unit.part.name for unit in units.units(group)]
+        if group == units.EXAMPLES:
+            names = [name.rpartition(" ")[0] for name in names]
+        assert [row["unit"] for row in rows] == list(dict.fromkeys(names))
+        for row in rows:
+            known = {family: row[f"levels {family}"] for family in FAMILIES}
+            assert all(text == NOT_MEASURED or int(text) <= MOST_LEVELS[f] for f, text in known.items()), row
+
+
+def test_every_unit_below_100_mhz_has_its_reason_in_the_docs(units: ModuleType) -> None:
+    reasons = set(REASONS.findall((ROOT / "docs" / "timing-closure.md").read_text()))
+    rows = [row for group in units.GROUPS for row in table(group) if row["MHz"] != NOT_MEASURED]
+    assert len(rows) > 30
+    assert {row["unit"] for row in rows if int(row["MHz"]) < LEAST_MHZ} == reasons
