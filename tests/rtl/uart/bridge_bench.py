@@ -301,7 +301,7 @@ async def a_reset_in_the_middle_leaves_nothing_behind(dut: Any) -> None:
         await bridge.reset()
         assert int(dut.txd.value)
         await sending
-        await Timer((TIMEOUT_BITS + 20) * BIT_NS, "ns")
+        await Timer((TIMEOUT_BITS + 250) * BIT_NS, "ns")
         bridge.sink.clear()
         await bridge.lives()
 
@@ -309,11 +309,11 @@ async def a_reset_in_the_middle_leaves_nothing_behind(dut: Any) -> None:
 @cocotb.test()
 async def both_sides_of_a_bank_see_the_same_words(dut: Any) -> None:
     bridge = await Bridge.start(dut)
-    words = random_words(64)
+    words, master = random_words(64), bridge.master()
     await bridge.ask(WRITE, BASE + 512, words)
-    found = await bridge.master.read(BASE + 512, 256, arid=0)
+    found = await master.read(BASE + 512, 256, arid=0)
     assert bytes(found.data) == words_to_bytes(words)
-    await bridge.master.write(BASE + BANK_BYTES + 1024, words_to_bytes(words), awid=0)
+    await master.write(BASE + BANK_BYTES + 1024, words_to_bytes(words), awid=0)
     assert await bridge.content(BASE + BANK_BYTES + 1024, 64) == tuple(words)
     for bank in range(BANKS):
         await bridge.ask(WRITE, BASE + bank * BANK_BYTES + 4, [bank])

@@ -4,7 +4,7 @@
 module bridge_top #(
   parameter int CLOCK_HZ = 100000000,
   parameter int BAUD = 12500000,
-  parameter int TIMEOUT = 256
+  parameter int TIMEOUT = 64
 ) (
   input  wire  clk,
   input  wire  rst_n,
