@@ -267,6 +267,24 @@ def test_a_clock_that_is_too_fast_is_told_with_its_path_and_leaves_no_bitstream(
     assert outcome.timing.worst.unit
 
 
+def test_a_carry_chain_is_one_level_of_a_path(build: Build, copy: Path) -> None:
+    def chained(report: dict[str, Any]) -> None:
+        """A path of a LUT, a carry chain through nine slices, a LUT with a wide multiplexer behind, and another."""
+        (clock,) = report["fmax"]
+        found = next(p for p in report["critical_paths"] if p["from"] == p["to"] == f"posedge {clock}")
+        ends = ("A", "F"), ("A", "FCO"), *[("FCI", "FCO")] * 8, ("FCI", "F"), ("B", "OFX"), ("FXB", "OFX"), ("M", "OFX")
+        cells = [{"cell": f"c{i}", "loc": [0, 0]} for i in range(len(ends))]
+        steps = [
+            {"type": "logic", "delay": 0.1, "from": cell | {"port": a}, "to": cell | {"port": b}}
+            for cell, (a, b) in zip(cells, ends, strict=True)
+        ]
+        found["path"] = [found["path"][0], *steps, found["path"][-1]]
+
+    _edit("nextpnr.json", chained)(copy)
+    worst = FLOW.read(copy, bitstream.project(build)).timing.worst
+    assert worst is not None and worst.levels == 3
+
+
 def test_paths_are_told_by_unit(build: Build) -> None:
     project = bitstream.project(build)
     unit, edge = project.units[0], project.kernel.edges[0].name

@@ -53,6 +53,8 @@ _IDCODES = {
 """By part (FPGA-TN-02039, table of device identifiers)."""
 _PREAMBLE, _VERIFY_ID = b"\xff\xff\xbd\xb3", b"\xe2\x00\x00\x00"
 """Where a bitstream's commands begin, and the one that the chip compares its identifier with."""
+PASSED = ("FCI", "FXA", "FXB", "M")
+"""Pins of a slice behind which is no level of logic, as `cells.levels` counts: of a carry, and of wide multiplexers."""
 _WRAPPERS = ("kernel", "core", "design")
 _RESOURCES: Mapping[str, Mapping[str, int]] = {
     "LUT": {"TRELLIS_COMB": 1, "TRELLIS_RAMW": 2},
@@ -164,7 +166,8 @@ def _timing(report: Mapping[str, Any], project: Project) -> Timing:
 
 def _path(path: Sequence[Mapping[str, Any]], slack: float, project: Project) -> CriticalPath:
     first, last = path[0]["from"]["cell"], path[-1]["to"]["cell"]
-    return CriticalPath(slack, first, last, unit_of(last, project), sum(step["type"] == "logic" for step in path))
+    levels = sum(step["type"] == "logic" and step["from"]["port"] not in PASSED for step in path)
+    return CriticalPath(slack, first, last, unit_of(last, project), levels)
 
 
 def unit_of(cell: str, project: Project) -> str:
