@@ -49,6 +49,8 @@ FITTED: Family = "xc7"
 FAMILIES: tuple[Family, ...] = (FITTED, "xcup", "ecp5")
 COLUMNS = ("family", "module", "index", "unit", "key", "LUT", "FF", "BLOCK", "DSP", "levels")
 SOFT = ("LUT", "FF")
+REGISTERS = frozenset(("late", "late_dsp"))
+"""Counts of registers that no logic stands in front of: they explain no LUTs."""
 LEAST = 20.0
 """Counts below this are weighed as if they were this: a unit of 3 LUTs predicted as 4 is no error of a third."""
 
@@ -168,10 +170,11 @@ def _fit_family(family: Family, module: str, found: list[Instance], rows: Mappin
     # What has no DSP slices counts on UltraScale+ as it does on the 7 series.
     seen = {i: family if (family, module, i) in rows else FITTED for i in train}
     columns = {i: found[i].features.columns(seen[i]) for i in train}
-    names = sorted({n for c in columns.values() for n in c} - {"ram_luts"})
-    x = np.array([[columns[i].get(n, 0.0) for n in names] for i in train])
+    known_names = sorted({n for c in columns.values() for n in c} - {"ram_luts"})
     table: Table = {}
     for resource in SOFT:
+        names = [n for n in known_names if resource == "FF" or n not in REGISTERS]
+        x = np.array([[columns[i].get(n, 0.0) for n in names] for i in train])
         known = np.array([columns[i]["ram_luts"] if resource == "LUT" else 0.0 for i in train])
         solution = fit(x, np.array([rows[seen[i], module, i][resource] for i in train]), known)
         table[resource] = {n: round(float(c), 4) for n, c in zip(names, solution, strict=True) if c > 5e-5}

@@ -331,6 +331,8 @@ class Dense(Op):
             memories.append(Ram(word, words, True, "rom"))
         else:
             counts |= rom_counts("rom", word, words)
+        if self.dsp or memories:  # the register in front of the products, which a DSP slice has inside
+            counts["late_dsp" if self.dsp else "late"] = data + counts.get("rom_bits", float(word) if memories else 0.0)
         if self.dsp and "rom_bits" in counts:
             counts["rom_bits_dsp"] = counts.pop("rom_bits")
         if nf > 1 and sf > 1:

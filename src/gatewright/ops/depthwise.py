@@ -168,12 +168,12 @@ class Depthwise(Op):
         """A product a filter and its running sum; weights in LUTs or block RAM."""
         groups, filters = self.channels // self.pe, self.pe * self.multiplier
         sums, store = running_sum(filters * self.acc_bits, groups)
-        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, filters, self.words)
+        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, filters, self.words, self.pe)
         counts = {
             "out": float(filters * self.outputs[0].bits),
             "data": float(self.pe * self.source.bits),
             **counters(groups, self.taps, self.words, self.outputs[0].size // filters),
-            "place": 2 * counter_bits(groups),
+            "place": (2 + (self.block_rom or self.dsp)) * counter_bits(groups),
         }
         return Features({**sums, **counts, **factor.counts}, (*store, *factor.memories), factor.products)
 

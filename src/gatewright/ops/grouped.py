@@ -191,7 +191,7 @@ class Grouped(Op):
         nf, sf = self.group_out // self.pe, self.group_in // self.simd
         sums, store = running_sum(self.pe * self.acc_bits, self.groups << (nf - 1).bit_length())
         macs = self.pe * self.simd
-        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, macs, self.words)
+        factor = weighted_features(self.source, self.weight_bits, self.acc_bits, macs, self.words, self.simd)
         levels = self.tree_registers
         product = min(self.source.bits + (not self.source.signed) + self.weight_bits, self.acc_bits)
         counts = {
@@ -200,7 +200,8 @@ class Grouped(Op):
             "out": float(self.pe * self.outputs[0].bits),
             "data": float(self.simd * self.source.bits),
             **counters(nf, sf, self.groups, self.taps, self.words, self.outputs[0].size // self.pe),
-            "place": (2 + levels) * (counter_bits(self.groups << (nf - 1).bit_length()) + 2),
+            "place": (2 + levels + (self.block_rom or self.dsp))
+            * (counter_bits(self.groups << (nf - 1).bit_length()) + 2),
         }
         return Features({**sums, **counts, **factor.counts}, (*store, *factor.memories), factor.products)
 
@@ -289,8 +290,8 @@ def in_block_rom(words: int, width: int) -> bool:
     return words > 128 and words * width >= BLOCK_ROM_BITS
 
 
-def weighted_features(source: Tensor, weight_bits: int, acc_bits: int, macs: int, words: int) -> Features:
-    """Products and weights of a unit that multiplies `macs` pairs a cycle from a ROM of `words` words."""
+def weighted_features(source: Tensor, weight_bits: int, acc_bits: int, macs: int, words: int, lanes: int) -> Features:
+    """Products and weights of a unit that multiplies `macs` pairs a cycle of `lanes` inputs and a word of a ROM."""
     width, factor = macs * weight_bits, source.bits + (not source.signed)
     product = min(factor + weight_bits, acc_bits)
     counts: dict[str, float] = {}
@@ -307,4 +308,7 @@ def weighted_features(source: Tensor, weight_bits: int, acc_bits: int, macs: int
         memories = (Ram(width, words, True, "rom"),)
     elif words > 1:
         counts |= rom_counts("rom", width, words)
+    if memories or products:  # the register in front of the products, which a DSP slice has inside
+        word = counts.get("rom_bits", float(width) if memories else 0.0)
+        counts["late_dsp" if products else "late"] = lanes * source.bits + word
     return Features(counts, memories, products)

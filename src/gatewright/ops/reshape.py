@@ -166,6 +166,7 @@ class Reshape(Op):
     def features(self) -> Features:
         """Two blocks of memory, and the loops that read them; the order's ROM where no loops make it."""
         counts, blocks = ping_pong(self.pe * self.source.bits, self.block)
+        counts["out"] = float(self.pe * self.source.bits)
         nest = self._loops
         if nest is not None:
             loops = [n for n, _ in nest]

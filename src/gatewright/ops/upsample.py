@@ -126,6 +126,7 @@ class Upsample(Op):
         groups = channels // self.pe
         counts, rows = ping_pong(self.pe * self.source.bits, width * groups)
         loops = (groups, self.factor_w, width, self.factor_h)
+        counts["out"] = float(self.pe * self.source.bits)
         counts["loops"] = float(sum(n > 1 for n in loops))
         return Features({**counts, **counters(*loops, self.cycles)}, (rows,))
 

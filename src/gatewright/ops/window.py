@@ -316,7 +316,7 @@ class Window(Op):
         ring, frame = self.buffer_rows * row, self.height * row
         padding = (self.pad_top + self.pad_bottom) * row + (self.pad_left + self.pad_right) * self.groups
         loops = (self.groups, self.kernel_w, self.kernel_h, self.out_width, self.out_height)
-        rows = (self.height + self.buffer_rows + self.pad_top + self.pad_bottom + self.stride_h).bit_length() + 1
+        rows = (self.height + self.buffer_rows + self.pad_top + self.pad_bottom + 3 * self.stride_h).bit_length() + 1
         columns = (self.width + self.pad_left + self.pad_right).bit_length() + 1
         address = (ring - 1).bit_length()
         counts = {
@@ -327,6 +327,7 @@ class Window(Op):
             "position": float((rows + columns) * self.padded),
             "padded": float(bits * self.padded),
             "data": float(bits),
+            "loops": float(sum(n > 1 for n in loops)),
             "counter": counter_bits(*loops, row, self.cycles),
         }
         return Features(counts, (sdp_ram(bits, ring),))
