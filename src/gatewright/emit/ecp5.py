@@ -105,11 +105,11 @@ def _check_banks(project: Project) -> None:
             f"{kernel.kernel}: bus_bits={kernel.bus_bits!r}, where the banks of {board.name} have words of {BUS_BITS}: "
             f"compile the model with --bus-bits {BUS_BITS}"
         )
-    size, base, window = board.memory_bytes, board.memory_base, window_bytes(project)
-    if size < LEAST_BANK or size & (size - 1) or base % window or base + window > CONTROL_BASE or window > MOST_WINDOW:
+    size, base, span = board.memory_bytes, board.memory_base, window_bytes(project)
+    if size < LEAST_BANK or size & (size - 1) or base % span or base + span > CONTROL_BASE or span > MOST_WINDOW:
         raise ConfigError(
             f"board {board.name}: memory base={base:#x}, bytes={size!r}: a bank has a power of two bytes from "
-            f"{LEAST_BANK} on, and {len(kernel.ports)} of them begin at a multiple of {window:#x} and end below "
+            f"{LEAST_BANK} on, and {len(kernel.ports)} of them begin at a multiple of {span:#x} and end below "
             f"{CONTROL_BASE:#x}"
         )
     held = [(f"a frame of {a.name!r} takes", a.frame_bytes) for a in kernel.arguments]

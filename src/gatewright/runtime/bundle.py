@@ -98,7 +98,7 @@ class Bundle:
         """The file that programs the device.
 
         Raises:
-            BundleError: there is none yet.
+            BundleError: there is none yet, or one whose digest the manifest does not have.
         """
         record = self.record["bitstream"]
         if record is None:
@@ -106,6 +106,8 @@ class Bundle:
                 f"{self.folder}: there is no bitstream in this bundle: {self.record['board']} needs one that its "
                 "vendor's tools make; `gatewright check --stages kernel` simulates the kernel without"
             )
+        if record["file"] not in self.record["files"]:
+            raise BundleError(f"{self.folder}: {MANIFEST} has no digest of its bitstream {record['file']!r}; {AGAIN}")
         return self.folder / str(record["file"])
 
     def golden(self, what: str) -> Golden:

@@ -16,7 +16,7 @@ from gatewright.ir.packing import frame_images, read_images
 from gatewright.ir.types import IntArray
 from gatewright.progress import Progress, silent
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
-from gatewright.sim.tools import find_tool, finish_compilers, free_stack, start_compiler
+from gatewright.sim.tools import find_tool, finish_compilers, start_compiler, with_stack
 
 BATCH = 8
 """Frames that the top function is called on at once: all words between its units are in memory at that time."""
@@ -123,9 +123,7 @@ def run_program(
     ins, outs = argument_names(design)
     for name, stream, x in zip(ins, design.inputs, inputs, strict=True):
         (data / f"{name}.bin").write_bytes(frame_images(x, stream, bus_bits).tobytes())
-    done = subprocess.run(
-        command, cwd=data, capture_output=True, text=True, errors="replace", check=False, preexec_fn=free_stack
-    )
+    done = subprocess.run(with_stack(command), cwd=data, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         said = (done.stderr + done.stdout).strip().splitlines()
         raise SimulationError(

@@ -15,7 +15,7 @@ from gatewright.emit.hls4ml import Plan
 from gatewright.errors import SimulationError
 from gatewright.ir.types import IntArray
 from gatewright.sim.cache import cache_folder, cached, digest
-from gatewright.sim.tools import find_tool, finish_compilers, free_stack, start_compiler
+from gatewright.sim.tools import find_tool, finish_compilers, start_compiler, with_stack
 
 CXX_FLAGS = ("-std=c++14", "-O2", "-Ifirmware/ap_types", "-I.")
 """The language of Vitis HLS; hls4ml's headers are not free of warnings."""
@@ -64,8 +64,8 @@ class Hls4mlModel:
             given, made = Path(name) / "in", Path(name) / "out"
             given.write_bytes(frames.tobytes())
             done = subprocess.run(
-                [str(self.program), str(given), str(made)],
-                capture_output=True, text=True, errors="replace", check=False, preexec_fn=free_stack,
+                with_stack([str(self.program), str(given), str(made)]),
+                capture_output=True, text=True, errors="replace", check=False,
             )  # fmt: skip
             said = (done.stdout + done.stderr).strip()
             if done.returncode or said:  # the model of a stream only warns when it is read while empty, or left full

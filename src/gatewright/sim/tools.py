@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.metadata
 import importlib.util
 import os
 import re
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -285,11 +283,12 @@ def start_compiler(cxx: Tool, arguments: Sequence[str], folder: Path) -> subproc
     )  # fmt: skip
 
 
-def free_stack() -> None:
-    """As `preexec_fn`: C simulations keep what a layer holds on the stack, more than systems give unasked."""
-    with contextlib.suppress(ValueError):
-        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-        resource.setrlimit(resource.RLIMIT_STACK, (hard, hard))
+def with_stack(command: Sequence[str]) -> list[str]:
+    """A command with all the stack that it may have: C simulations keep what a layer holds there.
+
+    The shell sets it: with code of ours between fork and exec, handlers of gRPC run there and write to its output.
+    """
+    return ["/bin/sh", "-c", 'ulimit -s "$(ulimit -H -s)" 2>/dev/null; exec "$@"', "sh", *command]
 
 
 def finish_compilers(processes: Sequence[subprocess.Popen[str]], what: str) -> None:
