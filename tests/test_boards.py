@@ -142,6 +142,9 @@ def test_a_new_folder_is_a_new_board(record: Path) -> None:
         ("bytes = 8192", "bytes = 8192.0", r"\[memory\]: bytes=8192.0 must be of type int"),
         ("latency_ns = 100", "latency_ns = -1", "memory latency_ns=-1 must be 0 or more"),
         ("latency_ns = 100", "latency_ns = inf", "memory latency_ns=inf must be 0 or more"),
+        ("[memory]", "[clock]\nmhz = 25\n[memory]", r"\[clock\] mhz is of no use to flow 'vivado': leave it out"),
+        ("[memory]", "[uart]\nbaud = 9600\n[memory]", r"\[uart\] baud is of no use to flow 'vivado': leave it out"),
+        ("[memory]", "[memory]\nbanked = true", r"\[memory\] banked is of no use to flow 'vivado': leave it out"),
         ("gbytes_per_s = 1", "gbytes_per_s = 0", "memory gbytes_per_s=0 must be above 0"),
         ("gbytes_per_s = 1", "gbytes_per_s = nan", "memory gbytes_per_s=nan must be above 0"),
     ],
@@ -201,8 +204,10 @@ def test_a_malformed_card_is_told_what_is_wrong(record: Path, old: str, new: str
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[clock]\nmhz = 25.0\n", "", r"the flow nextpnr needs \[clock\] mhz and \[uart\] baud"),
-        ("[uart]\nbaud = 1_000_000\n", "", r"the flow nextpnr needs \[clock\] mhz and \[uart\] baud"),
+        ("[clock]\nmhz = 25.0\n", "", r"\[clock\] mhz is missing: the flow nextpnr needs \[clock\] mhz, \[uart\] baud"),
+        ("[uart]\nbaud = 1_000_000\n", "", r"\[uart\] baud is missing: the flow nextpnr needs \[clock\] mhz, \[uart\]"),
+        ("banked = true", "", r"\[memory\] banked is missing: the flow nextpnr needs .* and \[memory\] banked = true"),
+        ("banked = true", "banked = false", r"\[memory\] banked is missing: the flow nextpnr needs"),
         ("[clock]\nmhz = 25.0", "[clock]\nmhz = 0", r"\[clock\] mhz=0 must be above 0"),
         ("[clock]\nmhz = 25.0", "[clock]\nhz = 25.0", r"\[clock\]: unknown key 'hz': the keys are mhz"),
         ("baud = 1_000_000", "baud = 1e6", r"\[uart\]: baud=1000000.0 must be of type int"),

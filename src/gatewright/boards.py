@@ -156,16 +156,23 @@ class Board:
         return self.folder / f"{self.folder.name}.lpf"
 
     def _check_open_flow(self) -> None:
-        """What "nextpnr" needs and nobody else has."""
-        opened, needed = self.flow == "nextpnr", (self.oscillator_mhz, self.uart_baud)
+        """What "nextpnr" needs, and what is of no use to others."""
+        opened = self.flow == "nextpnr"
         if opened != (self.family == "ecp5"):
             raise ConfigError(
                 f"board {self.name}: flow={self.flow!r} with family={self.family!r}: the flow nextpnr is that of the "
                 "family ecp5, and of no other"
             )
-        if opened and None in needed:
-            raise ConfigError(f"board {self.name}: the flow nextpnr needs [clock] mhz and [uart] baud")
-        for key, value in zip(("[clock] mhz", "[uart] baud"), needed, strict=True):
+        numbers = {"[clock] mhz": self.oscillator_mhz, "[uart] baud": self.uart_baud}
+        for key, value in {**numbers, "[memory] banked": self.memory_banked or None}.items():
+            if opened and value is None:
+                raise ConfigError(
+                    f"board {self.name}: {key} is missing: the flow nextpnr needs [clock] mhz, [uart] baud and "
+                    "[memory] banked = true"
+                )
+            if value is not None and not opened:
+                raise ConfigError(f"board {self.name}: {key} is of no use to flow {self.flow!r}: leave it out")
+        for key, value in numbers.items():
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"board {self.name}: {key}={value!r} must be above 0")
 

@@ -142,7 +142,6 @@ def test_a_baud_that_the_clock_cannot_make_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"memory_banked": False}, "[memory] must say banked = true"),
         ({"memory_bytes": 12288}, "memory base=0x0, bytes=12288: a bank has a power of two bytes from 4096 on"),
         ({"memory_base": 8192}, "2 of them begin at a multiple of 0x4000 and end below 0x80000000"),
         ({"memory_base": 0x8000_0000}, "end below 0x80000000"),

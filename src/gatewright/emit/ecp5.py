@@ -73,8 +73,6 @@ def check(project: Project) -> Pll:
     board = project.board
     if board.flow != "nextpnr" or board.oscillator_mhz is None or board.uart_baud is None:
         raise ConfigError(f"board {board.name}: its flow is {board.flow!r}, where this one is nextpnr's")
-    if not board.memory_banked:
-        raise ConfigError(f"board {board.name}: [memory] must say banked = true: every port has a bank of its own here")
     if project.name in {path.stem for path in library()} or rtl.is_taken(f"{project.name}_top"):
         raise ConfigError(f"the design cannot be called {project.name!r} on {board.name}, where a module is: rename it")
     _check_pins(project)
