@@ -33,10 +33,10 @@ SHIPPED: Mapping[Family, tuple[str, ...]] = {
 """Yosys' models, below its `share`."""
 
 _PARTS: Mapping[str, tuple[str, ...]] = {"CCU2C": ("LUT4", "LUT2")}
-"""Cells whose model is made of others."""
+"""Shipped models that are made of others."""
 
 BLOCK_RAM = "gatewright_block_ram"
-"""What all of them are made of."""
+"""What all own models are made of."""
 
 _MODULE = re.compile(r"^module (\w+)\b.*?^endmodule\n", re.MULTILINE | re.DOTALL)
 
@@ -63,14 +63,12 @@ def cell_models(used: Iterable[str], simulator: str, family: Family = "xc7") -> 
         if not shipped.is_file():
             raise ToolError(f"{shipped} is missing, where Yosys' cell models are expected: use pyosys from 0.60 on")
         models |= _read(shipped)
-    own = {} if family == "ecp5" else _read(OWN)
-    models |= {**own, **(_read(LOOK_UPS[family]) if simulator == "verilator" else {})}
+    models |= {**_read(OWN), **(_read(LOOK_UPS[family]) if simulator == "verilator" else {})}
+    parts = {**_PARTS, **dict.fromkeys(own_cells(), (BLOCK_RAM,))}
     wanted = set(used) - {"$scopeinfo"}
-    wanted.update(*(_PARTS.get(name, ()) for name in wanted))
+    wanted.update(*(parts.get(name, ()) for name in wanted))
     if missing := sorted(wanted - models.keys()):
         raise ToolError(f"no simulation model of cells of type {missing[0]!r}: add one to gatewright/synth/cells.v")
-    if wanted & own.keys():
-        wanted.add(BLOCK_RAM)
     return "\n".join(models[name] for name in sorted(wanted))
 
 

@@ -61,11 +61,9 @@ WEIGHTS: Mapping[Family, Mapping[str, tuple[str, float]]] = {
 """What of which resource a cell takes."""
 
 COUNTED: Mapping[Family, tuple[str, ...]] = {
-    **dict.fromkeys(("xc7", "xcup"), ("LUT", "FF", "BRAM36", "DSP", "URAM")),
-    "ecp5": ("LUT", "FF", "EBR", "DSP"),
+    family: tuple(dict.fromkeys(resource for resource, _ in weights.values())) for family, weights in WEIGHTS.items()
 }
-"""What cells of a family occupy."""
-
+"""What cells of a family occupy: LUT, FF, BRAM36, DSP and URAM; of an ECP5 LUT, FF, EBR and DSP."""
 
 MOST_LEVELS: Mapping[Family, int] = {"xc7": 8, "xcup": 8, "ecp5": 8}
 """Levels of logic that no unit of the RTL has more of; docs/timing-closure.md says what they take in time."""
