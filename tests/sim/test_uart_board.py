@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,12 +191,18 @@ def test_a_board_that_is_switched_off_says_so(model: UartModel) -> None:
     process = board._process
     board.close()
     assert process.poll() is not None
-    with pytest.raises(SimulationError, match="net: this board has been switched off; start another"):
+    with pytest.raises(SimulationError, match="net: this simulation has ended; start another"):
         _ = board.cycles
     board = model.start()
     board._process.kill()
-    with pytest.raises(SimulationError, match="net: the simulation of the board broke off"):
+    with pytest.raises(SimulationError, match="net: the simulation broke off with exit status -9"):
         _ = board.cycles
+
+
+def test_a_board_without_its_memory_files_is_none(model: UartModel, tmp_path: Path) -> None:
+    """It would run, and answer with whatever its ROMs hold then."""
+    with pytest.raises(SimulationError, match=rf"net, run in {tmp_path}:\n  %Warning: \S+\.mem:"):
+        replace(model, folder=tmp_path).start()
 
 
 def test_it_ends_when_nobody_listens_any_more(model: UartModel) -> None:

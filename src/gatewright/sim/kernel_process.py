@@ -7,21 +7,16 @@ keeps the rules of AXI4; a breach ends it with what was wrong, where and when.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
-import os
-import subprocess
 import tempfile
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from gatewright.errors import ConfigError, SimulationError
+from gatewright.sim.interactive import Interactive
 from gatewright.sim.kernel_memory import ANSWERS, Answer, Fault, MemoryModel
 
 
@@ -77,20 +72,17 @@ class Spoilt:
     bytes: int
 
 
-class KernelProcess:
-    """A running kernel; for one thread at a time. Leaving it as a context, or `close`, ends it.
+class KernelProcess(Interactive):
+    """A running kernel; for one thread at a time. Leaving it as a context, or `close`, ends it, and leaves `memory`.
 
     Attributes:
         memory: uint8 of all device memory.
         base: address of its first byte.
-        cycles: of the board's clock since the reset.
     """
 
     def __init__(self, model: KernelModel, memory: MemoryModel) -> None:
         self.model = model
         self.base = memory.base
-        self.cycles = 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         with tempfile.TemporaryFile() as file:
             try:
                 file.truncate(memory.bytes)
@@ -98,19 +90,14 @@ class KernelProcess:
             except (OSError, ValueError) as error:
                 raise SimulationError(f"cannot have {memory.bytes} bytes of device memory: {error}") from error
             self.memory: npt.NDArray[np.uint8] = np.frombuffer(mapped, np.uint8)
-            # A session of its own: the terminal's Ctrl-C is for this process, which then ends that one.
-            self._process = subprocess.Popen(
-                [str(model.program), str(file.fileno()), str(memory.bytes)], cwd=model.folder, text=True, bufsize=1,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, pass_fds=[file.fileno()],
-                start_new_session=True,
-            )  # fmt: skip
-        self._finish = weakref.finalize(self, _end, self._process, self._log)
-        for line in memory.lines():
-            self._command(line)
-        warnings = [m for m in self._messages() if m.startswith("%Warning")]
-        if warnings:
-            self.close()
-            raise SimulationError(f"{model.top}, run in {model.folder}:\n  " + "\n  ".join(warnings[:10]))
+            command = [str(model.program), str(file.fileno()), str(memory.bytes)]
+            super().__init__(model.top, command, model.folder, file.fileno())
+        self._begin(memory.lines())
+
+    @property
+    def cycles(self) -> int:
+        """Of the board's clock since the reset."""
+        return self._cycle
 
     def read(self, offset: int) -> int:
         """A 32-bit register.
@@ -173,16 +160,6 @@ class KernelProcess:
         """The level of the interrupt."""
         return self._command("counts")[-1] == "1"
 
-    def close(self) -> None:
-        """End the process; `memory` stays readable."""
-        self._finish()
-
-    def __enter__(self) -> KernelProcess:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     def _offset(self, offset: int) -> int:
         if not 0 <= offset < self.model.control_bytes or offset % 4:
             raise ConfigError(
@@ -190,49 +167,3 @@ class KernelProcess:
                 f"{self.model.control_bytes}"
             )
         return offset
-
-    def _command(self, line: str) -> list[str]:
-        """Send a line and give the words of the answer behind the cycle."""
-        if not self._finish.alive:
-            raise SimulationError(f"{self.model.top}: this simulation has ended; start another")
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101  # given by PIPE
-        answer = ""
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(line + "\n")
-                answer = self._process.stdout.readline()
-        except BaseException:  # a KeyboardInterrupt: an answer is under way that nobody would read
-            self.close()
-            raise
-        kind, _, rest = answer.rstrip("\n").partition(" ")
-        if kind == "ok":
-            cycle, *words = rest.split()
-            self.cycles = int(cycle)
-            return words
-        if kind == "refused":
-            cycle, _, text = rest.partition(" ")
-            self.cycles = int(cycle)
-            raise SimulationError(f"{self.model.top}: {text}")
-        raise self._broken_off(rest)
-
-    def _broken_off(self, text: str) -> SimulationError:
-        messages = "".join(f"\n  {m}" for m in self._messages()[-10:])
-        self.close()
-        what = text or f"the simulation broke off with exit status {self._process.returncode}"
-        return SimulationError(f"{self.model.top}: {what}{messages}")
-
-    def _messages(self) -> list[str]:
-        """What the design printed so far."""
-        size = os.fstat(self._log.fileno()).st_size
-        start = max(0, size - 10_000)
-        return os.pread(self._log.fileno(), size - start, start).decode(errors="replace").splitlines()
-
-
-def _end(process: subprocess.Popen[str], log: IO[bytes]) -> None:
-    """End a process and take note of it, so that none is left behind."""
-    process.kill()
-    for file in (process.stdin, process.stdout, log):
-        if file is not None:
-            with contextlib.suppress(OSError):
-                file.close()
-    process.wait()

@@ -7,25 +7,21 @@ the simulation. The program runs while bytes are under way or the design works, 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import subprocess
 import tempfile
 import tty
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 from gatewright.boards import Board
 from gatewright.emit import ecp5
 from gatewright.emit.project import FOLDER, Project
-from gatewright.errors import SimulationError, ToolError
+from gatewright.errors import ToolError
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.sim.cache import cache_folder, cached
+from gatewright.sim.interactive import Interactive
 from gatewright.sim.tools import find_tool, find_verilator
 from gatewright.sim.verilator import Build, Optimise, Pin, compare_pins
 
@@ -135,8 +131,8 @@ class _UartBuild(Build):
         return "".join([*rows, '#include "Vdut___024root.h"\n', '#include "nets.inc"\n'])
 
 
-class UartBoard:
-    """A running board; for one thread at a time. Leaving it as a context, or `close`, ends it.
+class UartBoard(Interactive):
+    """A running board; for one thread at a time. Leaving it as a context, or `close`, ends it: the terminal hangs up.
 
     Attributes:
         path: of the terminal that stands for the serial port, in raw mode; whoever opens it may close it and open it
@@ -146,7 +142,6 @@ class UartBoard:
     def __init__(self, model: UartModel) -> None:
         self.model = model
         project = model.project
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         master, slave = os.openpty()
         tty.setraw(slave)
         self.path = os.ttyname(slave)
@@ -154,74 +149,24 @@ class UartBoard:
         button = f"btn:{ecp5.RESET_BUTTON}"
         pins = [ecp5.clock_pin(project), "ftdi_txd", "ftdi_rxd", button, "led", str(clocks), str(master)]
         try:
-            # A session of its own: the terminal's Ctrl-C is for this process, which then ends that one.
-            self._process = subprocess.Popen(
-                [str(model.program), *pins], cwd=model.folder, text=True, bufsize=1, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=self._log, pass_fds=[master], start_new_session=True,
-            )  # fmt: skip
+            # The slave stays open: with nobody at the terminal it would be hung up, where a serial port just has no
+            # listener.
+            super().__init__(project.name, [str(model.program), *pins], model.folder, master, [slave])
         finally:
             os.close(master)
-        # With nobody at the terminal it would be hung up, where a serial port just has no listener.
-        self._finish = weakref.finalize(self, _end, self._process, self._log, slave)
-        self._look("look")
-
-    @classmethod
-    def of_build(cls, folder: Path, board: Board, mhz: float, optimise: Optimise = "fast_run") -> UartBoard:
-        """Compile and start; see `build_uart_board`."""
-        return build_uart_board(folder, board, mhz, optimise).start()
+        self._begin(["look"])
 
     @property
     def cycles(self) -> int:
         """Clocks since it was switched on; they stand still while nothing is to do."""
-        return self._look("look")[0]
+        self._command("look")
+        return self._cycle
 
     @property
     def lights(self) -> int:
         """The LEDs, led[0] lowest; docs/uart.md says what they mean."""
-        return self._look("look")[1]
+        return int(self._command("look")[0])
 
     def reset(self) -> None:
         """Press the reset button and let go of it."""
-        self._look("reset")
-
-    def close(self) -> None:
-        """End the process; the terminal hangs up."""
-        self._finish()
-
-    def __enter__(self) -> UartBoard:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def _look(self, command: str) -> tuple[int, int]:
-        """Cycle and lights."""
-        if not self._finish.alive:
-            raise SimulationError(f"{self.model.project.name}: this board has been switched off; start another")
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101  # given by PIPE
-        answer = ""
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(command + "\n")
-                answer = self._process.stdout.readline()
-        except BaseException:  # a KeyboardInterrupt: an answer is under way that nobody would read
-            self.close()
-            raise
-        if not answer.startswith("ok "):
-            self._log.seek(0)
-            text = self._log.read().decode(errors="replace").strip()
-            self.close()
-            raise SimulationError(f"{self.model.project.name}: the simulation of the board broke off: {text}")
-        cycle, lights = map(int, answer.split()[1:])
-        return cycle, lights
-
-
-def _end(process: subprocess.Popen[str], log: IO[bytes], slave: int) -> None:
-    """End a process and take note of it, so that none is left behind."""
-    process.kill()
-    for file in (process.stdin, process.stdout, log):
-        if file is not None:
-            with contextlib.suppress(OSError):
-                file.close()
-    process.wait()
-    os.close(slave)
+        self._command("reset")
