@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from gatewright.runtime import Accelerator
 from gatewright.runtime.kernel_map import KernelMap
 from gatewright.sim.kernel import Fault, build_kernel
 
+XCLBIN = b"xclbin2"
+
 
 @pytest.fixture(scope="module")
 def folder(mlp: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,8 +28,9 @@ def folder(mlp: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = json.loads(mlp.files[MANIFEST])
     del record["files"][record["bitstream"]["file"]]
     record["bitstream"] = {"file": "mlp.xclbin", "kind": "xclbin"}
+    record["files"]["mlp.xclbin"] = hashlib.sha256(XCLBIN).hexdigest()
     home = tmp_path_factory.mktemp("card") / "bundle"
-    write_folder({**mlp.files, MANIFEST: json.dumps(record).encode(), "mlp.xclbin": b"xclbin2"}, home)
+    write_folder({**mlp.files, MANIFEST: json.dumps(record).encode(), "mlp.xclbin": XCLBIN}, home)
     return home
 
 
