@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 from gatewright.board.ps import CLOCKS, ProcessingSystem, processing_system
 from gatewright.boards import Board
 from gatewright.emit.ipxact import Field
-from gatewright.emit.kernel_ip import HANDSHAKE
-from gatewright.emit.vivado import instance, memory_ports, vlnv
+from gatewright.emit.kernel_ip import HANDSHAKE, instance, vlnv
+from gatewright.emit.vivado import memory_ports
 from gatewright.emit.zynq import FAMILIES
 from gatewright.runtime.kernel_map import KernelMap
 

@@ -10,6 +10,8 @@ description behind the control and interrupt registers for an argument of the ke
 
 from __future__ import annotations
 
+from typing import Literal
+
 from gatewright.design.plan import Design
 from gatewright.emit import ipxact_xml, kernel, kernel_text, rtl
 from gatewright.emit.files import FileSet
@@ -19,6 +21,7 @@ from gatewright.runtime import kernel_map as registers
 from gatewright.runtime.kernel_map import KernelMap
 
 CLOCK, RESET, CONTROL = "ap_clk", "ap_rst_n", "s_axi_control"
+LIBRARY: Literal["kernel"] = "kernel"
 OUTSTANDING = 16
 """Bursts that a master of rtl/kernel may have asked for and not got: its parameter of that name."""
 
@@ -40,6 +43,16 @@ def emit(design: Design, bus_bits: int) -> FileSet:
     return files
 
 
+def vlnv(kernel: KernelMap) -> str:
+    """Vendor, library, name and version of the IP."""
+    return f"{ipxact_xml.VENDOR}:{LIBRARY}:{kernel.kernel}:{ipxact_xml.VERSION}"
+
+
+def instance(kernel: KernelMap) -> str:
+    """The only instance of the kernel in a block design, an .xclbin and `Overlay.ip_dict`, as Vitis numbers it."""
+    return f"{kernel.kernel}_1"
+
+
 def component(design: Design, bus_bits: int, files: FileSet) -> Component:
     """The IP's description.
 
@@ -55,7 +68,7 @@ def component(design: Design, bus_bits: int, files: FileSet) -> Component:
     interrupt = Interface("interrupt", "interrupt", "master", {"INTERRUPT": Pin("interrupt", "out")},
                           {"SENSITIVITY": "LEVEL_HIGH"})  # fmt: skip
     return Component(
-        library="kernel",
+        library=LIBRARY,
         top=found.kernel,
         title=f"{found.name} (kernel)",
         description=f"The network {found.name} with registers and memory ports, made by Gatewright for "

@@ -23,13 +23,12 @@ from gatewright.boards import Board, Vitis
 from gatewright.emit.files import FileSet
 from gatewright.emit.ipxact import Register
 from gatewright.emit.ipxact_xml import VENDOR, VERSION
-from gatewright.emit.kernel_ip import CLOCK, CONTROL, HANDSHAKE, RESET, arguments
+from gatewright.emit.kernel_ip import CLOCK, CONTROL, HANDSHAKE, LIBRARY, RESET, arguments, instance, vlnv
 from gatewright.emit.project import ROOT, Project
 from gatewright.emit.vitis_scripts import AFTER_ROUTE, PACKAGE, SCRIPT_HEADER, SHELL, braced
 from gatewright.errors import ConfigError
 from gatewright.runtime.kernel_map import KernelMap
 
-LIBRARY = "kernel"
 ALL_ADDRESSES = 0xFFFF_FFFF_FFFF_FFFF
 """What a master of 64 bits reaches, as UG1393 "RTL Kernel XML File" writes it."""
 GLOBAL_MEMORY, SCALAR = "1", "0"
@@ -62,16 +61,6 @@ def emit(project: Project) -> FileSet:
     files.add("after_route.tcl", AFTER_ROUTE)
     files.add("build.sh", SHELL.format(stem=project.stem, work=WORK, header=SCRIPT_HEADER))
     return files
-
-
-def compute_unit(kernel: KernelMap) -> str:
-    """The only instance of the kernel in the .xclbin, as Vitis would number it."""
-    return f"{kernel.kernel}_1"
-
-
-def vlnv(kernel: KernelMap) -> str:
-    """Vendor, library, name and version of the packaged IP."""
-    return f"{VENDOR}:{LIBRARY}:{kernel.kernel}:{VERSION}"
 
 
 # --- kernel.xml -------------------------------------------------------------------------------------------------------
@@ -159,7 +148,7 @@ def _lines(words: Iterator[str]) -> str:
 
 def link(project: Project) -> str:
     """The text of `link.cfg`."""
-    board, unit = project.board, compute_unit(project.kernel)
+    board, unit = project.board, instance(project.kernel)
     placed = placement(project)
     lines = [
         f"platform={_card(board).platform}",
@@ -227,7 +216,7 @@ def _region(project: Project, placed: list[Bank]) -> list[str]:
     large = [name for name, need in project.needs.items() if need > share.get(name, 0) and need > 0]
     if large:
         return [f"# no slr=: the kernel may need more {large[0]} than a platform leaves of one region"]
-    return [f"slr={compute_unit(project.kernel)}:SLR{nearest(placed)}"]
+    return [f"slr={instance(project.kernel)}:SLR{nearest(placed)}"]
 
 
 def nearest(placed: Sequence[Bank]) -> int:

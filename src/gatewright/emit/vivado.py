@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from gatewright.boards import Board
 from gatewright.emit.files import FileSet
-from gatewright.emit.ipxact_xml import VENDOR, VERSION
-from gatewright.emit.kernel_ip import CLOCK, CONTROL, RESET
+from gatewright.emit.kernel_ip import CLOCK, CONTROL, RESET, instance, vlnv
 from gatewright.emit.project import Project
 from gatewright.emit.vivado_tcl import DESIGN, IMPLEMENT, OPEN, PHASES, REGARDLESS, SCRIPT_HEADER, USAGE
 from gatewright.emit.zynq import FAMILIES, Clock, Zynq, clock, port_number
@@ -25,16 +24,6 @@ from gatewright.runtime.kernel_map import KernelMap
 
 SLAVES = 16
 """Of a SmartConnect, at most (PG247 "Feature Summary")."""
-
-
-def instance(kernel: KernelMap) -> str:
-    """The kernel's name in the block design and in `Overlay.ip_dict`, as Vitis would number it."""
-    return f"{kernel.kernel}_1"
-
-
-def vlnv(kernel: KernelMap) -> str:
-    """Vendor, library, name and version of the kernel's IP."""
-    return f"{VENDOR}:kernel:{kernel.kernel}:{VERSION}"
 
 
 def memory_ports(kernel: KernelMap, board: Board) -> dict[str, str]:

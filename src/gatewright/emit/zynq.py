@@ -100,7 +100,7 @@ def clock(zynq: Zynq, mhz: float) -> Clock:
     """
     pll, limit = zynq.oscillator_mhz * zynq.multiplier, 1 << DIVIDER_BITS
     pairs = [(first, second) for first in range(1, limit) for second in range(1, first + 1)]
-    # A thousandth more, because 200 MHz out of 33.333 MHz are a little less.
+    # A thousandth more, because whoever writes 142.857 means a seventh of 1,000.
     fit = [p for p in pairs if pll / (p[0] * p[1]) <= mhz * 1.001]
     if not fit:
         least = pll / (limit - 1) ** 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports of Vivado, of 2019.2 to 2025.1, as text: timing, utilisation, utilisation by instance, power.
+"""Reports of Vivado, of 2019.2 to 2024.2, as text: timing, utilisation, utilisation by instance, power.
 
 Formats: UG906 "Timing Analysis" and "Report Utilization", UG907 "Report Power". Between releases the names of rows and
 columns differ, a column of prohibited sites is there or not, and the part is written with more or less of its name.

@@ -6,13 +6,13 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gatewright.build import Build
 from gatewright.config import LARGEST_MHZ
+from gatewright.emit.project import FOLDER
 from gatewright.errors import ConfigError, ToolError
 from gatewright.progress import Progress, silent
 from gatewright.sim.tools import Tool
@@ -83,7 +83,6 @@ def fastest(
     runs: int = RUNS,
     seconds: float | None = None,
     progress: Progress = silent,
-    told: Callable[[Try], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The bitstream of the fastest clock that is met.
 
@@ -92,7 +91,6 @@ def fastest(
         tool: on it; looked for by default.
         runs: of the tool, at most.
         seconds: time limit of each.
-        told: hears of each run when it has ended.
 
     Returns:
         The result of the best run, which lies in the build's folder, with `tries`: of each run, in order, `asked`,
@@ -108,7 +106,7 @@ def fastest(
     known: list[Try] = []
     projects: dict[str, Try] = {}
     clock: float | None = build.summary()["mhz"]
-    folder = plan(build, clock).folder
+    folder = build.directory / FOLDER
     with _Best(folder) as best:
         while clock is not None and len(tries) < runs:
             planned = plan(build, clock)
@@ -129,7 +127,6 @@ def fastest(
             tries.append(_try(clock, found))
             known.append(tries[-1])
             projects[planned.digest] = tries[-1]
-            told(tries[-1])
             best.keep(found, tries[-1])
             clock = next_clock(known)
     result: dict[str, Any] = {**(best.result or {}), "tries": [vars(t) for t in tries]}
