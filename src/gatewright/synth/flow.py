@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +12,22 @@ from typing import Any, Protocol
 from gatewright.emit.files import FileSet
 from gatewright.emit.project import Project
 from gatewright.sim.tools import Tool
+
+MORE_MEMORY = "use a machine with more, or run fewer programs beside it"
+SHORTAGES: Mapping[str, str] = {
+    r"std::bad_alloc|Cannot allocate memory|insufficient memory|[Oo]ut of memory": "it ran out of memory: "
+    f"{MORE_MEMORY}",
+    r"No space left on device|Disk quota exceeded": "the disk is full: make room where the build folder lies",
+}
+"""What any program may print that gets no more memory or room, and what to do."""
+
+
+def meaning(sentences: Mapping[str, str], line: str) -> str | None:
+    """The sentence of the first pattern that a line of a log has in it, with its groups; None where none has."""
+    for pattern, sentence in sentences.items():
+        if found := re.search(pattern, line):
+            return sentence.format(*(group or "it does not say which" for group in found.groups()))
+    return None
 
 
 @dataclass(frozen=True)
@@ -98,11 +115,15 @@ class Flow(Protocol):
         tool: its name among `sim.tools.REQUIREMENTS`.
         title: for people.
         oldest: release that the scripts need; None for any.
+        programs: names under which the tool is looked for on another machine.
+        asks: the option that asks such a program for its release.
     """
 
     tool: str
     title: str
     oldest: tuple[int, int] | None
+    programs: tuple[str, ...]
+    asks: str
 
     def emit(self, project: Project) -> FileSet:
         """The scripts, by path from the project's folder.

