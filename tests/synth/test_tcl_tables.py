@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,6 @@ from gatewright.synth.tcl_model import words as words_model
 from gatewright.synth.tcl_model.arguments import TYPES, Complaint, bind, check_value
 from gatewright.synth.tcl_model.objects import kinds
 from gatewright.synth.tcl_model.table import Slot
-
-if sys.version_info >= (3, 11):
-    pass
-else:
-    pass
 
 pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt install tcl")
 

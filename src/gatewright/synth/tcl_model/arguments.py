@@ -136,6 +136,18 @@ def check_value(slot: Slot, value: str, folder: Path, objects: Callable[[str, st
             raise Complaint(f"{slot.name} {value!r} is outside of {limits}")
 
 
+def check_values(call: Call, folder: Path, objects: Callable[[str, str], object]) -> None:
+    """All words of a call against their types, as `check_value` does it.
+
+    Raises:
+        Complaint: one is none of its type.
+    """
+    slots = {**call.command.options, **{s.name: s for s in call.command.arguments}}
+    for name, many in {**{n: (v,) for n, v in call.values.items()}, **call.several}.items():
+        for value in many:
+            check_value(slots[name], value, folder, objects)
+
+
 def _integer(value: str, folder: Path) -> str:
     return "" if re.fullmatch(r"[+-]?(\d+|0[xX][0-9a-fA-F]+)", value) else "is no integer"
 

@@ -74,7 +74,6 @@ class Design:
     masters: dict[str, Master] = field(default_factory=dict)
     valid: bool = False
     generated: bool = False
-    wrapped: bool = False
 
     def bus(self, path: str) -> tuple[Cell, ip.Bus] | None:
         """A cell's interface by its path."""

@@ -27,7 +27,7 @@ def component(path: Path) -> Core:
     vendor, library, name, version = (root.findtext(f"{_S}{k}", "") for k in ("vendor", "library", "name", "version"))
     buses = tuple(_component_buses(root))
     pins = tuple(_component_pins(root))
-    files = [f.text or "" for f in root.iter(f"{_S}name") if f.text and _is_file(root, f)]
+    files = dict.fromkeys(f.findtext(f"{_S}name", "") for f in root.iter(f"{_S}file"))
     settable = {
         n.findtext(f"{_S}name", ""): (n.findtext(f"{_S}value", "") or "", "text")
         for n in root.findall(f"{_S}parameters/{_S}parameter")
@@ -41,13 +41,9 @@ def component(path: Path) -> Core:
         settable,
         lambda values: buses,
         lambda values: pins,
-        missing=tuple(f for f in dict.fromkeys(files) if not (path.parent / f).is_file()),
+        missing=tuple(f for f in files if f and not (path.parent / f).is_file()),
         kernel=kernel,
     )
-
-
-def _is_file(root: ElementTree.Element, name: ElementTree.Element) -> bool:
-    return any(name is f.find(f"{_S}name") for f in root.iter(f"{_S}file"))
 
 
 def _kind_of(bus: ElementTree.Element) -> tuple[str, dict[str, str]]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gatewright.synth.tcl_model import words
-from gatewright.synth.tcl_model.arguments import Call, Complaint, bind, check_value
+from gatewright.synth.tcl_model.arguments import Call, Complaint, bind, check_values
 from gatewright.synth.tcl_model.objects import Filter, Thing
-from gatewright.synth.tcl_model.table import Command, Slot
+from gatewright.synth.tcl_model.table import Command
 
 Handler = Callable[["Model", Call], "str | Sequence[Thing]"]
 HANDLERS: dict[str, Handler] = {}
@@ -142,7 +142,7 @@ class Model:
             if "-quiet" in call.flags:
                 return ""
             raise
-        self._check_types(entry, call)
+        check_values(call, self.cwd, self.objects)
         if "refused" in entry.extra:
             raise Complaint(f"{name}: {entry.extra['refused']}")
         handler = self.handlers.get(name, _plain)
@@ -157,14 +157,6 @@ class Model:
                     raise Complaint(f"{entry.name}: the design must be {need} before, and {have}")
             elif self.state.get(need) is None:
                 raise Complaint(f"{entry.name}: {_LACKS[need]}")
-
-    def _check_types(self, entry: Command, call: Call) -> None:
-        slots: dict[str, Slot] = {**entry.options, **{s.name: s for s in entry.arguments}}
-        for name, value in call.values.items():
-            check_value(slots[name], value, self.cwd, self.objects)
-        for name, many in call.several.items():
-            for value in many:
-                check_value(slots[name], value, self.cwd, self.objects)
 
     # --- objects ------------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,6 @@ class Project:
         in_memory: it has no folder of its own.
         files: by absolute path.
         sets, runs: by name.
-        catalog_paths: repositories that the catalog was built from.
     """
 
     thing: Thing
@@ -46,7 +45,6 @@ class Project:
     files: dict[str, Thing] = field(default_factory=dict)
     sets: dict[str, Thing] = field(default_factory=dict)
     runs: dict[str, Thing] = field(default_factory=dict)
-    catalog_paths: list[Path] = field(default_factory=list)
 
     @property
     def part(self) -> Thing:

@@ -9,11 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from gatewright.sim.tools import find_tool
 from gatewright.synth.tcl_model import interpreter, runner, table, vitis
-from gatewright.synth.tcl_model.arguments import Call, Complaint, bind, check_value
+from gatewright.synth.tcl_model.arguments import Call, Complaint, bind, check_values
 from gatewright.synth.tcl_model.model import Finding
 from gatewright.synth.tcl_model.project import opened
 from gatewright.synth.tcl_model.runner import ToolName
@@ -28,7 +27,7 @@ def main() -> int:
     program, words = sys.argv[1], sys.argv[2:]
     cwd = Path.cwd()
     try:
-        findings, status = judge(program, words, cwd, tuple(told["release"]))
+        findings, status = judge(program, words, cwd, (told["release"][0], told["release"][1]))
     except Complaint as complaint:
         findings, status = [Finding("", 0, str(complaint), table.commands("programs")[program].guide)], 1
     if program in told["fails"]:
@@ -42,7 +41,7 @@ def main() -> int:
     return status or int(bool(findings))
 
 
-def judge(program: str, words: Sequence[str], cwd: Path, release: Any) -> tuple[list[Finding], int]:
+def judge(program: str, words: Sequence[str], cwd: Path, release: tuple[int, int]) -> tuple[list[Finding], int]:
     """What is wrong with a call and with what it reads, and its status.
 
     Raises:
@@ -51,14 +50,9 @@ def judge(program: str, words: Sequence[str], cwd: Path, release: Any) -> tuple[
     command = table.commands("programs")[program]
     words, arguments = _split(list(words))
     call = bind(command, words)
-    slots = {**command.options, **{s.name: s for s in command.arguments}}
-    for name, value in call.values.items():
-        check_value(slots[name], value, cwd, lambda kinds, text: ())
-    for name, many in call.several.items():
-        for value in many:
-            check_value(slots[name], value, cwd, lambda kinds, text: ())
+    check_values(call, cwd, lambda kinds, text: ())
     if program == "v++":
-        return _vpp(call, cwd)
+        return _vpp(call, cwd, release)
     if program == "vivado":
         return _tcl("vivado", call.several.get("-source", ()), arguments, cwd, release)
     if program == "vitis_hls":
@@ -90,15 +84,14 @@ def _tcl(
     return model.findings, status
 
 
-def _vpp(call: Call, cwd: Path) -> tuple[list[Finding], int]:
+def _vpp(call: Call, cwd: Path, release: tuple[int, int]) -> tuple[list[Finding], int]:
     """What a link leaves; scripts that it would run behind a step are run on a design that has come so far."""
     found, _ = vitis.check_call(call, cwd)
     if not {"-l", "--link"} & call.flags:
         return found, 0
-    work = cwd / (call.get("--temp_dir") or "_x")
     general = [e for name in call.several.get("--config", ()) for e in vitis.entries((cwd / name).read_text())]
     settings = {e.key: e.value for e in general if isinstance(e, vitis.Entry)}
-    work = cwd / settings.get("temp_dir", str(work))
+    work = cwd / settings.get("temp_dir", call.get("--temp_dir", "_x"))
     run = work / "link" / "vivado" / "vpl" / "prj" / "prj.runs" / "impl_1"
     reports = cwd / settings.get("report_dir", str(work / "reports")) / "link" / "imp"
     for folder in (run, reports):
@@ -107,7 +100,7 @@ def _vpp(call: Call, cwd: Path) -> tuple[list[Finding], int]:
         (reports / f"impl_1_hw_bb_locked_{name}.rpt").write_text("written by the model of the tool\n")
     for prop in call.several.get("--vivado.prop", ()):
         if ".TCL." in prop:
-            model = runner.make_model("vivado", runner.RELEASE, None, run)
+            model = runner.make_model("vivado", release, None, run)
             opened(model)
             model.step = "routed"
             interpreter.run(model, find_tool("tclsh"), cwd / prop.partition("=")[2], run, (), {})

@@ -92,7 +92,6 @@ def make_wrapper(model: Model, call: Call) -> str:
         name = f"{design.thing.name}_wrapper"
         path = folder / f"{name}.v"
         path.write_text(f"module {name};\nendmodule\n")
-        design.wrapped = True
         if "-import" in call.flags:
             opened(model).files[str(path)] = Thing("file", str(path), {"FILE_TYPE": "Verilog", "IS_ENABLED": "1"})
         return str(path)
