@@ -4,11 +4,11 @@
     python benchmarks/bench_fmax.py                     # all units: about an hour and a half, less what is kept
     python benchmarks/bench_fmax.py --only "8 x 8,uart" # these groups; the docs keep what they say of the others
     python benchmarks/bench_fmax.py --unit window       # units whose name begins so, nothing written
-    python benchmarks/bench_fmax.py --each 1            # of every operator one example
+    python benchmarks/bench_fmax.py --each 1            # places of every operator one example
 
 Each unit is placed by itself between FIFOs and registers (gatewright.synth.nextpnr). What was placed before is read
-from the cache. The tables go to docs/timing-closure.md; of an operator's examples they have the slowest path and the
-most levels.
+from the cache. The tables go to docs/timing-closure.md; of an operator's examples they have the slowest path of those
+placed and the most levels of all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,46 +28,51 @@ from timing_units import EXAMPLES, GROUPS, Timed, units
 from gatewright.boards import Family
 from gatewright.progress import bars
 from gatewright.synth.nextpnr import Placed, place
+from gatewright.synth.plan import Part
 from gatewright.synth.yosys import Netlist, synthesise
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "timing-closure.md"
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
-def measure(wanted: list[Timed], jobs: int) -> list[dict[str, Any]]:
-    """A row a unit: its clock, where its slowest path is, and the levels on each family."""
+def measure(wanted: list[Timed], jobs: int, each: int | None = None) -> list[dict[str, Any]]:
+    """A row a unit: its levels on each family, and its clock and slowest path, of an operator's examples for `each`."""
     parts = [unit.part for unit in wanted]
+    chosen = [p for u, p in zip(wanted, parts, strict=True) if u.group != EXAMPLES or each is None or number(p) < each]
     with bars(Console(stderr=True)) as progress, ThreadPoolExecutor(jobs) as pool:
         nets = {family: synthesise(parts, family, jobs=jobs, progress=progress) for family in FAMILIES}
-        placed = []
-        for found in pool.map(place, parts):
-            placed.append(found)
-            progress("place and route", len(placed), len(parts))
-    return [_row(unit, found, nets) for unit, found in zip(wanted, placed, strict=True)]
+        placed: dict[str, Placed] = {}
+        for part, found in zip(chosen, pool.map(place, chosen), strict=True):
+            placed[part.name] = found
+            progress("place and route", len(placed), len(chosen))
+    return [_row(part.name, placed.get(part.name), nets) for part in parts]
 
 
-def _row(unit: Timed, found: Placed, nets: dict[Family, dict[str, Netlist]]) -> dict[str, Any]:
+def number(part: Part) -> int:
+    """Of an operator's example."""
+    return int(part.name.rpartition(" ")[2])
+
+
+def _row(name: str, found: Placed | None, nets: dict[Family, dict[str, Netlist]]) -> dict[str, Any]:
+    levels = {f"levels {family}": nets[family][name].levels for family in FAMILIES}
+    if found is None:
+        return {"unit": name, "MHz": None, **levels}
     path = f"`{found.start}` to `{found.end}`" + (f", {found.place}" if found.place else "")
-    return {
-        "unit": unit.part.name,
-        "MHz": round(found.mhz),
-        **{f"levels {family}": nets[family][unit.part.name].levels for family in FAMILIES},
-        "cells ns": round(found.logic_ns, 1),
-        "wires ns": round(found.routing_ns, 1),
-        "slowest path": path,
-    }
+    times = {"cells ns": round(found.logic_ns, 1), "wires ns": round(found.routing_ns, 1)}
+    return {"unit": name, "MHz": round(found.mhz), **levels, **times, "slowest path": path}
 
 
 def of_operators(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of every operator its slowest example, with the most levels of any of its examples."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        name = row["unit"].rpartition(" ")[0]
-        best = found.setdefault(name, row | {"unit": name, "examples": 0})
-        levels = {k: max(best[k], row[k]) for k in row if k.startswith("levels")}
-        slower = row if row["MHz"] < best["MHz"] else best
-        found[name] = slower | levels | {"unit": name, "examples": best["examples"] + 1}
-    return [{k: row[k] for k in ("unit", "examples", *row) if k in row} for row in found.values()]
+    """Of every operator its slowest example of those placed, with the most levels of any of its examples."""
+    groups = groupby(rows, key=lambda row: row["unit"].rpartition(" ")[0])
+    return [_of_operator(name, list(group)) for name, group in groups]
+
+
+def _of_operator(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    placed = [row for row in rows if row["MHz"] is not None]
+    levels = {key: max(row[key] for row in rows) for key in rows[0] if key.startswith("levels")}
+    counts = {"unit": name, "examples": len(rows), "placed": len(placed)}
+    return counts | {k: v for k, v in min(placed, key=lambda row: row["MHz"]).items() if k != "unit"} | levels
 
 
 def write_docs(group: str, rows: list[dict[str, Any]]) -> None:
@@ -85,15 +91,15 @@ def main() -> None:
     parser.add_argument("--only", help="groups, with commas between: " + ", ".join(GROUPS))
     parser.add_argument("--unit", help="units whose name begins so; nothing is written")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--each", type=int, help="so many examples of every operator, the first ones; all by default")
+    parser.add_argument(
+        "--each", type=int, help="place so many examples of every operator, the first ones; all by default"
+    )
     options = parser.parse_args()
     for group in options.only.split(",") if options.only else GROUPS:
         wanted = [u for u in units(group) if u.part.name.startswith(options.unit or "")]
-        if group == EXAMPLES and options.each:
-            wanted = [u for u in wanted if int(u.part.name.rpartition(" ")[2]) < options.each]
         if not wanted:
             continue
-        rows = measure(wanted, options.jobs)
+        rows = measure(wanted, options.jobs, options.each)
         rows = of_operators(rows) if group == EXAMPLES and not options.unit else rows
         report(f"fmax_{group.replace(' ', '')}", rows)
         if not options.unit:
