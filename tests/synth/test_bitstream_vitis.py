@@ -42,7 +42,7 @@ def build(made: Path, tmp_path: Path) -> Path:
 def install(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts both programs on PATH; each does what it is told before it makes anything."""
 
-    def put(vivado: str = "", vpp: str = "", version: str = "2024.1", cut: str = "") -> None:
+    def put(vivado: str = "", vpp: str = "", version: str = "2024.1", cut: str = "", missing: str = "") -> None:
         routed = {"timing.rpt": "impl_1_hw_bb_locked_timing_summary_routed.rpt", "utilization_units.rpt":
                   "gatewright_units.rpt", "utilization.rpt": "impl_1_full_util_routed.rpt"}  # fmt: skip
         samples = tmp_path / "samples"
@@ -52,6 +52,8 @@ def install(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
             (samples / routed.get(name, name)).write_text(whole)
         programs, stem = tmp_path / "Vitis" / version / "bin", plan(Build.open(build)).project.stem
         programs.mkdir(parents=True)
+        if missing:
+            (samples / routed[missing]).unlink()
         reports = f"cp {samples}/*.rpt vitis/reports/link/imp"
         linker = VPP.format(fails=f"{NOTE}\n{vpp}", synth="ok", reports=reports, stem=stem)
         linker += f"cp {samples}/xclbin.info vitis/{stem}.xclbin.info\n"
@@ -101,7 +103,15 @@ def test_without_vitis_everything_is_written_and_told(build: Path, monkeypatch: 
          "crashed: run it again"),
         ({"vpp": "kill -KILL $PPID"}, "Vitis fails during linking the system (exit status 137): something killed it"),
         ({"vpp": "echo 'write_checkpoint: No space left on device'; exit 1"}, "the disk is full: make room"),
+        ({"vpp": "echo \"terminate called after throwing an instance of 'std::bad_alloc'\"; kill -ABRT $$"}, "it ran "
+         "out of memory: use a machine with more"),
+        ({"vpp": "echo 'ERROR: [VPL 101-2] design did not meet timing - hold violation'; exit 1"}, "timing failed in a "
+         "clock that v++ cannot lower (hold violation): give a lower --mhz"),
+        ({"vpp": "echo \"ERROR: [v++ 60-1258] No valid platform was found that matches 'xilinx_u280_gen3x16_xdma_1'. "
+          "Please make sure\"; exit 1"}, "Vitis has no platform xilinx_u280_gen3x16_xdma_1: install the card's "
+         "development platform"),
         ({"version": "2019.2"}, "v++ is Vitis 2019.2: the scripts need 2020.2 or newer"),
+        ({"missing": "timing.rpt"}, "v++ left no report of timing or of utilisation"),
         ({"cut": "xclbin.info"}, "xclbin.info"),
         ({"cut": "utilization.rpt"}, "reports/utilization.rpt is cut"),
     ],
