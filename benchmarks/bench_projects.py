@@ -66,8 +66,8 @@ def project(name: str, board: str, asked: dict[str, Any], folder: Path) -> Plan:
 
 def row(name: str, board: str, asked: dict[str, Any]) -> dict[str, Any]:
     """A network on a board."""
-    flow = load_board(board).flow
-    found: dict[str, Any] = {"board": board, "network": name, "flow": flow}
+    record = load_board(board)
+    found: dict[str, Any] = {"board": board, "network": name, "flow": record.flow}
     try:
         (first, seconds) = timed(lambda: project(name, board, asked, FOLDER / "build" / board / name))
     except DesignError as error:
@@ -77,7 +77,7 @@ def row(name: str, board: str, asked: dict[str, Any]) -> dict[str, Any]:
     assert first.digest == second.digest, f"{name} on {board}: two digests"
     needs = ", ".join(f"{f.needed / f.capacity:.1%} {f.name}" for f in figures(first.build, first.project.board)
                       if f.needed and f.capacity)  # fmt: skip
-    judged = [judge(first.build.directory, first.files, flow, release=r) for r in RELEASES]
+    judged = [judge(first.build.directory, first.files, record, release=r) for r in RELEASES]
     for finding in {f for j in judged for f in j or ()}:
         print(f"{name} on {board}: {finding}")
     counts = "no model" if judged[0] is None else str(sum(len(j or ()) for j in judged))

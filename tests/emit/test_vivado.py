@@ -197,7 +197,13 @@ def test_what_is_no_zynq_is_refused() -> None:
         vivado.emit(project("small", "alveo-u50"))
     chosen = project("small", "zcu104")
     odd = replace(chosen.board, memory_ports=("S_AXI_HP0_FPD", "S_AXI_ACP"))
-    with pytest.raises(ConfigError, match=r"the processing system has no memory port 'S_AXI_ACP': use S_AXI_HP0 to 3"):
+    with pytest.raises(ConfigError, match=r"zcu104: the processing system has no memory port 'S_AXI_ACP': use S_AXI_H"):
+        vivado.emit(replace(chosen, board=odd))
+    odd = replace(chosen.board, memory_ports=("S_AXI_HP0",))
+    with pytest.raises(ConfigError, match=r"has no memory port 'S_AXI_HP0': use S_AXI_HP0_FPD, S_AXI_HP1_FPD, S_AXI_H"):
+        vivado.emit(replace(chosen, board=odd))
+    odd = replace(load_board("pynq-z2"), memory_bits=128)
+    with pytest.raises(ConfigError, match=r"pynq-z2: memory bits=128: a port of the processing system has 32 or 64"):
         vivado.emit(replace(chosen, board=odd))
 
 

@@ -26,6 +26,7 @@ from tests.synth import stand_in
 from typer.testing import CliRunner
 
 from gatewright.board.bundle import bundle as make_bundle
+from gatewright.boards import load_board
 from gatewright.build import Build, compile_model
 from gatewright.cli import app
 from gatewright.errors import ConfigError
@@ -111,6 +112,28 @@ def test_without_the_tool_everything_is_written_and_told(build: Path, monkeypatc
     assert facts["status"] == "not_run" and facts["tool"] == "vivado" and facts["mhz"] == 100
     assert facts["folder"] == str(build / "bitstream") and facts["command"].startswith("vivado -mode batch")
     assert facts == {**facts, "project": json.loads((build / "bitstream" / "project.json").read_text())["project"]}
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt install tcl")
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("xc7z030sbg485-1", "were not checked: board mine: to the models, part 'xc7z030sbg485-1' is unknown; did you "),
+        ("xczu3eg-sbva484-1-e", "fail, which is an error of Gatewright, or of {record}: bitstream/build.tcl:"),
+    ],
+)
+def test_a_board_of_the_users_that_no_model_takes(
+    part: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Path(shutil.copytree(load_board("pynq-z2").folder, tmp_path / "boards" / "mine")) / "board.toml"
+    record.write_text(record.read_text().replace("xc7z020clg400-1", part))
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", PLAIN)
+    b, y = two_layers()
+    model = b.save(tmp_path / "net.onnx", y)
+    folder = compile_model(model, "mine", fps=1e6, targets=["rtl", "kernel"], output=tmp_path / "build").directory
+    assert said.format(record=record) in text(run(folder, "--write-only"))
+    assert f"set part {{{part}}}" in (folder / "bitstream" / "build.tcl").read_text()
 
 
 def test_what_was_written_runs_elsewhere_and_is_taken_back(

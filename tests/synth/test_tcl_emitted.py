@@ -18,7 +18,7 @@ from tests.emit.test_vitis import NETWORKS, project
 from gatewright.boards import list_boards, load_board
 from gatewright.emit import kernel_ip, stream_ip, vitis, vivado
 from gatewright.emit.files import FileSet
-from gatewright.errors import MissingToolError
+from gatewright.errors import ConfigError, MissingToolError
 from gatewright.synth.tcl_model import Finding, check, run, shell
 from gatewright.synth.tcl_model import judge as judge_project
 
@@ -133,17 +133,38 @@ def test_seeded_faults_in_what_is_emitted(name: str, emitted: Callable[[str, str
 @pytest.mark.parametrize("board", ["zcu104", "alveo-u50", "ulx3s-85f"])
 def test_a_project_is_judged_before_it_is_written(board: str, emitted: Callable[[str, str], Path]) -> None:
     if board == "ulx3s-85f":
-        assert judge_project(Path(), FileSet(), "nextpnr") is None
+        assert judge_project(Path(), FileSet(), load_board(board)) is None
         return
     folder, chosen = emitted("small", board), project("small", board)
     scripts = EMITTERS[chosen.board.flow].emit(chosen)
-    assert judge_project(folder, scripts, chosen.board.flow) == ()
+    assert judge_project(folder, scripts, chosen.board) == ()
     name, old, new = (
         ("build.tcl", "route_design\n", "rout_design\n") if board == "zcu104" else ("link.cfg", "slr=", "srl=")
     )
     broken = FileSet({**scripts.files, name: scripts.files[name].replace(old, new)})
-    found = judge_project(folder, broken, chosen.board.flow) or ()
+    found = judge_project(folder, broken, chosen.board) or ()
     assert found and found[0].file == f"bitstream/{name}" and "did you mean" in found[0].what
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("zcu104", "xczu7ev-ffvc1156-2-e", "xczu7ev-ffvc1156-4-e", "part 'xczu7ev-ffvc1156-4-e' is unknown; did you "),
+        ("alveo-u50", "xilinx_u50_gen3x16_xdma_5_202210_1", "xilinx_u55", "platform 'xilinx_u55' is unknown"),
+    ],
+)
+def test_a_board_of_the_users_with_what_no_model_knows(
+    name: str, old: str, new: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may well be there: that is no fault of the scripts."""
+    record = Path(shutil.copytree(load_board(name).folder, tmp_path / "boards" / "mine")) / "board.toml"
+    text = record.read_text()
+    assert text.count(old) == 1
+    record.write_text(text.replace(old, new))
+    monkeypatch.setenv("GATEWRIGHT_PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=re.escape(f"board mine: to the models, {said}")) as told:
+        judge_project(Path(), FileSet(), load_board("mine"))
+    assert f". Look at it in {record}; where it is right, only the tool itself can judge" in str(told.value)
 
 
 def test_without_tclsh_nothing_is_said_to_be_right(

@@ -172,16 +172,17 @@ def _judged(planned: Plan) -> str:
     """What is known of the scripts without the tool, in a sentence."""
     from gatewright.synth.tcl_model import judge
 
-    title = planned.flow.title
+    title, board = planned.flow.title, planned.project.board
     try:
-        found = judge(planned.build.directory, planned.files, planned.project.board.flow)
-    except MissingToolError as error:
+        found = judge(planned.build.directory, planned.files, board)
+    except (MissingToolError, ConfigError) as error:
         return f"The scripts were not checked: {error}"
     if found is None:
         return ""
     if not found:
         return f"The scripts ran on a model of {title} without a finding."
-    return "\n  ".join([f"On a model of {title} the scripts fail, which is an error of Gatewright:", *map(str, found)])
+    fault = f"an error of Gatewright, or of {board.folder / 'board.toml'}"
+    return "\n  ".join([f"On a model of {title} the scripts fail, which is {fault}:", *map(str, found)])
 
 
 def _tell(planned: Plan, reason: str, directory: Path, as_json: bool) -> None:

@@ -60,7 +60,15 @@ def _check(project: Project) -> Zynq:
         raise ConfigError(f"board {board.name} is made by the flow {board.flow!r}, and Vivado's script is for a Zynq")
     zynq = FAMILIES[board.family]
     for port in board.memory_ports:
-        port_number(port)
+        if port not in zynq.ports:
+            raise ConfigError(
+                f"board {board.name}: the processing system has no memory port {port!r}: use {', '.join(zynq.ports)}"
+            )
+    if board.memory_bits not in zynq.widths:
+        widths = " or ".join(map(str, zynq.widths))
+        raise ConfigError(
+            f"board {board.name}: memory bits={board.memory_bits}: a port of the processing system has {widths}"
+        )
     most = SLAVES * len(board.memory_ports)
     if len(project.kernel.ports) > most:
         raise ConfigError(

@@ -7,7 +7,6 @@ Sources: PG082 (Processing System 7), PG201 (Zynq UltraScale+ MPSoC Processing S
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,22 +14,11 @@ from gatewright.errors import ConfigError
 
 DIVIDER_BITS = 6
 """Of both dividers of a clock for the programmable logic (UG585 FPGA_CLK_CTRL, UG1087 PL_REF_CTRL)."""
-_PORT = re.compile(r"S_AXI_HP([0-3])(?:_FPD)?")
 
 
 def port_number(port: str) -> int:
-    """Of a memory port.
-
-    Raises:
-        ConfigError: there is no such port.
-    """
-    found = _PORT.fullmatch(port)
-    if found is None:
-        raise ConfigError(
-            f"the processing system has no memory port {port!r}: use S_AXI_HP0 to 3 on a Zynq and S_AXI_HP0_FPD to 3 "
-            "on a Zynq UltraScale+"
-        )
-    return int(found[1])
+    """Of a memory port of either family."""
+    return int(port.removeprefix("S_AXI_HP").removesuffix("_FPD"))
 
 
 @dataclass(frozen=True)
@@ -41,6 +29,7 @@ class Zynq:
         ip: its name in the IP catalog.
         control: the port from which the kernel's registers are reached.
         control_clock, clock, reset, interrupt: pins.
+        ports, widths: for memory: their names, and how many bits each may have.
         segment: of the memory behind a port, as a pattern.
         automation: what its automation is told besides the preset: to make pins of the chip of some interfaces.
         oscillator_mhz, multiplier: in front of the I/O PLL, and its own, as PYNQ's images leave it.
@@ -53,6 +42,8 @@ class Zynq:
     clock: str
     reset: str
     interrupt: str
+    ports: tuple[str, ...]
+    widths: tuple[int, ...]
     segment: str
     automation: str
     oscillator_mhz: float
@@ -72,13 +63,15 @@ class Zynq:
 FAMILIES: Mapping[str, Zynq] = {
     "xc7": Zynq(
         ip="processing_system7", control="M_AXI_GP0", control_clock="M_AXI_GP0_ACLK", clock="FCLK_CLK0",
-        reset="FCLK_RESET0_N", interrupt="IRQ_F2P", segment="DDR_LOWOCM",
+        reset="FCLK_RESET0_N", interrupt="IRQ_F2P",
+        ports=tuple(f"S_AXI_HP{i}" for i in range(4)), widths=(32, 64), segment="DDR_LOWOCM",
         automation='make_external "FIXED_IO, DDR" Master "Disable" Slave "Disable"',
         oscillator_mhz=50.0, multiplier=20, reached="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
     ),
     "xcup": Zynq(
         ip="zynq_ultra_ps_e", control="M_AXI_HPM0_FPD", control_clock="maxihpm0_fpd_aclk", clock="pl_clk0",
-        reset="pl_resetn0", interrupt="pl_ps_irq0", segment="DDR_LOW", automation="",
+        reset="pl_resetn0", interrupt="pl_ps_irq0",
+        ports=tuple(f"S_AXI_HP{i}_FPD" for i in range(4)), widths=(32, 64, 128), segment="DDR_LOW", automation="",
         oscillator_mhz=33.333, multiplier=45, reached="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
     ),
 }  # fmt: skip
