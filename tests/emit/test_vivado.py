@@ -271,7 +271,7 @@ def test_the_model_has_nothing_against_it(network: str, board: str, build: Build
 
 
 @needs_tclsh
-@pytest.mark.parametrize("release", [(2020, 2), (2024, 2)])
+@pytest.mark.parametrize("release", [(2020, 2), (2021, 2), (2023, 2), (2024, 2)])
 @pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
 def test_other_releases(board: str, release: tuple[int, int], build: Build) -> None:
     chosen, folder = build("several", board)
@@ -291,6 +291,7 @@ def test_a_design_that_is_too_slow(build: Build) -> None:
         line = "gatewright: timing failed: the least slack is -0.125 ns for setup and -0.125 ns for hold"
         assert line in told(done)
         assert [FLOW.failure(line) for line in told(done) if FLOW.failure(line)] == [line.partition(" ")[2]]
+        assert [f.what.rpartition(": ")[2] for f in done.findings] == ["timing failed"] * status
 
 
 @needs_tclsh
@@ -337,36 +338,37 @@ def test_what_is_missing_ends_it(name: str, build: Build, tmp_path: Path) -> Non
     assert not [file for file in done.files if file.startswith("bitstream/out/")]
 
 
+# What is replaced by what, and what is said of it.
 FAULTS = {
-    "the part of another board": ("set part {xc7z020clg400-1}", "set part {xczu7ev-ffvc1156-2-e}"),
-    "no such part": ("set part {xc7z020clg400-1}", "set part {xc7z020clg400-9}"),
-    "a misspelt option": ("-target_address_space", "-target_adress_space"),
-    "no such command": ("place_design", "place_designs"),
-    "no such pin": ("/FCLK_CLK0]", "/FCLK_CLK9]"),
-    "a port that is off": ("CONFIG.PCW_USE_S_AXI_HP1 {1}", "CONFIG.PCW_USE_S_AXI_HP1 {0}"),
-    "a parameter that there is not": ("CONFIG.PCW_USE_S_AXI_HP0 ", "CONFIG.PCW_USE_S_AXI_HPO "),
-    "registers outside of what the port reaches": ("-offset 0x43C00000", "-offset 0x10000000"),
-    "registers at an odd address": ("-offset 0x43C00000", "-offset 0x43C00800"),
-    "two masters on one slave": ("[get_bd_intf_pins memory0/S01_AXI]", "[get_bd_intf_pins memory0/S00_AXI]"),
-    "no slave for the second master": ("CONFIG.NUM_SI {2}", "CONFIG.NUM_SI {1}"),
-    "no clock at a SmartConnect": ("[get_bd_pins memory1/aclk]", ""),
-    "no reset at the kernel": ("[get_bd_pins net_kernel_1/ap_rst_n]", ""),
-    "steps out of order": ("opt_design\n", "route_design\n"),
-    "memory that is too small": ("HP0_DDR_LOWOCM 0x20000000", "HP0_DDR_LOWOCM 0x30000000"),
-    "another segment": ("HP2_DDR_LOWOCM", "HP3_DDR_LOWOCM"),
-    "no wrapper": ("read_verilog [make_wrapper -files $design -top]", ""),
+    "the part of another board": ("set part {xc7z020clg400-1}", "set part {xczu7ev-ffvc1156-2-e}", "not for xczu7ev"),
+    "no such part": ("set part {xc7z020clg400-1}", "set part {xc7z020clg400-9}", "part xc7z020clg400-9 is not instal"),
+    "a misspelt option": ("-target_address_space", "-target_adress_space", "no option '-target_adress_space'"),
+    "no such command": ("place_design", "place_designs", "no command 'place_designs'"),
+    "no such pin": ("/FCLK_CLK0]", "/FCLK_CLK9]", "get_bd_pins processing_system7_0/FCLK_CLK9 in line"),
+    "a port that is off": ("_USE_S_AXI_HP1 {1}", "_USE_S_AXI_HP1 {0}", "processing_system7_0/S_AXI_HP1_ACLK in line"),
+    "a parameter that there is not": ("PCW_USE_S_AXI_HP0 ", "PCW_USE_S_AXI_HPO ", "no parameter 'PCW_USE_S_AXI_HPO'"),
+    "registers outside of what the port reaches": ("-offset 0x43C00000", "-offset 0x10000000", "reach of M_AXI_GP0"),
+    "registers at an odd address": ("-offset 0x43C00000", "-offset 0x43C00800", "must be a multiple of the range"),
+    "two masters on one slave": ("pins memory0/S01_AXI]", "pins memory0/S00_AXI]", "memory0/S00_AXI is joined to /net"),
+    "no slave for the second master": ("CONFIG.NUM_SI {2}", "CONFIG.NUM_SI {1}", "get_bd_intf_pins memory0/S01_AXI"),
+    "no clock at a SmartConnect": ("[get_bd_pins memory1/aclk]", "", "clock input /memory1/aclk is not driven"),
+    "no reset at the kernel": ("[get_bd_pins net_kernel_1/ap_rst_n]", "", "/net_kernel_1/ap_rst_n is not driven"),
+    "steps out of order": ("opt_design\n", "route_design\n", "must be placed before, and is synthesised"),
+    "memory that is too small": ("HP0_DDR_LOWOCM 0x20000000", "HP0_DDR_LOWOCM 0x30000000", "must be a power of two"),
+    "another segment": ("HP2_DDR_LOWOCM", "HP3_DDR_LOWOCM", "S_AXI_HP2 has 0 segments called HP3_DDR_LOWOCM"),
+    "no wrapper": ("read_verilog [make_wrapper -files $design -top]", "", "top 'system_wrapper' is no module of the"),
 }  # fmt: skip
 
 
 @needs_tclsh
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_it_is_found(fault: str, build: Build, tmp_path: Path) -> None:
-    folder, (old, new) = tmp_path / "build", FAULTS[fault]
+    folder, (old, new, said) = tmp_path / "build", FAULTS[fault]
     shutil.copytree(build("several", "pynq-z2")[1], folder)
     script = folder / "bitstream" / "build.tcl"
     text = script.read_text()
     assert old in text
     script.write_text(text.replace(old, new, 1))
     done = run("bitstream/build.tcl", folder)
-    assert (done.status, bool(done.findings)) == (1, True), told(done)
+    assert done.status == 1 and any(said in finding.what for finding in done.findings), done.findings
     assert not [file for file in done.files if file.startswith("bitstream/out/")]

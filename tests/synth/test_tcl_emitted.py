@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emitted scripts of every board on the model of their tools, as they are and with seeded faults."""
+"""Emitted scripts on the model of their tools: whole projects of every card, and both flows with seeded faults.
+
+`tests/emit/test_vivado.py` runs the script of every Zynq board as it is.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.emit.test_vitis import NETWORKS, project
+from tests.emit.test_vitis import CARDS, NETWORKS, project
 
-from gatewright.boards import list_boards, load_board
+from gatewright.boards import load_board
 from gatewright.emit import kernel_ip, stream_ip, vitis, vivado
 from gatewright.emit.files import FileSet
 from gatewright.errors import ConfigError, MissingToolError
@@ -32,7 +35,6 @@ from tests.synth.test_tcl_model import VENDOR, line_of
 pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt install tcl")
 EMITTED = tomllib.loads((VENDOR / "emitted_faults.toml").read_text())
 EMITTERS: Mapping[str, Any] = {"vivado": vivado, "vitis": vitis}
-BOARDS = [name for name in list_boards() if load_board(name).flow in EMITTERS]
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +63,18 @@ def judge(folder: Path, **options: Any) -> tuple[tuple[Finding, ...], int, froze
     return ran.findings, ran.status, ran.files
 
 
-@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("board", CARDS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_board_and_network(network: str, board: str, emitted: Callable[[str, str], Path]) -> None:
+def test_every_card_and_network(network: str, board: str, emitted: Callable[[str, str], Path]) -> None:
     folder, chosen = emitted(network, board), project(network, board)
     findings, status, files = judge(folder)
     assert (findings, status) == ((), 0)
-    ends = (".bit", ".hwh") if chosen.board.flow == "vivado" else (".xclbin",)
-    assert {f"bitstream/out/{chosen.stem}{end}" for end in ends} <= files
+    assert f"bitstream/out/{chosen.stem}.xclbin" in files
 
 
 @pytest.mark.parametrize("release", [(2020, 2), (2021, 2), (2023, 2)])
 def test_other_releases(release: tuple[int, int], emitted: Callable[[str, str], Path]) -> None:
-    for board in ("pynq-z2", "alveo-u50"):
-        assert judge(emitted("small", board), release=release)[:2] == ((), 0)
-
-
-def test_timing_that_fails(emitted: Callable[[str, str], Path]) -> None:
-    folder = emitted("small", "pynq-z2")
-    findings, status, files = judge(folder, answers={"SLACK": "-0.5"})
-    assert status == 1 and "timing failed" in findings[0].what and "bitstream/reports/timing.rpt" in files
-    assert not any(f.startswith("bitstream/out/") for f in files)
-    findings, status, files = judge(folder, answers={"SLACK": "-0.5"}, arguments=["regardless"])
-    assert (findings, status) == ((), 0) and any(f.endswith(".bit") for f in files)
-    assert judge(folder, answers={"SLACK": "-0.5"}, arguments=["measured"])[:2] == ((), 0)
+    assert judge(emitted("small", "alveo-u50"), release=release)[:2] == ((), 0)
 
 
 @pytest.mark.parametrize("command", ["synth_design", "route_design", "write_bitstream"])
