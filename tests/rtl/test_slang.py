@@ -13,6 +13,7 @@ from tests.rtl.kernel.designs import broad, several, small, streamed, write_kern
 from tests.rtl.test_lint import RTL, SOURCES, _parameter_sets
 
 from gatewright.design.plan import Design
+from gatewright.emit import stream_ip
 
 slang = pytest.importorskip("tests.rtl.slang", reason="pyslang is not installed")
 
@@ -41,12 +42,15 @@ KERNELS: Mapping[str, tuple[Callable[[], Design], int]] = {
 @pytest.mark.parametrize("name", KERNELS)
 def test_slang_finds_nothing_in_a_whole_kernel(name: str, tmp_path: Path) -> None:
     make, bus_bits = KERNELS[name]
-    kernel = write_kernel(make(), bus_bits, tmp_path)
+    design = make()
+    kernel = write_kernel(design, bus_bits, tmp_path)
     files = [tmp_path / path for path in kernel.sources]
     assert slang.complaints(files, kernel.kernel) == ""
-    # Without the memory ports around it: the streams of rtl/, which `check --stages rtl` simulates.
-    streams = [*(tmp_path / p for p in kernel.sources if p.startswith("rtl/")), tmp_path / "rtl" / f"{kernel.name}.sv"]
-    assert slang.complaints(streams, kernel.name) == ""
+    # Without the memory ports around it: the streams of rtl/, as they are packaged.
+    stream_ip.emit(design).write(tmp_path / "rtl")
+    streams = [tmp_path / "rtl" / f"{kernel.name}{end}" for end in (".sv", "_stream.v")]
+    kernels = [tmp_path / path for path in kernel.sources if path.startswith("rtl/")]
+    assert slang.complaints([*kernels, *streams], f"{kernel.name}_stream") == ""
 
 
 @pytest.mark.parametrize("network", ["small", "several"])
