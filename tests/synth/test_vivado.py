@@ -270,7 +270,7 @@ LOG = {
     "ERROR: [Common 17-345] A valid license was not found for feature 'Synthesis' and/or device 'xczu7ev'. Please run":
     "Vivado has no licence for Synthesis on xczu7ev: name one in XILINXD_LICENSE_FILE, or see in its licence manager",
     "ERROR: [Coretcl 2-106] Specified part could not be found.": "Vivado was installed without the board's part: add",
-    "gatewright: failed: part xck26-sfvc784-2LV-c is not installed": "Vivado was installed without the board's part:",
+    "gatewright: failed: part xck26-sfvc784-2LV-c is not installed": "this Vivado has no part xck26-sfvc784-2LV-c: add",
     'invalid command name "read_mem"': "this Vivado has no command read_mem: use 2020.2 or newer",
     "gatewright: failed: this Vivado has no IP smartconnect": "this Vivado has no IP smartconnect, which is part of it",
     "gatewright: failed: Vivado does not take the IP in kernel/": "Vivado does not take the IP in kernel/: copy",

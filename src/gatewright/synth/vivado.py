@@ -34,8 +34,10 @@ BROKEN_OFF: Mapping[str, str] = {
 _SENTENCES: Mapping[str, str] = {
     r"\[Common 17-345\].*feature '([^']*)' and/or device '([^']*)'": "Vivado has no licence for {0} on {1}: name one "
     "in XILINXD_LICENSE_FILE, or see in its licence manager what there is",
-    r"\[Coretcl 2-106\]|failed: part \S+ is not installed": "Vivado was installed without the board's part: add its "
-    "family with the installer (Add Design Tools or Devices)",
+    r"\[Coretcl 2-106\]": "Vivado was installed without the board's part: add its family with the installer (Add "
+    "Design Tools or Devices)",
+    r"failed: part (\S+) is not installed": "this Vivado has no part {0}: add its family with the installer (Add "
+    "Design Tools or Devices), or, where it is misspelt, mend it in the board's record",
     r"invalid command name \"([^\"]*)\"": "this Vivado has no command {0}: use 2020.2 or newer",
     r"failed: this Vivado has no IP (\S+)": "this Vivado has no IP {0}, which is part of it: install it again",
     r"failed: Vivado does not take the IP in kernel/": "Vivado does not take the IP in kernel/: copy the folders rtl, "
