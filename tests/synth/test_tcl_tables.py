@@ -14,7 +14,7 @@ from gatewright.sim.tools import find_tool
 from gatewright.synth.tcl_model import ip, run, table
 from gatewright.synth.tcl_model import vitis as vitis_model
 from gatewright.synth.tcl_model import words as words_model
-from gatewright.synth.tcl_model.arguments import TYPES, Complaint, bind, check_value
+from gatewright.synth.tcl_model.arguments import CHECKS, Complaint, bind, check_value
 from gatewright.synth.tcl_model.objects import kinds
 from gatewright.synth.tcl_model.table import Slot
 
@@ -33,7 +33,7 @@ def test_every_command_has_its_source(name: str) -> None:
             if kind is None or "|" in kind or kind.startswith("@"):
                 assert kind is None or "|" in kind or set(kind[1:].split(",")) <= {*kinds(), "any"}, (command, slot)
             else:
-                assert kind.partition(" ")[0] in TYPES, (command, slot)
+                assert kind.partition(" ")[0] in (*CHECKS, "text"), (command, slot)
 
 
 @pytest.mark.parametrize("name", ["ip", "parts", "properties", "configs", "platforms"])

@@ -125,7 +125,7 @@ def check_value(slot: Slot, value: str, folder: Path, objects: Callable[[str, st
             raise Complaint(f"{slot.name} {value!r} is none of {kind}{words.meant(value, kind.split('|'))}")
         return
     base, _, limits = kind.partition(" ")
-    check = _CHECKS.get(base)
+    check = CHECKS.get(base)
     if check is not None:
         reason = check(value, folder)
         if reason:
@@ -200,8 +200,8 @@ def _dict(value: str, folder: Path) -> str:
     return reason or ("" if len(words.split(value)) % 2 == 0 else "has a key without a value")
 
 
-_CHECKS: Mapping[str, Callable[[str, Path], str]] = {
+CHECKS: dict[str, Callable[[str, Path], str]] = {
     "int": _integer, "float": _float, "bool": _boolean, "name": _name, "vlnv": _vlnv, "size": _size, "file": _file,
     "folder": _folder, "newfile": _newfile, "list": _list, "dict": _dict,
 }  # fmt: skip
-TYPES = (*_CHECKS, "text", "part", "newfolder", "files")
+"""By type, what is wrong with a value, as the end of a sentence; `parts` adds its own."""

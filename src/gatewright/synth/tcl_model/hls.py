@@ -10,7 +10,6 @@ from pathlib import Path
 from gatewright.synth.tcl_model import words
 from gatewright.synth.tcl_model.arguments import Call, Complaint
 from gatewright.synth.tcl_model.model import Handler, Model, write_file
-from gatewright.synth.tcl_model.parts import part
 
 _NEEDED = ("top", "sources", "solution", "part", "clock")
 
@@ -75,7 +74,7 @@ def open_solution(model: Model, call: Call) -> str:
 def set_part(model: Model, call: Call) -> str:
     """What is synthesised for."""
     _ordered(model, call, "solution")
-    _state(model).part = part(call.get("part")).name
+    _state(model).part = call.get("part")
     return ""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
 from gatewright.synth.tcl_model import words
-from gatewright.synth.tcl_model.arguments import Complaint
+from gatewright.synth.tcl_model.arguments import CHECKS, Complaint
 from gatewright.synth.tcl_model.objects import Thing
 from gatewright.synth.tcl_model.table import read
 
@@ -34,6 +35,13 @@ def part(name: str) -> Thing:
     Raises:
         Complaint: there is none of that name.
     """
-    if name not in parts():
-        raise Complaint(f"part {name!r} is unknown{words.meant(name, parts())}")
+    if wrong := _wrong(name, Path()):
+        raise Complaint(f"part {name!r} {wrong}")
     return parts()[name]
+
+
+def _wrong(name: str, folder: Path) -> str:
+    return "" if name in parts() else f"is unknown{words.meant(name, parts())}"
+
+
+CHECKS["part"] = _wrong

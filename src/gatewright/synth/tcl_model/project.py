@@ -83,8 +83,6 @@ def create_project(model: Model, call: Call) -> list[Thing]:
     """A new project, in memory or in a folder."""
     if model.state.get("project") is not None:
         raise Complaint("create_project: a project is open already; close_project comes first")
-    chosen = call.get("-part", "xc7a35tcpg236-1")
-    part(chosen)
     in_memory = "-in_memory" in call.flags
     name = call.get("name", "project_1")
     folder = Path(real(model, call.get("dir", "." if in_memory or not call.has("name") else name)))
@@ -93,7 +91,7 @@ def create_project(model: Model, call: Call) -> list[Thing]:
             raise Complaint(f"create_project: {name}.xpr is there already, and -force is not given")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.xpr").write_text("written by the model of the tool\n")
-    return [_new(model, name, folder, in_memory, chosen).thing]
+    return [_new(model, name, folder, in_memory, call.get("-part", "xc7a35tcpg236-1")).thing]
 
 
 @does("close_project")

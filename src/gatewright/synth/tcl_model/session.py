@@ -10,7 +10,6 @@ from gatewright.synth.tcl_model import objects, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint, check_value
 from gatewright.synth.tcl_model.model import Model, does
 from gatewright.synth.tcl_model.objects import Filter, Thing
-from gatewright.synth.tcl_model.parts import part
 from gatewright.synth.tcl_model.table import Slot
 
 Setter = Callable[[Model, Thing, str, str], None]
@@ -53,9 +52,7 @@ def _set(model: Model, thing: Thing, key: str, value: str) -> None:
             raise Complaint(f"property {key!r} of a {thing.kind} cannot be set ({guide})")
         hint = words.meant(key, objects.known(thing.kind))
         raise Complaint(f"a {thing.kind} has no property {key!r}{hint} ({guide})")
-    if kind == "part":
-        part(value)
-    elif kind != "text":
+    if kind != "text":
         check_value(Slot(f"{key} of {thing.name}:", kind, True), value, model.cwd, model.objects)
     if thing.kind in SETTERS:
         SETTERS[thing.kind](model, thing, key, value)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gatewright.sim.tools import find_tool
-from gatewright.synth.tcl_model import runner, standin
+from gatewright.synth.tcl_model import runner, standin, table
 from gatewright.synth.tcl_model.model import Finding
 
-PROGRAMS = ("vivado", "v++", "xclbinutil", "platforminfo", "vitis_hls", "vitis-run")
+PROGRAMS = tuple(table.commands("programs"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from gatewright.synth.tcl_model.arguments import Call, Complaint
 from gatewright.synth.tcl_model.blocks import Design, current
 from gatewright.synth.tcl_model.model import STEPS, Model, does, write_file
 from gatewright.synth.tcl_model.objects import Filter, Thing
-from gatewright.synth.tcl_model.parts import part
 from gatewright.synth.tcl_model.project import check_top, opened
 
 TARGETS = ("all", "synthesis", "simulation", "implementation", "instantiation_template", "changelog", "hw_handoff")
@@ -117,7 +116,7 @@ def synth_design(model: Model, call: Call) -> str:
     if not top:
         raise Complaint("synth_design: -top is missing, and the property top of the sources is not set")
     check_top(model, top)
-    if call.has("-part") and part(call.get("-part")).name != project.part.name and model.state.get("designs"):
+    if call.has("-part") and call.get("-part") != project.part.name and model.state.get("designs"):
         raise Complaint(f"synth_design: -part {call.get('-part')!r}, and the project is for {project.part.name}")
     for path, design in model.state.get("designs", {}).items():
         if not design.generated:

@@ -3,10 +3,10 @@
 
 An entry has the guide with its section, and a syntax line as the guides write it, with types in place of names:
 
-    [-part <part>] [-force] <name> [<newfolder>]      brackets: may be left out; three points: any number of them
+    [-part <part>] [-force] <name> [<dir:folder>]     brackets: may be left out; three points: any number of them
 
-Types: text, name, int, float, bool, size, list, dict, part, vlnv, file, folder, newfile, newfolder (its parent must be
-there), any of these with a label in front (`dir:newfolder`); `int 1..16` has limits, `a|b|c` is one of these words, and
+Types: text, name, int, float, bool, size, list, dict, part, vlnv, file, folder, newfile (its folder must be there), any
+of these with a label in front (`dir:folder`); `int 1..16` has limits, `a|b|c` is one of these words, and
 `@bd_pin,bd_port` are objects of these kinds, of which there must be at least one.
 """
 

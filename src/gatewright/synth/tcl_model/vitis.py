@@ -14,7 +14,6 @@ from typing import Any
 from gatewright.synth.tcl_model import table, words
 from gatewright.synth.tcl_model.arguments import Call, Complaint, check_value
 from gatewright.synth.tcl_model.model import Finding
-from gatewright.synth.tcl_model.parts import part
 from gatewright.synth.tcl_model.table import Slot
 
 ONCE = ("nk", "sp", "slr", "sc", "stream_connect", "connect", "prop", "param", "syn.file", "tb.file", "freqHz", "misc",
@@ -147,8 +146,8 @@ def _check_entry(entry: Entry, link: Link) -> None:
     if not entry.section:
         options = table.commands("programs")["v++"].options
         slot = options.get(f"--{entry.key}")
-        if entry.key in _sections()["general"]["keys"]:
-            part(entry.value)
+        if entry.key in (own := _sections()["general"]["keys"]):
+            check_rule(own[entry.key], entry.key, entry.value, link)
         elif slot is None:
             raise Complaint(f"v++ has no option {entry.key!r}{words.meant(entry.key, [o.strip('-') for o in options])}")
         else:
