@@ -13,10 +13,22 @@ from xml.etree import ElementTree
 
 from gatewright.errors import SimulationError, ToolError
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
-from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator
+from gatewright.sim.tools import (
+    CHECKS,
+    Tool,
+    find_tool,
+    find_verilator,
+    finish_compilers,
+    start_compiler,
+    verilator_root,
+)
 
 _BUILD_ARGS = ("--timing", *CHECKS)
-_QUICK_BUILD = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+_LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_vpi")
+"""Verilator's own code in a simulation, most of what there is to compile: the same in all of them."""
+_LIBRARY_FLAGS = ("-O2", "-DVERILATOR=1", *(f"-DVM_{switch}=0" for switch in ("COVERAGE", "SC", "TIMING", "TRACE")))
+_MAKE_FLAGS = "OPT_FAST=-O0 OPT_SLOW=-O0 VM_GLOBAL_FAST= VM_GLOBAL_SLOW= LIBS=library.o"
+"""The library is compiled already."""
 
 
 def run_cocotb(
@@ -50,15 +62,20 @@ def run_cocotb(
         SimulationError: a test failed, or the simulation broke off; names each failing test with its message.
         ToolError: a tool is missing or rejects the design.
     """
-    cocotb, verilator = find_tool("cocotb"), find_verilator()
-    for name in ("g++", "make"):
-        find_tool(name)
+    cocotb, verilator, cxx = find_tool("cocotb"), find_verilator(), find_tool("g++")
+    find_tool("make")
     sources = [Path(s).resolve() for s in sources]
     values = dict(parameters or {})
-    key = digest(file_digests(sources), top, sorted(values.items()), cocotb.version, verilator.version, _BUILD_ARGS)
+    versions = (cocotb.version, verilator.version, cxx.version)
+    key = digest(file_digests(sources), top, sorted(values.items()), versions, _BUILD_ARGS, _MAKE_FLAGS, _LIBRARY_FLAGS)
 
     def build(root: Path, made: Path) -> None:
+        library = cached(root, f"library-{digest(versions, _LIBRARY, _LIBRARY_FLAGS)}", compile_library)
+        (made / "library.o").symlink_to(library / "library.o")
         _build(verilator, sources, top, values, made)
+
+    def compile_library(root: Path, made: Path) -> None:
+        _compile_library(verilator, cxx, made)
 
     program = cached(cache or cache_folder() / "cocotb", key, build)
     with tempfile.TemporaryDirectory(prefix="gatewright-") as name:
@@ -81,10 +98,19 @@ def _surroundings(env: Mapping[str, str], path: Sequence[str] = ()) -> Iterator[
         sys.path[:] = import_path
 
 
+def _compile_library(verilator: Tool, cxx: Tool, made: Path) -> None:
+    """Verilator's library as one object file."""
+    include, what = verilator_root(verilator) / "include", "Verilator's library"
+    flags = [*_LIBRARY_FLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
+    finish_compilers([start_compiler(cxx, [*flags, "-c", str(include / f"{n}.cpp")], made) for n in _LIBRARY], what)
+    objects = [f"{name}.o" for name in _LIBRARY]
+    finish_compilers([start_compiler(cxx, ["-r", "-nostdlib", *objects, "-o", "library.o"], made)], what)
+
+
 def _build(verilator: Tool, sources: Sequence[Path], top: str, parameters: Mapping[str, int], made: Path) -> None:
     from cocotb_tools.runner import get_runner
 
-    flags = f"{verilator.env.get('MAKEFLAGS', os.environ.get('MAKEFLAGS', ''))} {_QUICK_BUILD}".strip()
+    flags = f"{verilator.env.get('MAKEFLAGS', os.environ.get('MAKEFLAGS', ''))} {_MAKE_FLAGS}".strip()
     log = made / "build.log"
     with _surroundings({**verilator.env, "MAKEFLAGS": flags}):
         try:

@@ -274,6 +274,15 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 """Every external tool, in the order in which the flow uses them."""
 
 
+def verilator_root(verilator: Tool) -> Path:
+    """Where Verilator has its library."""
+    own = verilator.env.get("VERILATOR_ROOT")
+    if own:
+        return Path(own)
+    command = [str(verilator.path), "--getenv", "VERILATOR_ROOT"]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
 def start_compiler(cxx: Tool, arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
     """Start g++ in a folder, through ccache where that is there; `finish_compilers` waits for it."""
     ccache = shutil.which("ccache")

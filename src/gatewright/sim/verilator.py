@@ -19,7 +19,15 @@ from typing import ClassVar, Literal
 from gatewright.errors import ConfigError, ToolError
 from gatewright.sim.cache import cache_folder, cached, digest, file_digests
 from gatewright.sim.model import Group, Model, Port
-from gatewright.sim.tools import CHECKS, Tool, find_tool, find_verilator, finish_compilers, start_compiler
+from gatewright.sim.tools import (
+    CHECKS,
+    Tool,
+    find_tool,
+    find_verilator,
+    finish_compilers,
+    start_compiler,
+    verilator_root,
+)
 
 Optimise = Literal["fast_build", "fast_run"]
 Pin = tuple[str, int]
@@ -176,20 +184,13 @@ class Build(ABC):
 
     def _compile_runtime(self, root: Path, folder: Path) -> None:
         """Verilator's library and the driver: the same for all models, and always optimised."""
-        include = self._verilator_root() / "include"
+        include = verilator_root(self.verilator) / "include"
         names = ["verilated", "verilated_threads"] + ["verilated_vcd_c"] * self.trace
         files = [Path(__file__).with_name(self.DRIVER), *(include / f"{n}.cpp" for n in names)]
         self._finish([self._compile(f, folder / f"{f.stem}.o", "-O2", folder) for f in files])
 
-    def _verilator_root(self) -> Path:
-        own = self.verilator.env.get("VERILATOR_ROOT")
-        if own:
-            return Path(own)
-        command = [str(self.verilator.path), "--getenv", "VERILATOR_ROOT"]
-        return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
-
     def _compile(self, source: Path, target: Path, level: str, work: Path) -> subprocess.Popen[str]:
-        include = self._verilator_root() / "include"
+        include = verilator_root(self.verilator) / "include"
         folders = [f"-I{p}" for p in (work, Path(__file__).parent, include, include / "vltstd")]
         return self._start([*self.cxx_flags(), level, *folders, "-c", str(source), "-o", str(target)], work)
 
