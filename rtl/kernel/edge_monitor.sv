@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counts what passes through a FIFO of DEPTH words: four registers for whoever wants to know why a design stands still.
 //
-// probe: the FIFO's {s_tvalid, s_tready, m_tvalid, m_tready}. They come through the logic of whole units, and go through
-// registers first, lest counters and the multiplexer that reads them lengthen those paths: all words are a cycle late.
+// probe: the FIFO's {s_tvalid, s_tready, m_tvalid, m_tready}. They come through the logic of whole units, so they go
+// through registers first: counters and the multiplexer of `words` would make those longer. Words are a cycle late.
 // word 0: probe in bits 31:28, words held in 23:0. From behind `clear`, in cycles with `count`, up to 2**32 - 1:
 // word 1: cycles in which a word waited at the full FIFO; word 2: cycles in which the reader waited at the empty one;
 // word 3: words that left. STALLS 0 leaves out the words 1 and 2, which then read 0.
