@@ -49,12 +49,12 @@ def kernel_resources(kernel: KernelMap, family: str) -> dict[str, float]:
     if family == "ecp5":
         return {
             "LUT": 1811 + 295 * fifos + 785 * reads + 930 * writes,
-            "FF": 631 + 98.3 * fifos + 432 * reads + 538 * writes,
+            "FF": 631 + 103.3 * fifos + 432 * reads + 538 * writes,
             "EBR": float(reads + writes),
         }
     return {
-        "LUT": 980 + 82 * fifos + reads * (315 + 1.05 * bits) + writes * (355 + 2.6 * bits),
-        "FF": 631 + 98.3 * fifos + reads * (331 + bits) + writes * (343 + 3 * bits),
+        "LUT": 980 + 78.1 * fifos + reads * (315 + 1.05 * bits) + writes * (355 + 2.6 * bits),
+        "FF": 631 + 103.3 * fifos + reads * (331 + bits) + writes * (343 + 3 * bits),
         "BRAM36": (reads + writes) * bits / 64,
     }
 
