@@ -23,7 +23,7 @@ from tests.runtime.uart_peer import BASE, Peer, Simulated, Words
 
 from gatewright.board.archive import MANIFEST, write_folder
 from gatewright.errors import ConfigError, DeviceError, DeviceMemoryError, HashError, RunTimeout
-from gatewright.runtime import Accelerator, serial_line, serial_protocol
+from gatewright.runtime import Accelerator, engine, serial_line, serial_protocol
 from gatewright.runtime import kernel_map as k
 from gatewright.runtime.bundle import Bundle
 from gatewright.runtime.serial_device import SerialDevice
@@ -369,8 +369,11 @@ def test_a_run_that_is_interrupted_leaves_the_line_in_order(
         works(accelerator, mlp, 40)
 
 
-def test_memory_that_stops_answering_ends_in_a_timeout(mlp: Made, folder: Path, process: KernelProcess) -> None:
+def test_memory_that_stops_answering_ends_in_a_timeout(
+    mlp: Made, folder: Path, process: KernelProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The driver cannot load a bitstream here, so the next run says what to do, until somebody did it."""
+    monkeypatch.setattr(engine, "_FIRST_PAUSE", 1e-6)  # time passes with every look, and not between two
     with Peer(Simulated(process)) as peer, Accelerator(folder, peer.path, timeout=1e-4) as accelerator:
         works(accelerator, mlp, 20)
         process.inject(Fault("silence", writes=False))

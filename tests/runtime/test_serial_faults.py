@@ -33,8 +33,8 @@ def bundle(mlp: Made, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ends give up sooner than 65,536 bit times, so that the tests take less."""
-    monkeypatch.setattr(p, "DROP_BITS", 16384)
-    monkeypatch.setattr(uart_peer, "DROP_BITS", 16384)
+    monkeypatch.setattr(p, "DROP_BITS", 4096)
+    monkeypatch.setattr(uart_peer, "DROP_BITS", 4096)
 
 
 class Spoiler:
