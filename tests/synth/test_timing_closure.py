@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "timing-closure.md"
 FAMILIES: tuple[Family, ...] = get_args(Family)
 LEAST_MHZ = 100
-NOT_MEASURED = "-"
 REASONS = re.compile(r"^\* \*\*(.+?)\*\*, \d+ MHz: ", re.MULTILINE)
 
 
@@ -37,7 +36,7 @@ def units(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def too_deep(family: Family, found: list[object]) -> list[str]:
-    """What has more levels than its own row of the docs says, or where that has no figure, than its family may."""
+    """What has more levels than its own row of the docs says, or where it has none, than its family may."""
     parts = [unit.part for unit in found]  # type: ignore[attr-defined]  # Timed, of a module that is not on mypy's path
     nets, figures = synthesise(parts, family), documented(family)
     most = {p.name: figures.get(row_of(p.name), MOST_LEVELS[family]) for p in parts}
@@ -52,7 +51,7 @@ def row_of(name: str) -> str:
 def documented(family: Family) -> dict[str, int]:
     """Levels by unit, of all tables."""
     rows = [row for group in re.findall("<!-- end of (.+) -->", PAGE.read_text()) for row in table(group)]
-    return {row["unit"]: int(row[f"levels {family}"]) for row in rows if row[f"levels {family}"] != NOT_MEASURED}
+    return {row["unit"]: int(row[f"levels {family}"]) for row in rows}
 
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])
@@ -105,20 +104,14 @@ def table(group: str) -> list[dict[str, str]]:
 
 def test_the_published_tables_are_of_all_units_and_within_the_bounds(units: ModuleType) -> None:
     for group in units.GROUPS:
-        rows = table(group)
-        if group == units.EXAMPLES and not rows:
-            continue  # the page says that they were not measured, and how they are
-        names = [unit.part.name for unit in units.units(group)]
-        if group == units.EXAMPLES:
-            names = [name.rpartition(" ")[0] for name in names]
+        rows, names = table(group), [row_of(unit.part.name) for unit in units.units(group)]
         assert [row["unit"] for row in rows] == list(dict.fromkeys(names))
         for row in rows:
-            known = {family: row[f"levels {family}"] for family in FAMILIES}
-            assert all(text == NOT_MEASURED or int(text) <= MOST_LEVELS[f] for f, text in known.items()), row
+            assert row.get("placed", "1") == row.get("examples", "1") == str(names.count(row["unit"]))
+            assert all(0 < int(row[f"levels {family}"]) <= MOST_LEVELS[family] for family in FAMILIES), row
 
 
 def test_every_unit_below_100_mhz_has_its_reason_in_the_docs(units: ModuleType) -> None:
     reasons = set(REASONS.findall(PAGE.read_text()))
-    rows = [row for group in units.GROUPS for row in table(group) if row["MHz"] != NOT_MEASURED]
-    assert len(rows) > 30
+    rows = [row for group in units.GROUPS for row in table(group)]
     assert {row["unit"] for row in rows if int(row["MHz"]) < LEAST_MHZ} == reasons
