@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the AXI kernel costs around the demonstration's design: Yosys' cells of its own modules, by bus width."""
+"""What the AXI kernel costs around a design: Yosys' cells of its own modules, by bus width.
+
+python benchmarks/bench_kernel_cost.py         # around the demonstration
+python benchmarks/bench_kernel_cost.py BUILD   # around what `gatewright compile` wrote there, at its own bus width
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections import Counter
+from pathlib import Path
 
 from common import OUT, report
 
@@ -16,7 +22,6 @@ from gatewright.emit import kernel, kernel_text, rtl
 from gatewright.synth.plan import Part, needed
 from gatewright.synth.yosys import synthesise
 
-RESOURCES = ("LUT", "FF", "BRAM36")
 INSTANCE = re.compile(r"^  (\w+) #\((.*)\) (i_\w+) \($", re.MULTILINE)
 BUSES = (32, 64, 128, 256, 512)
 
@@ -36,24 +41,30 @@ def parts(build: Build, bus_bits: int) -> list[Part]:
 
 
 def main() -> None:
-    """Build the demonstration, synthesise what is around it, and add it up by module."""
-    folder = OUT / "demo"
-    if not (folder / "manifest.json").is_file():
-        run_demo(folder)
+    """Build the demonstration unless a build is given, synthesise what is around it, and add it up by module."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("build", nargs="?", type=Path)
+    folder, buses = parser.parse_args().build, BUSES
+    if folder is None:
+        folder = OUT / "demo"
+        if not (folder / "manifest.json").is_file():
+            run_demo(folder)
+    else:
+        buses = (Build.open(folder).kernel.bus_bits,)
     build = Build.open(folder)
-    family = load_board(build.summary()["board"]).family
+    board = load_board(build.summary()["board"])
     rows = []
-    for bus_bits in BUSES:
+    for bus_bits in buses:
         found = parts(build, bus_bits)
-        netlists = synthesise(found, family)
+        netlists = synthesise(found, board.family)
         for module in dict.fromkeys(p.module for p in found):
             total: Counter[str] = Counter()
             names = [p.name for p in found if p.module == module]
             for name in names:
                 total.update(netlists[name].resources)
-            cells = {r: total[r] for r in RESOURCES}
+            cells = {r: total[r] for r in board.capacity}
             rows.append({"bus": bus_bits, "module": module, "instances": len(names), **cells})
-        whole = {r: sum(row[r] for row in rows if row["bus"] == bus_bits) for r in RESOURCES}
+        whole = {r: sum(row[r] for row in rows if row["bus"] == bus_bits) for r in board.capacity}
         rows.append({"bus": bus_bits, "module": "all", "instances": len(found), **whole})
     report("kernel_cost", rows)
 

@@ -84,16 +84,14 @@ def test_the_kernel_around_a_design_is_estimated_to_3_percent(bits: int) -> None
     assert kernel_resources(kernel, "xcup") == found
 
 
-@pytest.mark.parametrize(("fifos", "counted"), [(24, (10793, 3992)), (3, (4251, 1865))])
+@pytest.mark.parametrize(("fifos", "counted"), [(24, (10538, 4058)), (3, (4467, 1892))])
 def test_the_kernel_and_the_bridge_on_an_ecp5_are_estimated_to_3_percent(fifos: int, counted: tuple[int, int]) -> None:
-    """Counted around the demonstration and a network of two small layers; bridge and banks alone are 923 and 843."""
+    """Counted by bench_kernel_cost.py around the demonstration and two small layers; bridge and banks: 923 and 843."""
     stream = Argument("x", "gmem0", 0x10, 64, 4, False, False, 64)
     edges = tuple(KernelEdge(f"e{i}", "t", "a", "b", 2, 4) for i in range(fifos))
     kernel = KernelMap("k", "n", 32, "0" * 32, 4096, (stream,), (stream,), 0x30, 0x100, edges)
     found = kernel_resources(kernel, "ecp5")
-    # The small one has narrow words, and less of what makes words of beats.
-    assert found["LUT"] == pytest.approx(counted[0], rel=0.03 if fifos == 24 else 0.06)
-    assert found["FF"] == pytest.approx(counted[1], rel=0.03 if fifos == 24 else 0.06) and found["EBR"] == 2
+    assert (found["LUT"], found["FF"]) == pytest.approx(counted, rel=0.03) and found["EBR"] == 2
     whole = around(kernel, load_board("ulx3s-85f"))
     assert (whole["LUT"] - found["LUT"], whole["FF"] - found["FF"]) == (926, 845)
     assert whole["EBR"] == 2 + 1 + 2 * 4
