@@ -65,9 +65,6 @@ COUNTED: Mapping[Family, tuple[str, ...]] = {
 }
 """What cells of a family occupy: LUT, FF, BRAM36, DSP and URAM; of an ECP5 LUT, FF, EBR and DSP."""
 
-MOST_LEVELS: Mapping[Family, int] = {"xc7": 8, "xcup": 8, "ecp5": 7}
-"""Levels of logic that no unit of the RTL has more of; docs/timing-closure.md says what they take in time."""
-
 
 def count(cells: Mapping[str, int], family: Family = "xc7") -> dict[str, float]:
     """What cells occupy, by the names of `COUNTED`.
